@@ -1,0 +1,1 @@
+"""Conversations and images to prompts, and generated text back to regions."""
