@@ -1,0 +1,410 @@
+"""Configuration of the family: frozen dataclasses whose fields keep the published config.json names.
+
+    config.json --VL2Config.from_dict--> VL2Config(vision, projector, language) --to_dict--> config.json
+
+Field defaults are those of the published configuration classes, so an absent key means here what it means there.
+Derived values are properties and are never written back.
+"""
+
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key, the value and what is allowed."""
+
+
+# Keys of published files that carry no architecture: bookkeeping of the library that wrote them.
+_IGNORED_KEYS = frozenset(
+    """architectures auto_map _name_or_path _attn_implementation transformers_version torch_dtype dtype use_cache
+    lm_head rm_head ep_size pretraining_tp return_dict output_attentions output_hidden_states cls params class_name
+    is_encoder_decoder model_type weight_init use_checkpoint num_recomputing_layers deterministic num_classes
+    class_token no_embed_class""".split()
+)
+
+# All (384*m, 384*n) with m*n <= 9; the order decides ties (SPEC A4).
+CANDIDATE_RESOLUTIONS: tuple[tuple[int, int], ...] = tuple(
+    (384 * m, 384 * n)
+    for m, n in [(1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (1, 4), (4, 1), (2, 2), (1, 5), (5, 1), (1, 6), (6, 1)]
+    + [(2, 3), (3, 2), (1, 7), (7, 1), (1, 8), (8, 1), (2, 4), (4, 2), (1, 9), (9, 1), (3, 3)]
+)
+
+
+def _require(condition: bool, key: str, value: object, rule: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key} = {value!r}: {rule}")
+
+
+def _coerce(value: Any, hint: Any, key: str) -> Any:
+    """Check `value` against a field's annotation; JSON lists become tuples, integers pass for floats."""
+    options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if option is type(None):
+            if value is None:
+                return None
+        elif get_origin(option) is tuple:
+            inner = get_args(option)
+            if isinstance(value, list | tuple):
+                if len(inner) == 2 and inner[1] is Ellipsis:
+                    return tuple(_coerce(v, inner[0], f"{key}[{i}]") for i, v in enumerate(value))
+                if len(inner) == len(value):
+                    return tuple(_coerce(v, t, f"{key}[{i}]") for i, (v, t) in enumerate(zip(value, inner, strict=True)))
+        elif option is float:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return float(value)
+        elif option is int:
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+        elif isinstance(option, type) and issubclass(option, _Section):
+            if isinstance(value, Mapping):
+                return option.from_dict(value, key)
+        elif isinstance(value, option):
+            return value
+    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
+    raise ConfigError(f"{key} = {value!r}: expected {wanted}, got {type(value).__name__}")
+
+
+class _Section:
+    """A frozen dataclass that reads and writes one section of a published JSON file."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        """Build from parsed JSON. Unknown keys, wrong types and impossible combinations raise ConfigError."""
+        prefix = f"{where}." if where else ""
+        known: dict[str, Field[Any]] = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+        hints = get_type_hints(cls)
+        kwargs: dict[str, Any] = {}
+        for key, value in values.items():
+            if key in known:
+                kwargs[key] = _coerce(value, hints[key], prefix + key)
+            elif key not in _IGNORED_KEYS:
+                raise ConfigError(f"{prefix}{key} = {value!r}: unknown key; known keys: {', '.join(sorted(known))}")
+        for name, f in known.items():
+            if name not in kwargs and f.default is MISSING and f.default_factory is MISSING:
+                raise ConfigError(f"{prefix}{name} is missing")
+        try:
+            return cls(**kwargs)
+        except ConfigError as error:
+            raise ConfigError(f"{prefix}{error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field under its published name, ready for json.dump."""
+        out: dict[str, Any] = {}
+        for f in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            out[f.name] = value.to_dict() if isinstance(value, _Section) else _plain(value)
+        return out
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class VisionConfig(_Section):
+    """SigLIP tower (SPEC A2). `width` and the tower's hidden size are the same thing."""
+
+    model_name: str = "siglip_so400m_patch14_384"
+    image_size: int = 384
+    patch_size: int = 16
+    width: int = 1024
+    layers: int = 24
+    heads: int = 16
+    mlp_ratio: float = 4.0
+    global_pool: str = "map"
+    ignore_head: bool = True
+
+    def __post_init__(self) -> None:
+        for key in ("image_size", "patch_size", "width", "layers", "heads"):
+            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        _require(self.width % self.heads == 0, "width", self.width, f"must divide by heads = {self.heads}")
+        _require(self.patch_size <= self.image_size, "patch_size", self.patch_size, "larger than image_size")
+        _require(self.global_pool == "map", "global_pool", self.global_pool, 'only "map" (a stored, unused pool head)')
+        _require(self.ignore_head, "ignore_head", self.ignore_head, "only true: image tokens come from patches")
+
+    @property
+    def grid_side(self) -> int:
+        """Patches along a tile's edge; the remainder of image_size / patch_size pixels is never seen."""
+        return self.image_size // self.patch_size
+
+    @property
+    def mlp_width(self) -> int:
+        return int(self.width * self.mlp_ratio)
+
+
+@dataclass(frozen=True)
+class ProjectorConfig(_Section):
+    """2x2 merge and MLP from the tower to the language model (SPEC A3)."""
+
+    projector_type: str = "downsample_mlp_gelu"
+    input_dim: int = 1152
+    n_embed: int = 2048
+    depth: int = 2
+    mlp_ratio: int = 1
+    downsample_ratio: int = 2
+    token_pooling: bool = False
+
+    def __post_init__(self) -> None:
+        kind = self.projector_type
+        _require(kind == "downsample_mlp_gelu", "projector_type", kind, 'only "downsample_mlp_gelu" exists in this family')
+        _require(not self.token_pooling, "token_pooling", self.token_pooling, "not used by this family")
+        _require(self.depth >= 2, "depth", self.depth, "must be at least 2")
+        for key in ("input_dim", "n_embed", "mlp_ratio", "downsample_ratio"):
+            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+
+
+@dataclass(frozen=True)
+class RopeScaling(_Section):
+    """Long-context scaling of the rotary embedding: linear or YaRN."""
+
+    type: str
+    factor: float
+    original_max_position_embeddings: int = 4096
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    mscale: float = 1.0
+    mscale_all_dim: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.type in ("linear", "yarn"), "type", self.type, 'only "linear" and "yarn" are implemented')
+        _require(self.factor > 0, "factor", self.factor, "must be positive")
+
+
+@dataclass(frozen=True)
+class LanguageConfig(_Section):
+    """DeepSeekMoE language model (SPEC A1)."""
+
+    vocab_size: int = 102400
+    hidden_size: int = 4096
+    intermediate_size: int = 11008
+    moe_intermediate_size: int = 1407
+    num_hidden_layers: int = 30
+    num_attention_heads: int = 32
+    num_key_value_heads: int = 32
+    use_mla: bool = True
+    q_lora_rank: int | None = 1536
+    kv_lora_rank: int | None = 512
+    qk_nope_head_dim: int = 128
+    qk_rope_head_dim: int = 64
+    v_head_dim: int = 128
+    n_routed_experts: int | None = None
+    n_shared_experts: int | None = None
+    num_experts_per_tok: int | None = None
+    first_k_dense_replace: int = 0
+    moe_layer_freq: int = 1
+    topk_method: str = "greedy"
+    scoring_func: str = "softmax"
+    n_group: int | None = None
+    topk_group: int | None = None
+    norm_topk_prob: bool = False
+    routed_scaling_factor: float = 1.0
+    aux_loss_alpha: float = 0.001
+    seq_aux: bool = True
+    hidden_act: str = "silu"
+    max_position_embeddings: int = 2048
+    rope_theta: float = 10000.0
+    rope_scaling: RopeScaling | None = None
+    rms_norm_eps: float = 1e-6
+    attention_bias: bool = False
+    attention_dropout: float = 0.0
+    initializer_range: float = 0.02
+    tie_word_embeddings: bool = False
+    bos_token_id: int = 100000
+    eos_token_id: int = 100001
+    pad_token_id: int | None = None
+
+    def __post_init__(self) -> None:
+        positive = "vocab_size hidden_size num_hidden_layers num_attention_heads num_key_value_heads moe_layer_freq"
+        for key in [*positive.split(), "max_position_embeddings", "intermediate_size"]:
+            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        _require(self.hidden_act == "silu", "hidden_act", self.hidden_act, 'only "silu"')
+        _require(self.attention_dropout == 0, "attention_dropout", self.attention_dropout, "only 0: the family has none")
+        _require(not self.tie_word_embeddings, "tie_word_embeddings", True, "only false: lm_head is stored separately")
+        self._check_attention()
+        if self.n_routed_experts is not None:
+            self._check_experts(self.n_routed_experts)
+
+    def _check_attention(self) -> None:
+        heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
+        if self.use_mla:
+            _require(bool(self.kv_lora_rank), "kv_lora_rank", self.kv_lora_rank, "must be positive when use_mla is true")
+            for key in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"):
+                _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive when use_mla is true")
+            _require(self.qk_rope_head_dim % 2 == 0, "qk_rope_head_dim", self.qk_rope_head_dim, "must be even")
+        else:
+            _require(self.hidden_size % heads == 0, "hidden_size", self.hidden_size, f"must divide by {heads} heads")
+            _require(heads % kv_heads == 0, "num_key_value_heads", kv_heads, f"must divide {heads} attention heads")
+            kind = self.rope_scaling.type if self.rope_scaling else None
+            _require(kind in (None, "linear"), "rope_scaling.type", kind, "only linear when use_mla is false")
+
+    def _check_experts(self, experts: int) -> None:
+        active, method, scoring = self.num_experts_per_tok, self.topk_method, self.scoring_func
+        _require(experts > 0, "n_routed_experts", experts, "must be positive (or null for a dense model)")
+        _require(active is not None and 0 < active <= experts, "num_experts_per_tok", active, f"must be 1..{experts}")
+        methods = ("greedy", "group_limited_greedy", "noaux_tc")
+        _require(method in methods, "topk_method", method, f"must be one of {', '.join(methods)}")
+        _require(scoring in ("softmax", "sigmoid"), "scoring_func", scoring, "must be softmax or sigmoid")
+        if method != "greedy":
+            groups, kept = self.n_group, self.topk_group
+            _require(groups is not None and groups > 0, "n_group", groups, f"must be positive for {method}")
+            assert groups is not None
+            _require(experts % groups == 0, "n_group", groups, f"must divide n_routed_experts = {experts}")
+            _require(kept is not None and 0 < kept <= groups, "topk_group", kept, f"must be 1..n_group = {groups}")
+            per_group = experts // groups
+            _require(method != "noaux_tc" or per_group >= 2, "n_group", groups, "noaux_tc needs two experts in a group")
+
+    def is_moe_layer(self, index: int) -> bool:
+        """Whether decoder layer `index` routes its tokens to experts."""
+        late = index >= self.first_k_dense_replace
+        return self.n_routed_experts is not None and late and index % self.moe_layer_freq == 0
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one query/key head: all of it rotated for MHA, nope + rope for MLA."""
+        if self.use_mla:
+            return self.qk_nope_head_dim + self.qk_rope_head_dim
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def kv_values_per_token(self) -> int:
+        """Numbers cached for one token in one layer."""
+        if self.use_mla:
+            assert self.kv_lora_rank is not None
+            return self.kv_lora_rank + self.qk_rope_head_dim
+        return 2 * self.num_key_value_heads * self.head_dim
+
+
+@dataclass(frozen=True)
+class VL2Config(_Section):
+    """A whole model: tower, projector, language model and the canvases images are fitted to."""
+
+    vision_config: VisionConfig
+    projector_config: ProjectorConfig
+    language_config: LanguageConfig
+    tile_tag: str = "2D"
+    global_view_pos: str = "head"
+    candidate_resolutions: tuple[tuple[int, int], ...] = CANDIDATE_RESOLUTIONS
+
+    def __post_init__(self) -> None:
+        vision, projector, language = self.vision_config, self.projector_config, self.language_config
+        _require(self.tile_tag == "2D", "tile_tag", self.tile_tag, 'only "2D", as every published model')
+        _require(self.global_view_pos == "head", "global_view_pos", self.global_view_pos, 'only "head", as published')
+        n_embed, hidden = projector.n_embed, language.hidden_size
+        _require(n_embed == hidden, "projector_config.n_embed", n_embed, f"must equal language hidden_size = {hidden}")
+        rule = f"must equal vision_config.width = {vision.width}"
+        _require(projector.input_dim == vision.width, "projector_config.input_dim", projector.input_dim, rule)
+        _require(bool(self.candidate_resolutions), "candidate_resolutions", self.candidate_resolutions, "is empty")
+        for pair in self.candidate_resolutions:
+            fits = all(side > 0 and side % vision.image_size == 0 for side in pair)
+            _require(fits, "candidate_resolutions", pair, f"both sides must be multiples of {vision.image_size}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        _refuse_deepseek_ocr(values)
+        kind = values.get("model_type")
+        _require(kind == "deepseek_vl_v2", "model_type", kind, 'expected "deepseek_vl_v2"')
+        return super().from_dict(values, where)
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"model_type": "deepseek_vl_v2", **super().to_dict()}
+        out["vision_config"]["model_type"] = "vision"
+        out["projector_config"]["model_type"] = "mlp_projector"
+        out["language_config"]["model_type"] = "deepseek_v2"
+        return out
+
+    @property
+    def tile_side(self) -> int:
+        """Tile tokens along a tile's edge, after padding the patch grid to a multiple of downsample_ratio."""
+        return -(-self.vision_config.grid_side // self.projector_config.downsample_ratio)
+
+
+def _refuse_deepseek_ocr(values: Mapping[str, Any]) -> None:
+    """DeepSeek-OCR shares `model_type` but has another tower; loading it as VL2 would give garbage."""
+    vision = values.get("vision_config") or {}
+    projector = values.get("projector_config") or {}
+    tower = str(vision.get("model_name", "")) if isinstance(vision, Mapping) else ""
+    nested = isinstance(vision, Mapping) and isinstance(vision.get("width"), Mapping)
+    linear = isinstance(projector, Mapping) and projector.get("projector_type") == "linear"
+    named = "OCR" in " ".join(map(str, values.get("architectures") or []))
+    if tower.startswith("deeplip") or nested or linear or named:
+        raise ConfigError(
+            "this is a DeepSeek-OCR checkpoint: it shares model_type = 'deepseek_vl_v2' with DeepSeek-VL2 but has a "
+            "different vision encoder, which vl2 does not implement; use a DeepSeek-VL2 checkpoint"
+        )
+
+
+def read_config(path: Path) -> VL2Config:
+    """Read a published config.json."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a JSON object, got {type(values).__name__}")
+    return VL2Config.from_dict(values)
+
+
+def _family(hidden: int, **language: Any) -> VL2Config:
+    return VL2Config(
+        vision_config=VisionConfig(patch_size=14, width=1152, layers=27, mlp_ratio=3.7362),
+        projector_config=ProjectorConfig(n_embed=hidden),
+        language_config=LanguageConfig(
+            hidden_size=hidden,
+            q_lora_rank=None,
+            n_shared_experts=2,
+            num_experts_per_tok=6,
+            first_k_dense_replace=1,
+            n_group=1,
+            topk_group=1,
+            max_position_embeddings=4096,
+            **language,
+        ),
+    )
+
+
+TINY = _family(
+    1280,
+    vocab_size=129280,
+    intermediate_size=6848,
+    moe_intermediate_size=896,
+    num_hidden_layers=12,
+    num_attention_heads=10,
+    num_key_value_heads=10,
+    use_mla=False,
+    kv_lora_rank=None,
+    qk_nope_head_dim=0,
+    qk_rope_head_dim=0,
+    v_head_dim=0,
+    n_routed_experts=64,
+    bos_token_id=0,
+    eos_token_id=1,
+)
+
+SMALL = _family(
+    2048,
+    vocab_size=102400,
+    intermediate_size=10944,
+    moe_intermediate_size=1408,
+    num_hidden_layers=27,
+    num_attention_heads=16,
+    num_key_value_heads=16,
+    n_routed_experts=64,
+)
+
+BASE = _family(
+    2560,
+    vocab_size=129280,
+    intermediate_size=12288,
+    moe_intermediate_size=1536,
+    n_routed_experts=72,
+    topk_method="noaux_tc",
+    scoring_func="sigmoid",
+    norm_topk_prob=True,
+    routed_scaling_factor=2.0,
+    bos_token_id=0,
+    eos_token_id=1,
+)
