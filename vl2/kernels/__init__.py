@@ -1,0 +1,1 @@
+"""Fast kernels, each beside a short pure-torch reference with the same signature."""

@@ -1,0 +1,92 @@
+"""Multi-head attention (Tiny) and multi-head latent attention (Small, Base, Nano) over packed tokens.
+
+    x_TD -> queries, and keys/values (MHA) or a latent and one rotated key (MLA)
+         -> context.attend_heads / attend_latent   (who attends to whom, and what is cached: model/cache.py)
+         -> o_proj -> (T, D)
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from vl2.config import LanguageConfig
+from vl2.model.layers import RMSNorm
+from vl2.model.rope import RopeTable, rotate, softmax_scale
+
+
+@dataclass(frozen=True)
+class LatentWeights:
+    """kv_b_proj seen per head: keys are `w_k_HKZ @ latent`, values `w_v_HUZ @ latent`."""
+
+    w_k_HKZ: Tensor
+    w_v_HUZ: Tensor
+
+
+class AttentionContext(Protocol):
+    """Decides which tokens see which, and owns whatever is cached. Called once per layer, in layer order."""
+
+    def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
+        """Ordinary heads; G divides H. Returns (T, H, K)."""
+        ...
+
+    def attend_latent(
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, latent_TZ: Tensor, k_rope_TR: Tensor,
+        weights: LatentWeights, scale: float,
+    ) -> Tensor:  # fmt: skip
+        """Latent heads. Returns (T, H, U)."""
+        ...
+
+
+class MHA(nn.Module):
+    """Llama-style attention, half-split rotation over the whole head (SPEC E1)."""
+
+    def __init__(self, config: LanguageConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.width, self.scale = layer, config.head_dim, softmax_scale(config)
+        hidden, bias = config.hidden_size, config.attention_bias
+        self.q_proj = nn.Linear(hidden, config.num_attention_heads * self.width, bias=bias)
+        self.k_proj = nn.Linear(hidden, config.num_key_value_heads * self.width, bias=bias)
+        self.v_proj = nn.Linear(hidden, config.num_key_value_heads * self.width, bias=bias)
+        self.o_proj = nn.Linear(config.num_attention_heads * self.width, hidden, bias=bias)
+
+    def forward(self, x_TD: Tensor, rope: RopeTable, context: AttentionContext) -> Tensor:
+        heads = (-1, self.width)
+        q_THK = rotate(self.q_proj(x_TD).unflatten(-1, heads), rope, interleaved=False)
+        k_TGK = rotate(self.k_proj(x_TD).unflatten(-1, heads), rope, interleaved=False)
+        v_TGK = self.v_proj(x_TD).unflatten(-1, heads)
+        return self.o_proj(context.attend_heads(self.layer, q_THK, k_TGK, v_TGK, self.scale).flatten(1))
+
+
+class MLA(nn.Module):
+    """Latent attention: keys and values of all heads come from one cached latent (SPEC E2; DeepSeek-V2, section 2.1)."""
+
+    def __init__(self, config: LanguageConfig, layer: int) -> None:
+        super().__init__()
+        assert config.kv_lora_rank is not None
+        self.layer, self.scale, self.heads = layer, softmax_scale(config), config.num_attention_heads
+        self.latent, self.rope = config.kv_lora_rank, config.qk_rope_head_dim
+        self.nope, self.value = config.qk_nope_head_dim, config.v_head_dim
+        hidden, bias, q_width = config.hidden_size, config.attention_bias, self.heads * (self.nope + self.rope)
+        self.q_rank = config.q_lora_rank
+        if self.q_rank is None:
+            self.q_proj = nn.Linear(hidden, q_width, bias=False)
+        else:
+            self.q_a_proj = nn.Linear(hidden, self.q_rank, bias=bias)
+            self.q_a_layernorm = RMSNorm(self.q_rank, 1e-6)
+            self.q_b_proj = nn.Linear(self.q_rank, q_width, bias=False)
+        self.kv_a_proj_with_mqa = nn.Linear(hidden, self.latent + self.rope, bias=bias)
+        self.kv_a_layernorm = RMSNorm(self.latent, 1e-6)  # the published class default, whatever rms_norm_eps says
+        self.kv_b_proj = nn.Linear(self.latent, self.heads * (self.nope + self.value), bias=False)
+        self.o_proj = nn.Linear(self.heads * self.value, hidden, bias=bias)
+
+    def forward(self, x_TD: Tensor, rope: RopeTable, context: AttentionContext) -> Tensor:
+        q = self.q_proj(x_TD) if self.q_rank is None else self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x_TD)))
+        q_nope_THK, q_rope_THR = q.unflatten(-1, (self.heads, -1)).split([self.nope, self.rope], -1)
+        latent_TZ, k_rope_TR = self.kv_a_proj_with_mqa(x_TD).split([self.latent, self.rope], -1)
+        latent_TZ = self.kv_a_layernorm(latent_TZ)
+        q_rope_THR = rotate(q_rope_THR, rope, interleaved=True)
+        k_rope_TR = rotate(k_rope_TR[:, None], rope, interleaved=True)[:, 0]
+        weights = LatentWeights(*self.kv_b_proj.weight.unflatten(0, (self.heads, -1)).split([self.nope, self.value], 1))
+        out = context.attend_latent(self.layer, q_nope_THK, q_rope_THR, latent_TZ, k_rope_TR, weights, self.scale)
+        return self.o_proj(out.flatten(1))

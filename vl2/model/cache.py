@@ -1,0 +1,128 @@
+"""Attention contexts: one full pass over packed sequences, and decoding with a contiguous cache.
+
+    PackedSequences    training, evaluation of likelihoods, tests: nothing cached
+    CachedSequences    generation: latent + rotated key (MLA) or keys and values (MHA) of every past token
+
+The trap: in a cached step the new tokens of one sequence must be contiguous and in order.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vl2.config import LanguageConfig
+from vl2.kernels.attention import attend_packed
+from vl2.model.attention import LatentWeights
+
+
+class PackedSequences:
+    """Every token sees itself and the earlier tokens of its own sequence.
+
+    Args:
+        cu_seqlens_S1: (S + 1,) int32 offsets, on the model's device.
+        max_len: longest sequence, on the host so that no step waits for the device.
+    """
+
+    def __init__(self, cu_seqlens_S1: Tensor, max_len: int) -> None:
+        self.cu_seqlens_S1, self.max_len = cu_seqlens_S1, max_len
+
+    @classmethod
+    def of_lengths(cls, lengths: Sequence[int], device: torch.device | str) -> "PackedSequences":
+        offsets = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
+        return cls(offsets.to(device), max(lengths))
+
+    def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
+        group = q_THK.shape[1] // k_TGK.shape[1]
+        k_THK, v_THK = k_TGK.repeat_interleave(group, 1), v_TGK.repeat_interleave(group, 1)
+        return attend_packed(q_THK, k_THK, v_THK, self.cu_seqlens_S1, self.max_len, scale)
+
+    def attend_latent(
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, latent_TZ: Tensor, k_rope_TR: Tensor,
+        weights: LatentWeights, scale: float,
+    ) -> Tensor:  # fmt: skip
+        """Expands keys and values: cheaper than absorbing when there are as many queries as keys."""
+        heads = q_nope_THK.shape[1]
+        k_nope_THK = (latent_TZ @ weights.w_k_HKZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
+        v_THU = (latent_TZ @ weights.w_v_HUZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
+        k_THK = torch.cat([k_nope_THK, k_rope_TR[:, None].expand(-1, heads, -1)], -1)
+        q_THK = torch.cat([q_nope_THK, q_rope_THR], -1)
+        return attend_packed(q_THK, k_THK, v_THU, self.cu_seqlens_S1, self.max_len, scale)
+
+
+class CachedSequences:
+    """A contiguous cache of `len(capacities)` sequences that grow by `begin_step`.
+
+    Args:
+        config: gives the number of layers and what is cached per token.
+        num_seqs, capacity: sequences, and the longest any may become.
+    """
+
+    def __init__(self, config: LanguageConfig, num_seqs: int, capacity: int, device: torch.device | str, dtype: torch.dtype) -> None:
+        self.lengths = [0] * num_seqs
+        self.capacity = capacity
+        width = config.kv_values_per_token
+        self._values = torch.zeros(config.num_hidden_layers, num_seqs, capacity, width, device=device, dtype=dtype)
+
+    def begin_step(self, counts: Sequence[int]) -> Tensor:
+        """Announce how many new tokens each sequence brings; returns their positions (T,)."""
+        for seq, (length, count) in enumerate(zip(self.lengths, counts, strict=True)):
+            if length + count > self.capacity:
+                raise ValueError(f"sequence {seq}: {length} cached + {count} new tokens exceed the capacity {self.capacity}")
+        device = self._values.device
+        self._before, self._counts = list(self.lengths), list(counts)
+        self.lengths = [length + count for length, count in zip(self.lengths, counts, strict=True)]
+        spans = [torch.arange(end - count, end) for end, count in zip(self.lengths, counts, strict=True)]
+        self._pos_T = torch.cat(spans).to(device)
+        self._seq_T = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)
+        self._from_empty = not any(self._before) and PackedSequences.of_lengths([c for c in counts if c], device)
+        self._end = max(self.lengths)
+        # (T, L): key position not after the query's own
+        self._seen_TL = torch.arange(self._end, device=device) <= self._pos_T[:, None]
+        return self._pos_T
+
+    def _store(self, layer: int, new_TX: Tensor) -> Tensor:
+        self._values[layer][self._seq_T, self._pos_T] = new_TX.to(self._values.dtype)
+        return self._values[layer][:, : self._end]
+
+    def _attend(self, q_THK: Tensor, k_SLGK: Tensor, v_SLGU: Tensor, scale: float) -> Tensor:
+        """New tokens against cached ones, one sequence at a time: bitwise the same alone and in a batch."""
+        out, start = [], 0
+        for seq, count in enumerate(self._counts):
+            if count == 0:
+                continue
+            end, rows = self.lengths[seq], slice(start, start + count)
+            q, k, v = q_THK[rows].transpose(0, 1), k_SLGK[seq, :end].transpose(0, 1), v_SLGU[seq, :end].transpose(0, 1)
+            mask = None if count == 1 else self._seen_TL[rows, :end]
+            group = q.shape[0] // k.shape[0]
+            if count == 1:  # one query: heads of a group become rows, so keys are read once and never copied
+                o = F.scaled_dot_product_attention(q.unflatten(0, (-1, group)).flatten(1, 2), k, v, scale=scale)
+                o = o.unflatten(1, (group, 1)).flatten(0, 1)
+            else:
+                k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
+                o = F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask, scale=scale)[0]
+            out.append(o.transpose(0, 1))
+            start += count
+        return torch.cat(out)
+
+    def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
+        cached_SLX = self._store(layer, torch.cat([k_TGK.flatten(1), v_TGK.flatten(1)], -1))
+        if self._from_empty:
+            return self._from_empty.attend_heads(layer, q_THK, k_TGK, v_TGK, scale)
+        k_SLGK, v_SLGK = cached_SLX.unflatten(-1, (2, -1, q_THK.shape[-1])).unbind(2)
+        return self._attend(q_THK, k_SLGK, v_SLGK, scale)
+
+    def attend_latent(
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, latent_TZ: Tensor, k_rope_TR: Tensor,
+        weights: LatentWeights, scale: float,
+    ) -> Tensor:  # fmt: skip
+        """Absorbs kv_b_proj into queries and outputs, so that the cache is read as it is stored."""
+        cached_SLX = self._store(layer, torch.cat([latent_TZ, k_rope_TR], -1))
+        if self._from_empty:
+            return self._from_empty.attend_latent(layer, q_nope_THK, q_rope_THR, latent_TZ, k_rope_TR, weights, scale)
+        q_THZ = torch.einsum("thk,hkz->thz", q_nope_THK, weights.w_k_HKZ)
+        k_SL1X = cached_SLX[:, :, None]
+        v_SL1Z = k_SL1X[..., : latent_TZ.shape[-1]]
+        o_THZ = self._attend(torch.cat([q_THZ, q_rope_THR], -1), k_SL1X, v_SL1Z, scale)
+        return torch.einsum("thz,huz->thu", o_THZ, weights.w_v_HUZ)

@@ -1,0 +1,109 @@
+"""DeepSeekMoE: router, routed experts, shared experts (SPEC E3; DeepSeekMoE paper, section 3).
+
+    x_TD --Router--> weights_TA, indices_TA --RoutedExperts--> sum of weighted experts, + shared experts --> (T, D)
+
+The trap: scores and weights are float32 whatever the model's dtype; the correction bias only chooses.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vl2.config import LanguageConfig
+from vl2.kernels.grouped_mm import grouped_mm
+from vl2.model.layers import SwiGLU
+
+
+@dataclass(frozen=True)
+class RouterStats:
+    """What one router did, for the balance loss and for plots of expert load.
+
+    layer: index of the decoder layer.
+    scores_TE: (T, E) float32 softmax or sigmoid scores, with gradient.
+    indices_TA: (T, A) chosen experts.
+    """
+
+    layer: int
+    scores_TE: Tensor
+    indices_TA: Tensor
+
+
+class Router(nn.Module):
+    """Chooses A of E experts for every token: greedy, group_limited_greedy or noaux_tc."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        assert config.n_routed_experts and config.num_experts_per_tok
+        self.config, self.active = config, config.num_experts_per_tok
+        self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
+        if config.topk_method == "noaux_tc":
+            self.bias = nn.Parameter(torch.zeros(config.n_routed_experts), requires_grad=False)
+
+    def forward(self, x_TD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns weights_TA (float32), indices_TA, scores_TE (float32)."""
+        config = self.config
+        with torch.autocast(x_TD.device.type, enabled=False):
+            logits_TE = F.linear(x_TD.float(), self.weight.float())
+            scores_TE = logits_TE.softmax(-1) if config.scoring_func == "softmax" else logits_TE.sigmoid()
+            choice_TE = scores_TE + self.bias.float() if config.topk_method == "noaux_tc" else scores_TE
+            if config.topk_method != "greedy":
+                choice_TE = self._keep_best_groups(choice_TE)
+            chosen_TA, indices_TA = choice_TE.topk(self.active, -1, sorted=False)
+            # group_limited_greedy weighs by the filtered scores, noaux_tc by the scores before bias and filter
+            weights_TA = scores_TE.gather(-1, indices_TA) if config.topk_method == "noaux_tc" else chosen_TA
+            if self.active > 1 and config.norm_topk_prob:
+                weights_TA = weights_TA / (weights_TA.sum(-1, keepdim=True) + 1e-20)
+            return weights_TA * config.routed_scaling_factor, indices_TA, scores_TE
+
+    def _keep_best_groups(self, choice_TE: Tensor) -> Tensor:
+        """Zero (as published, not -inf) the experts outside the topk_group best groups."""
+        config = self.config
+        assert config.n_group and config.topk_group
+        grouped = choice_TE.unflatten(-1, (config.n_group, -1))
+        best = grouped.topk(2, -1).values.sum(-1) if config.topk_method == "noaux_tc" else grouped.amax(-1)
+        keep = torch.zeros_like(best, dtype=torch.bool).scatter(-1, best.topk(config.topk_group, -1).indices, True)
+        return grouped.masked_fill(~keep[..., None], 0.0).flatten(-2)
+
+
+class RoutedExperts(nn.Module):
+    """E feed-forward networks stacked: gate_up (E, 2F, D) holds gate rows then up rows, down (E, D, F)."""
+
+    def __init__(self, experts: int, hidden: int, width: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Parameter(torch.empty(experts, 2 * width, hidden))
+        self.down = nn.Parameter(torch.empty(experts, hidden, width))
+
+    def forward(self, x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor) -> Tensor:
+        num_experts, active = self.gate_up.shape[0], indices_TA.shape[1]
+        expert_M = indices_TA.flatten()
+        order_M = expert_M.argsort(stable=True)
+        counts_E = torch.zeros(num_experts, dtype=torch.long, device=x_TD.device).index_add_(
+            0, expert_M, torch.ones_like(expert_M)
+        )
+        gate_MF, up_MF = grouped_mm(x_TD[order_M // active], self.gate_up, counts_E).chunk(2, -1)
+        y_MD = grouped_mm(F.silu(gate_MF) * up_MF, self.down, counts_E)
+        y_TAD = torch.empty_like(y_MD).index_copy(0, order_M, y_MD).unflatten(0, (-1, active))
+        return (y_TAD.float() * weights_TA[..., None]).sum(1).to(y_MD.dtype)
+
+
+class MoE(nn.Module):
+    """Routed experts plus shared experts, which every token visits."""
+
+    def __init__(self, config: LanguageConfig, layer: int) -> None:
+        super().__init__()
+        assert config.n_routed_experts
+        self.layer = layer
+        self.router = Router(config)
+        self.experts = RoutedExperts(config.n_routed_experts, config.hidden_size, config.moe_intermediate_size)
+        self.shared_experts = None
+        if config.n_shared_experts is not None:
+            self.shared_experts = SwiGLU(config.hidden_size, config.moe_intermediate_size * config.n_shared_experts)
+
+    def forward(self, x_TD: Tensor) -> tuple[Tensor, RouterStats]:
+        weights_TA, indices_TA, scores_TE = self.router(x_TD)
+        y_TD = self.experts(x_TD, weights_TA, indices_TA)
+        if self.shared_experts is not None:
+            y_TD = y_TD + self.shared_experts(x_TD)
+        return y_TD, RouterStats(self.layer, scores_TE, indices_TA)

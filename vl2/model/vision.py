@@ -1,0 +1,95 @@
+"""SigLIP vision tower (SPEC C; timm layout of parameter names).
+
+    tiles_NCYX --patch embedding + positions--> (N, P, W) --pre-norm blocks--> final norm --> patch features
+
+The traps: the tower's GELU is the tanh approximation; the pooling head is stored in checkpoints but never run.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vl2.config import VisionConfig
+
+_EPS = 1e-6
+
+
+class PatchEmbed(nn.Module):
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, config.width, config.patch_size, stride=config.patch_size)
+
+    def forward(self, tiles_NCYX: Tensor) -> Tensor:
+        return self.proj(tiles_NCYX).flatten(2).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Bidirectional attention among the patches of one tile."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x_NPW: Tensor) -> Tensor:
+        q, k, v = self.qkv(x_NPW).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x_NPW: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x_NPW), approximate="tanh"))
+
+
+class Block(nn.Module):
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.width, eps=_EPS)
+        self.attn = Attention(config.width, config.heads)
+        self.norm2 = nn.LayerNorm(config.width, eps=_EPS)
+        self.mlp = MLP(config.width, config.mlp_width)
+
+    def forward(self, x_NPW: Tensor) -> Tensor:
+        x_NPW = x_NPW + self.attn(self.norm1(x_NPW))
+        return x_NPW + self.mlp(self.norm2(x_NPW))
+
+
+class AttentionPool(nn.Module):
+    """SigLIP's pooling head. Published checkpoints hold its weights; image tokens come from patches, so it never runs."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.latent = nn.Parameter(torch.zeros(1, 1, width))
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+        self.proj = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, eps=_EPS)
+        self.mlp = MLP(width, config.mlp_width)
+
+
+class VisionTower(nn.Module):
+    """Tiles (N, 3, Y, X) to patch features (N, P, W), after the final norm."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbed(config)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.grid_side**2, config.width))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width, eps=_EPS)
+        self.attn_pool = AttentionPool(config)
+
+    def forward(self, tiles_NCYX: Tensor) -> Tensor:
+        size = self.config.image_size
+        assert tiles_NCYX.shape[1:] == (3, size, size), tiles_NCYX.shape
+        x_NPW = self.patch_embed(tiles_NCYX) + self.pos_embed
+        for block in self.blocks:
+            x_NPW = block(x_NPW)
+        return self.norm(x_NPW)
