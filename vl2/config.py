@@ -408,3 +408,39 @@ BASE = _family(
     bos_token_id=0,
     eos_token_id=1,
 )
+
+# The model that ships with the package: Base's router and latent attention at laptop size.
+NANO = VL2Config(
+    vision_config=VisionConfig(
+        model_name="vl2_nano_patch14_384", patch_size=14, width=384, layers=7, heads=6, mlp_ratio=4.0
+    ),
+    projector_config=ProjectorConfig(input_dim=384, n_embed=320),
+    language_config=LanguageConfig(
+        vocab_size=8192,
+        hidden_size=320,
+        intermediate_size=1024,
+        moe_intermediate_size=64,
+        num_hidden_layers=6,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        q_lora_rank=None,
+        kv_lora_rank=128,
+        qk_nope_head_dim=32,
+        qk_rope_head_dim=16,
+        v_head_dim=32,
+        n_routed_experts=16,
+        n_shared_experts=2,
+        num_experts_per_tok=4,
+        first_k_dense_replace=1,
+        n_group=1,
+        topk_group=1,
+        topk_method="noaux_tc",
+        scoring_func="sigmoid",
+        norm_topk_prob=True,
+        max_position_embeddings=4096,
+        bos_token_id=0,
+        eos_token_id=1,
+    ),
+)
+
+PRESETS: dict[str, VL2Config] = {"nano": NANO, "tiny": TINY, "small": SMALL, "base": BASE}
