@@ -1,0 +1,108 @@
+"""The plain decoding loop: prompts in, tokens out, one at a time. Reference for every faster engine.
+
+    Prompt --encode tiles, embed--> prefill each prompt --> step all unfinished sequences together --> Token
+
+The trap: prompts are prefilled one by one, so that a prompt's numbers do not depend on its neighbours.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vl2.model.cache import CachedSequences
+from vl2.model.vl2 import VL2, image_token_index
+from vl2.processing.render import Prompt
+from vl2.sampling import Sampler, SamplingParams
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True)
+class Token:
+    """One generated token of one prompt; `finish` is set on its last. The end token itself is reported too."""
+
+    prompt: int
+    token_id: int
+    finish: FinishReason | None
+
+
+def embed_prompt(model: VL2, prompt: Prompt) -> Tensor:
+    """Embeddings (T, D) of a prompt with its images encoded."""
+    device = model.device
+    image_embeds_ID = model.image_newline.new_zeros(0, model.config.language_config.hidden_size)
+    if prompt.images:
+        tiles, names = unique_tiles([image.tiles_NCYX for image in prompt.images])
+        _, tile_tokens_NQD = model.encode_tiles(model.pixel_values(torch.from_numpy(tiles)))
+        grids = [image.grid for image in prompt.images]
+        index = image_token_index(grids, names, len(tiles), model.config.tile_side)
+        image_embeds_ID = model.layout_images(tile_tokens_NQD, torch.tensor(index, device=device))
+    positions = [p for start, length in prompt.spans for p in range(start, start + length)]
+    ids = torch.tensor(prompt.input_ids, device=device)
+    return model.embed(ids, torch.tensor(positions, dtype=torch.long, device=device), image_embeds_ID)
+
+
+def unique_tiles(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[list[int]]]:
+    """Stack the tiles of several images, a local tile that equals its global view only once.
+
+    An image that fits one tile has two identical views; encoding one of them halves the work and changes nothing.
+
+    Returns: tiles (N, 3, Y, X) and, for each image, the numbers of its tiles in that stack.
+    """
+    kept: list[np.ndarray] = []
+    names: list[list[int]] = []
+    total = 0
+    for tiles in images:
+        same = len(tiles) == 2 and np.array_equal(tiles[0], tiles[1])
+        kept.append(tiles[:1] if same else tiles)
+        names.append([total, total] if same else list(range(total, total + len(tiles))))
+        total += len(kept[-1])
+    return np.concatenate(kept), names
+
+
+@torch.inference_mode()
+def generate(
+    model: VL2, prompts: Sequence[Prompt], params: Sequence[SamplingParams], eos_id: int
+) -> Iterator[Token]:
+    """Generate for all prompts together, yielding tokens as they come.
+
+    Ends a sequence at `eos_id`, at its max_tokens, or where the model's context ends. A consumer that has seen a
+    stop string may send the prompt's number back through `generator.send` to end that sequence early.
+    """
+    language = model.config.language_config
+    limits = [min(p.max_tokens, language.max_position_embeddings - len(q.input_ids)) for p, q in zip(params, prompts, strict=True)]
+    capacity = max(len(q.input_ids) + limit for q, limit in zip(prompts, limits, strict=True))
+    cache = CachedSequences(language, len(prompts), capacity, model.device, model.dtype)
+    samplers = [Sampler(p, q.input_ids) for p, q in zip(params, prompts, strict=True)]
+    running: dict[int, int] = {}  # prompt -> its newest token
+    produced = [0] * len(prompts)
+
+    def choose(prompt: int, logits_V: Tensor) -> Token:
+        token_id = samplers[prompt].choose(logits_V)
+        produced[prompt] += 1
+        finish: FinishReason | None = None
+        if token_id == eos_id:
+            finish = "stop"
+        elif produced[prompt] >= limits[prompt]:
+            finish = "length"
+        else:
+            running[prompt] = token_id
+        return Token(prompt, token_id, finish)
+
+    for number, prompt in enumerate(prompts):
+        x_TD = embed_prompt(model, prompt)
+        counts = [len(x_TD) if seq == number else 0 for seq in range(len(prompts))]
+        hidden_TD, _ = model(x_TD, cache.begin_step(counts), cache)
+        if (yield choose(number, model.logits(hidden_TD[-1:])[0])) is not None:
+            running.pop(number, None)
+    while running:
+        rows = sorted(running)
+        ids = torch.tensor([running.pop(row) for row in rows], device=model.device)
+        positions_T = cache.begin_step([int(seq in rows) for seq in range(len(prompts))])
+        hidden_TD, _ = model(model.language.embed_tokens(ids), positions_T, cache)
+        for row, logits_V in zip(rows, model.logits(hidden_TD), strict=True):
+            if (yield choose(row, logits_V)) is not None:
+                running.pop(row, None)
