@@ -1,0 +1,98 @@
+"""Boxes in text and on images, both ways, without evaluating anything.
+
+    Region(label, Box in pixels) <--format_boxes / parse_regions--> <|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>
+
+Text holds integers 0..999 of the original image: x = pixel / width * 999. An empty list means "looked for, not there".
+"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+LAST = 999  # the coordinate of the right and bottom edge
+
+_NUMBER = r"\s*(\d{1,4})\s*"
+_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
+_LIST = re.compile(r"\s*\[\s*(?:\[[\d\s,]*\]\s*(?:,\s*\[[\d\s,]*\]\s*)*)?\]\s*")
+_PAIR = re.compile(r"<\|ref\|>(.*?)<\|/ref\|>\s*<\|det\|>(.*?)<\|/det\|>", re.DOTALL)
+_TAG = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
+
+
+class Box(NamedTuple):
+    """Left, top, right, bottom in pixels."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class Region:
+    """A named part of an image."""
+
+    label: str
+    box: Box
+
+
+def to_thousandths(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Pixels of an image of (width, height) to integers 0..999, clamped to the image."""
+    width, height = size
+
+    def scale(value: float, extent: int) -> int:
+        return round(min(max(value / extent, 0.0), 1.0) * LAST)
+
+    return scale(box[0], width), scale(box[1], height), scale(box[2], width), scale(box[3], height)
+
+
+def to_pixels(box: Sequence[int], size: tuple[int, int]) -> Box:
+    """Integers 0..999 to pixels of an image of (width, height)."""
+    x_scale, y_scale = size[0] / LAST, size[1] / LAST
+    return Box(box[0] * x_scale, box[1] * y_scale, box[2] * x_scale, box[3] * y_scale)
+
+
+def format_box_list(boxes: Sequence[Sequence[int]]) -> str:
+    """[[x1, y1, x2, y2], ...] as the published models write it."""
+    return "[" + ", ".join(f"[{', '.join(str(int(v)) for v in box)}]" for box in boxes) + "]"
+
+
+def format_regions(label: str, boxes: Sequence[Box], size: tuple[int, int]) -> str:
+    """One phrase and its boxes in tagged form."""
+    return f"<|ref|>{label}<|/ref|><|det|>{format_box_list([to_thousandths(box, size) for box in boxes])}<|/det|>"
+
+
+def parse_box_list(text: str) -> list[tuple[int, int, int, int]] | None:
+    """The boxes of "[[x1, y1, x2, y2], ...]", or None if the text is anything else."""
+    if not _LIST.fullmatch(text):
+        return None
+    found = [(int(a), int(b), int(c), int(d)) for a, b, c, d in _BOX.findall(text)]
+    if len(found) != text.count("[") - 1 or any(v > LAST for box in found for v in box):
+        return None
+    if any(x0 > x1 or y0 > y1 for x0, y0, x1, y1 in found):
+        return None
+    return found
+
+
+def parse_regions(text: str, size: tuple[int, int]) -> tuple[list[Region], str]:
+    """Regions of a model's answer in pixels of an image of (width, height), and the answer without tags.
+
+    Malformed boxes give no region and a warning, never an exception.
+    """
+    regions: list[Region] = []
+
+    def take(match: re.Match[str]) -> str:
+        label, inner = match.group(1), match.group(2)
+        boxes = parse_box_list(inner)
+        if boxes is None:
+            warnings.warn(f"malformed boxes in the answer are ignored: {inner[:80]!r}", stacklevel=4)
+        else:
+            regions.extend(Region(label, to_pixels(box, size)) for box in boxes)
+        return label
+
+    plain = _PAIR.sub(take, text)
+    if _TAG.search(plain):
+        warnings.warn(f"unpaired ref or det tag in the answer is ignored: {plain[:80]!r}", stacklevel=2)
+        plain = _TAG.sub("", plain)
+    return regions, plain
