@@ -64,16 +64,17 @@ def unique_tiles(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[list[in
 
 
 @torch.inference_mode()
-def generate(
-    model: VL2, prompts: Sequence[Prompt], params: Sequence[SamplingParams], eos_id: int
-) -> Iterator[Token]:
+def generate(model: VL2, prompts: Sequence[Prompt], params: Sequence[SamplingParams], eos_id: int) -> Iterator[Token]:
     """Generate for all prompts together, yielding tokens as they come.
 
     Ends a sequence at `eos_id`, at its max_tokens, or where the model's context ends. A consumer that has seen a
     stop string may send the prompt's number back through `generator.send` to end that sequence early.
     """
     language = model.config.language_config
-    limits = [min(p.max_tokens, language.max_position_embeddings - len(q.input_ids)) for p, q in zip(params, prompts, strict=True)]
+    limits = [
+        min(p.max_tokens, language.max_position_embeddings - len(q.input_ids))
+        for p, q in zip(params, prompts, strict=True)
+    ]
     capacity = max(len(q.input_ids) + limit for q, limit in zip(prompts, limits, strict=True))
     cache = CachedSequences(language, len(prompts), capacity, model.device, model.dtype)
     samplers = [Sampler(p, q.input_ids) for p, q in zip(params, prompts, strict=True)]

@@ -30,7 +30,9 @@ def find_model(name_or_path: str | Path, *, local_files_only: bool = False, revi
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").exists():
-            raise ModelNotFoundError(f"{path}: no config.json in this directory; expected a checkpoint in official layout")
+            raise ModelNotFoundError(
+                f"{path}: no config.json in this directory; expected a checkpoint in official layout"
+            )
         return path
     repository = PUBLISHED.get(name, name)
     known = ", ".join(["nano", *PUBLISHED])
@@ -38,9 +40,13 @@ def find_model(name_or_path: str | Path, *, local_files_only: bool = False, revi
         raise ModelNotFoundError(f"model {name!r}: no such directory; names are {known}, hub ids are owner/name")
     try:
         patterns = ["*.json", "*.safetensors"]  # never pickles, never code
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=local_files_only))
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=local_files_only)
+        )
     except LocalEntryNotFoundError as error:
-        raise ModelNotFoundError(f"model {repository!r}: not in the local cache and the hub is not reachable") from error
+        raise ModelNotFoundError(
+            f"model {repository!r}: not in the local cache and the hub is not reachable"
+        ) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise ModelNotFoundError(f"model {name!r}: no such directory or hub repository; names are {known}") from error
     except HfHubHTTPError as error:

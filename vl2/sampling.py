@@ -68,7 +68,9 @@ class Sampler:
             seen = torch.tensor(sorted(self._seen), device=logits_V.device)
             penalised = logits_V[seen]
             penalty = params.repetition_penalty
-            logits_V = logits_V.index_copy(0, seen, torch.where(penalised > 0, penalised / penalty, penalised * penalty))
+            logits_V = logits_V.index_copy(
+                0, seen, torch.where(penalised > 0, penalised / penalty, penalised * penalty)
+            )
         token = int(logits_V.argmax()) if params.temperature == 0 else self._draw(logits_V.float().cpu())
         if params.repetition_penalty != 1:
             self._seen.add(token)

@@ -1,6 +1,6 @@
 """Expert matrix products: rows sorted by expert, one product per expert.
 
-    x_MD (rows of expert 0, then 1, ...), w_EFD, counts_E --> y_MF
+x_MD (rows of expert 0, then 1, ...), w_EFD, counts_E --> y_MF
 """
 
 import torch

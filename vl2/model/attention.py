@@ -1,8 +1,8 @@
 """Multi-head attention (Tiny) and multi-head latent attention (Small, Base, Nano) over packed tokens.
 
-    x_TD -> queries, and keys/values (MHA) or a latent and one rotated key (MLA)
-         -> context.attend_heads / attend_latent   (who attends to whom, and what is cached: model/cache.py)
-         -> o_proj -> (T, D)
+x_TD -> queries, and keys/values (MHA) or a latent and one rotated key (MLA)
+     -> context.attend_heads / attend_latent   (who attends to whom, and what is cached: model/cache.py)
+     -> o_proj -> (T, D)
 """
 
 from dataclasses import dataclass

@@ -59,7 +59,9 @@ class CachedSequences:
         num_seqs, capacity: sequences, and the longest any may become.
     """
 
-    def __init__(self, config: LanguageConfig, num_seqs: int, capacity: int, device: torch.device | str, dtype: torch.dtype) -> None:
+    def __init__(
+        self, config: LanguageConfig, num_seqs: int, capacity: int, device: torch.device | str, dtype: torch.dtype
+    ) -> None:
         self.lengths = [0] * num_seqs
         self.capacity = capacity
         width = config.kv_values_per_token
@@ -69,7 +71,9 @@ class CachedSequences:
         """Announce how many new tokens each sequence brings; returns their positions (T,)."""
         for seq, (length, count) in enumerate(zip(self.lengths, counts, strict=True)):
             if length + count > self.capacity:
-                raise ValueError(f"sequence {seq}: {length} cached + {count} new tokens exceed the capacity {self.capacity}")
+                raise ValueError(
+                    f"sequence {seq}: {length} cached + {count} new tokens exceed the capacity {self.capacity}"
+                )
         device = self._values.device
         self._before, self._counts = list(self.lengths), list(counts)
         self.lengths = [length + count for length, count in zip(self.lengths, counts, strict=True)]

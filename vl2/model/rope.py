@@ -56,7 +56,11 @@ def _yarn_frequency(frequency: Tensor, width: int, theta: float, scaling: RopeSc
     """Interpolate slow dimensions, keep fast ones, ramp between; the ramp's ends come from rotation counts."""
 
     def dimension_of(rotations: float) -> float:
-        return width * math.log(scaling.original_max_position_embeddings / (rotations * 2 * math.pi)) / (2 * math.log(theta))
+        return (
+            width
+            * math.log(scaling.original_max_position_embeddings / (rotations * 2 * math.pi))
+            / (2 * math.log(theta))
+        )
 
     low = max(math.floor(dimension_of(scaling.beta_fast)), 0)
     high = min(math.ceil(dimension_of(scaling.beta_slow)), width - 1)

@@ -1,7 +1,7 @@
 """The whole model: tiles and token ids in, logits out.
 
-    tiles_NCYX --vision--> (N, P, W) --projector--> tile_tokens_NQD --layout_images--> image_embeds_ID
-    input_ids_T, image_embeds_ID --embed--> x_TD --language--> hidden_TD --logits--> (T, V) float32
+tiles_NCYX --vision--> (N, P, W) --projector--> tile_tokens_NQD --layout_images--> image_embeds_ID
+input_ids_T, image_embeds_ID --embed--> x_TD --language--> hidden_TD --logits--> (T, V) float32
 """
 
 import math
@@ -103,7 +103,9 @@ class VL2(nn.Module):
         return self.language.lm_head(hidden_TD).float()
 
 
-def image_token_index(grids: Sequence[TileGrid], tiles: Sequence[Sequence[int]], num_tiles: int, side: int) -> list[int]:
+def image_token_index(
+    grids: Sequence[TileGrid], tiles: Sequence[Sequence[int]], num_tiles: int, side: int
+) -> list[int]:
     """Flat sources of the image tokens of several images, for `VL2.layout_images`.
 
     Args:

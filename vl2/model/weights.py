@@ -119,7 +119,12 @@ def _attention_shapes(config: LanguageConfig) -> dict[str, tuple[int, ...]]:
     if not config.use_mla:
         kv = config.num_key_value_heads * head
         queries = linear("q_proj", heads * head, hidden)
-        return queries | linear("k_proj", kv, hidden) | linear("v_proj", kv, hidden) | linear("o_proj", hidden, heads * head)
+        return (
+            queries
+            | linear("k_proj", kv, hidden)
+            | linear("v_proj", kv, hidden)
+            | linear("o_proj", hidden, heads * head)
+        )
     assert config.kv_lora_rank is not None
     rank, latent, value = config.q_lora_rank, config.kv_lora_rank, config.v_head_dim
     if rank is None:
@@ -195,7 +200,9 @@ def load(
                         progress(loaded, len(table))
             broken += [name for name, ok in finite if not ok]
     if broken:
-        raise WeightsError(f"{path}: NaN or infinite values in {_listing(broken)}; the checkpoint is damaged or overflows {dtype}")
+        raise WeightsError(
+            f"{path}: NaN or infinite values in {_listing(broken)}; the checkpoint is damaged or overflows {dtype}"
+        )
     model.requires_grad_(False)
     return model.eval()
 
@@ -224,7 +231,9 @@ def _shards(path: Path) -> dict[Path, list[str]]:
         files = sorted(path.glob("model*.safetensors"))
         if not files:
             pickled = [*path.glob("*.bin"), *path.glob("*.pt"), *path.glob("*.pth")]
-            hint = f"; {pickled[0].name} is a pickle, which vl2 never opens: convert it to safetensors" if pickled else ""
+            hint = (
+                f"; {pickled[0].name} is a pickle, which vl2 never opens: convert it to safetensors" if pickled else ""
+            )
             raise WeightsError(f"{path}: no model*.safetensors files{hint}")
     shards = {}
     for file in files:

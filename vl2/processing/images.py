@@ -1,6 +1,6 @@
 """Opening image files: anything a person may throw at us becomes an upright RGB image, or a clear error.
 
-    path, bytes or PIL image --header checked--> decoded --EXIF rotation, 16-bit to 8, transparency over white--> RGB
+path, bytes or PIL image --header checked--> decoded --EXIF rotation, 16-bit to 8, transparency over white--> RGB
 """
 
 import io

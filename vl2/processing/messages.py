@@ -1,6 +1,6 @@
 """What is said: messages made of typed parts. Only parts become special tokens; text never does.
 
-    "<image>\\n<|ref|>cat<|/ref|>" --parse_tagged(images)--> (Image, Text, Ref) --Message--> render
+"<image>\\n<|ref|>cat<|/ref|>" --parse_tagged(images)--> (Image, Text, Ref) --Message--> render
 """
 
 import re

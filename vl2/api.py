@@ -1,0 +1,264 @@
+"""The front door: load a model, ask it about images.
+
+model = vl2.load("nano")
+model.ask("receipt.png", "What is the total?").text
+model.ground("receipt.png", "the total").regions[0].box
+
+conversation --render--> Prompt --generate--> tokens --StreamDecoder, stop strings--> Chunk, ... Answer
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image as PILImage
+
+from vl2.generate import FinishReason, generate
+from vl2.hub import find_model
+from vl2.model.vl2 import VL2
+from vl2.model.weights import load as load_weights
+from vl2.processing.boxes import Region, parse_regions
+from vl2.processing.messages import Message
+from vl2.processing.prompts import READ_PROMPT, Source, ask_message, ground_message
+from vl2.processing.render import Prompt, Renderer
+from vl2.processing.tokenizer import StreamDecoder, Tokenizer
+from vl2.sampling import SamplingParams
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class DeviceError(ValueError):
+    """A device or dtype that this machine cannot run."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer.
+
+    text: what was said, without tags. raw: with the tags of phrases and boxes.
+    regions: labelled boxes in pixels of the conversation's last image.
+    finish_reason: "stop" (the model or a stop string ended it) or "length" (max_tokens or the context did).
+    prompt_tokens, image_tokens, completion_tokens: image tokens are among the prompt's.
+    ttft_sec, total_sec: from the call to the first token, and to the last.
+    """
+
+    text: str
+    raw: str
+    regions: tuple[Region, ...]
+    finish_reason: FinishReason
+    prompt_tokens: int
+    image_tokens: int
+    completion_tokens: int
+    ttft_sec: float
+    total_sec: float
+
+
+class _Transcript:
+    """Collects one answer: ids become text, stop strings end it, and text that may yet be one is held back."""
+
+    def __init__(self, tokenizer: Tokenizer, prompt: Prompt, params: SamplingParams, eos_id: int) -> None:
+        self._decoder, self._prompt, self._stop, self._eos = StreamDecoder(tokenizer), prompt, params.stop, eos_id
+        self._start = time.perf_counter()
+        self._ttft: float | None = None
+        self._count = 0
+        self._shown = 0
+        self._text = ""
+        self.finish: FinishReason | None = None
+
+    def push(self, token_id: int, finish: FinishReason | None) -> str:
+        """Take one token; returns text that is certain to belong to the answer."""
+        if self._ttft is None:
+            self._ttft = time.perf_counter() - self._start
+        self._count += 1
+        if token_id != self._eos:
+            self._text += self._decoder.push(token_id)
+        if finish:
+            self._text += self._decoder.flush()
+        found = [at for stop in self._stop if (at := self._text.find(stop)) >= 0]
+        if found:
+            self._text, finish = self._text[: min(found)], "stop"
+        self.finish = finish
+        certain = len(self._text) - (0 if finish else self._undecided())
+        piece, self._shown = self._text[self._shown : certain], max(self._shown, certain)
+        return piece
+
+    def _undecided(self) -> int:
+        """Length of the longest ending that begins a stop string."""
+        sizes = [n for stop in self._stop for n in range(1, len(stop)) if self._text.endswith(stop[:n])]
+        return max(sizes, default=0)
+
+    def answer(self) -> Answer:
+        assert self.finish is not None
+        assert self._ttft is not None
+        images = self._prompt.images
+        regions, plain = parse_regions(self._text, images[-1].size if images else (1, 1))
+        return Answer(
+            text=plain.strip(),
+            raw=self._text.strip(),
+            regions=tuple(regions) if images else (),
+            finish_reason=self.finish,
+            prompt_tokens=len(self._prompt.input_ids),
+            image_tokens=sum(length for _, length in self._prompt.spans),
+            completion_tokens=self._count,
+            ttft_sec=self._ttft,
+            total_sec=time.perf_counter() - self._start,
+        )
+
+
+class Stream:
+    """Iterate over pieces of text; `answer` holds the finished answer once they are exhausted."""
+
+    def __init__(self, pieces: Iterator[str | Answer]) -> None:
+        self._pieces = pieces
+        self._answer: Answer | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self._pieces:
+            if isinstance(piece, Answer):
+                self._answer = piece
+            elif piece:
+                yield piece
+
+    @property
+    def answer(self) -> Answer:
+        """The finished answer; reads the rest of the stream if there is any."""
+        for _ in self:
+            pass
+        assert self._answer is not None
+        return self._answer
+
+
+class Model:
+    """A loaded model with its tokenizer. Build with `vl2.load`.
+
+    Sampling options of every method are the fields of `SamplingParams`: temperature, top_p, top_k,
+    repetition_penalty, seed, max_tokens, stop. The default is greedy.
+    """
+
+    def __init__(self, network: VL2, tokenizer: Tokenizer, max_pixels: int | None = None) -> None:
+        self.network, self.tokenizer, self.config = network, tokenizer, network.config
+        self._renderer = Renderer(tokenizer, network.config, max_pixels)
+
+    def ask(self, images: Source | Sequence[Source], question: str, **sampling: Any) -> Answer:
+        """Answer a question about one or several images."""
+        return self.chat([ask_message(_as_list(images), question)], **sampling)
+
+    def ask_stream(self, images: Source | Sequence[Source], question: str, **sampling: Any) -> Stream:
+        """As `ask`, piece by piece."""
+        return self.chat_stream([ask_message(_as_list(images), question)], **sampling)
+
+    def read(self, image: Source, **sampling: Any) -> Answer:
+        """All text of an image."""
+        return self.ask(image, READ_PROMPT, **{"max_tokens": 1024, **sampling})
+
+    def ground(self, image: Source, phrase: str, **sampling: Any) -> Answer:
+        """Boxes of what a phrase describes; no regions when it is not there."""
+        return self.chat([ground_message(image, phrase)], **sampling)
+
+    def ground_stream(self, image: Source, phrase: str, **sampling: Any) -> Stream:
+        """As `ground`, piece by piece (tagged text; boxes are in `Stream.answer`)."""
+        return self.chat_stream([ground_message(image, phrase)], **sampling)
+
+    def chat(self, messages: Sequence[Message], **sampling: Any) -> Answer:
+        """The next answer of a conversation that ends with a message of the user."""
+        return self.chat_batch([messages], **sampling)[0]
+
+    def chat_stream(self, messages: Sequence[Message], **sampling: Any) -> Stream:
+        """As `chat`, piece by piece. Bad input raises here, not while iterating."""
+        params = SamplingParams(**_tupled(sampling))
+        prompt = self._renderer.render(messages, for_generation=True)
+        return Stream(piece for _, piece in self._run([prompt], params))
+
+    def chat_batch(self, conversations: Sequence[Sequence[Message]], **sampling: Any) -> list[Answer]:
+        """Answers to several conversations, decoded together; the same as one by one."""
+        params = SamplingParams(**_tupled(sampling))
+        prompts = [self._renderer.render(messages, for_generation=True) for messages in conversations]
+        answers = {number: piece for number, piece in self._run(prompts, params) if isinstance(piece, Answer)}
+        return [answers[number] for number in range(len(prompts))]
+
+    def _run(self, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[tuple[int, str | Answer]]:
+        eos = self.tokenizer.special.eos
+        transcripts = [_Transcript(self.tokenizer, prompt, params, eos) for prompt in prompts]
+        tokens = generate(self.network, prompts, [params] * len(prompts), eos)
+        reply: int | None = None
+        while True:
+            try:
+                token = tokens.send(reply)
+            except StopIteration:
+                return
+            transcript = transcripts[token.prompt]
+            yield token.prompt, transcript.push(token.token_id, token.finish)
+            reply = None
+            if transcript.finish:
+                reply = token.prompt  # a stop string may have ended it early
+                yield token.prompt, transcript.answer()
+
+
+def load(
+    name_or_path: str | Path = "nano",
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype = "auto",
+    local_files_only: bool = False,
+    revision: str | None = None,
+    max_pixels: int | None = None,
+    progress: Any = None,
+) -> Model:
+    """Load a model.
+
+    Args:
+        name_or_path: "nano" (in the package), "tiny", "small", "base", a directory in official layout, or a hub id.
+        device: "auto" (CUDA if present), "cpu", "cuda", "cuda:1", "mps".
+        dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32", "bfloat16", "float16".
+        local_files_only: never touch the network.
+        max_pixels: limit on the size of images, against decompression bombs.
+        progress: called with (tensors loaded, tensors in all).
+    """
+    path = find_model(name_or_path, local_files_only=local_files_only, revision=revision)
+    place = pick_device(device)
+    kind = _pick_dtype(dtype, place)
+    tokenizer = Tokenizer.from_file(path / "tokenizer.json")
+    network = load_weights(path, place, kind, progress)
+    if tokenizer.vocab_size > network.config.language_config.vocab_size:
+        rows = network.config.language_config.vocab_size
+        raise ValueError(f"{path}: tokenizer.json has {tokenizer.vocab_size} ids but the model embeds only {rows}")
+    return Model(network, tokenizer, max_pixels)
+
+
+def pick_device(device: str) -> torch.device:
+    """The device by name; "auto" takes CUDA if there is any."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise DeviceError(f"device = {device!r}: must be auto, cpu, cuda, cuda:N or mps") from None
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(place.type, False):
+        raise DeviceError(f"device = {device!r}: not available here; use --device cpu")
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"device = {device!r}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return place
+
+
+def _pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        dtype = str(dtype).removeprefix("torch.")
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if dtype not in DTYPES:
+        raise DeviceError(f"dtype = {dtype!r}: must be auto, {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+def _as_list(images: Source | Sequence[Source]) -> list[Source]:
+    single = isinstance(images, str | bytes | Path | PILImage.Image)
+    return [images] if single else list(images)  # type: ignore[list-item, arg-type]
+
+
+def _tupled(sampling: dict[str, Any]) -> dict[str, Any]:
+    stop = sampling.get("stop")
+    return {**sampling, "stop": tuple(stop)} if isinstance(stop, list) else sampling

@@ -1,0 +1,1 @@
+"""Records and synthetic samples to packed batches: everything a training step reads."""

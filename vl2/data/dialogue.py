@@ -1,0 +1,123 @@
+"""Samples and records to conversations: what the user says and what the model should answer.
+
+    synthetic sample: image + several questions --> user (image, question), assistant, user (question), assistant, ...
+    record:           images + one question     --> user (images, question), assistant
+
+The trap: phrases and boxes go in as typed parts (Ref, Det), never as tagged text.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from PIL import Image as PILImage
+
+from vl2.data.records import Record
+from vl2.processing.boxes import Box, Region
+from vl2.processing.messages import Det, Grounding, Image, Message, Part, Ref, Text
+from vl2.processing.prompts import READ_PROMPT
+
+# Words around a phrase to locate. The first is what `ground` asks, so it is drawn as often as all others together.
+GROUND_WORDINGS: tuple[tuple[str, str], ...] = (
+    ("Locate ", " in the image."),
+    ("Locate ", " in the given image."),
+    ("Find ", " in the image."),
+    ("Find ", "."),
+    ("Find all the ", ""),
+    ("Where is ", "?"),
+    ("where is ", ""),
+    ("Where are ", " in this picture?"),
+    ("Point out ", "."),
+    ("Show me ", "."),
+    ("Mark ", " with a box."),
+    ("Give the bounding box of ", "."),
+    ("Detect ", "."),
+    ("Can you see ", "?"),
+    ("Please locate ", "."),
+    ("", "."),
+    ("", ""),
+)
+
+
+class Question(Protocol):
+    """What `vl2.synth.sample.Question` offers; data does not import synth."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def answers(self) -> tuple[str, ...]: ...
+    @property
+    def regions(self) -> tuple[Region, ...]: ...
+
+
+class Sample(Protocol):
+    """What `vl2.synth.sample.Sample` offers."""
+
+    @property
+    def image(self) -> PILImage.Image: ...
+    @property
+    def questions(self) -> Sequence[Question]: ...
+
+
+def sample_conversation(sample: Sample, rng: np.random.Generator, max_questions: int) -> list[Message]:
+    """Up to `max_questions` of the sample's questions in random order, the image before the first."""
+    order = rng.permutation(len(sample.questions))[:max_questions]
+    messages: list[Message] = []
+    for turn, number in enumerate(order):
+        question = sample.questions[number]
+        asked, answer = _turn(question, rng)
+        if turn == 0:
+            asked = (Image(sample.image), Text("\n"), *asked)
+        messages += [Message("user", asked), Message("assistant", answer)]
+    return messages
+
+
+def _turn(question: Question, rng: np.random.Generator) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    if question.kind == "ground":
+        boxes = tuple(region.box for region in question.regions)
+        return _locate(question.text, rng), (Ref(question.text), Det(boxes))
+    if question.kind == "describe":
+        return (Grounding(), Text(question.text)), grounded_caption(question.answers[0], question.regions)
+    return (Text(question.text),), (Text(question.answers[0]),)
+
+
+def _locate(phrase: str, rng: np.random.Generator) -> tuple[Part, ...]:
+    number = 0 if rng.random() < 0.5 else int(rng.integers(1, len(GROUND_WORDINGS)))
+    before, after = GROUND_WORDINGS[number]
+    parts: list[Part] = [Ref(phrase)]
+    if before:
+        parts.insert(0, Text(before))
+    if after:
+        parts.append(Text(after))
+    return tuple(parts)
+
+
+def grounded_caption(caption: str, regions: Sequence[Region]) -> tuple[Part, ...]:
+    """The caption with every phrase of `regions` marked and followed by its boxes.
+
+    Regions come in the order of their phrases in the caption; a region whose label does not occur again belongs to
+    the phrase before it, so one phrase may have several boxes.
+    """
+    found: list[tuple[int, str, list[Box]]] = []
+    cursor = 0
+    for region in regions:
+        start = caption.find(region.label, cursor)
+        if start >= 0:
+            found.append((start, region.label, [region.box]))
+            cursor = start + len(region.label)
+        elif found and found[-1][1] == region.label:
+            found[-1][2].append(region.box)
+        else:
+            raise ValueError(f"region {region.label!r} does not occur in the caption {caption!r} after the one before it")
+    parts: list[Part] = []
+    cursor = 0
+    for start, label, boxes in found:
+        if start > cursor:
+            parts.append(Text(caption[cursor:start]))
+        parts += [Ref(label), Det(tuple(boxes))]
+        cursor = start + len(label)
+    if cursor < len(caption):
+        parts.append(Text(caption[cursor:]))
+    return tuple(parts)

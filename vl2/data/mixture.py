@@ -1,0 +1,158 @@
+"""Weighted mixing of sources into packed batches, as a pure function of (seed, stage, number of the micro-batch).
+
+    rng(seed, stage, micro) --> (source, index), (source, index), ... --> conversation --render--> Prompt --> Packer
+
+Nothing is remembered between batches, so training resumes anywhere and does not depend on the number of workers.
+The trap: `vl2.data` may not import `vl2.synth`; generators arrive as functions inside a SynthSource.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from vl2.config import VL2Config
+from vl2.data.dialogue import record_conversation, sample_conversation
+from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem, unique_tiles
+from vl2.data.records import Record
+from vl2.processing.messages import Message
+from vl2.processing.render import ContextError, Prompt
+from vl2.processing.tiling import TiledImage
+
+MAX_MISSES = 4  # samples in a row that may fail to fit before a batch is closed
+MAX_FAILURES = 20  # samples of one batch that may fail to generate or to fit an empty batch before it is an error
+_INDEX_RANGE = 2**62
+
+
+class MixtureError(ValueError):
+    """A mixture that names no known source, or a source that keeps failing."""
+
+
+class SupportsRender(Protocol):
+    """What is needed of `vl2.processing.render.Renderer`."""
+
+    def render(self, conversation: Sequence[Message], *, for_generation: bool, mask_prompt: bool) -> Prompt: ...
+
+
+@dataclass(frozen=True)
+class SynthSource:
+    """Generators of synthetic samples, passed in by the caller. All functions must be importable by name.
+
+    generate: (task, seed, index, split) to a sample.
+    patch_labels: (sample, tiled image, patch size) to the (N, P) classes of the patches of its tiles, global view first.
+    tasks: names that `generate` knows.
+    num_labels: classes of `patch_labels`.
+    """
+
+    generate: Callable[[str, int, int, str], Any]
+    patch_labels: Callable[[Any, TiledImage, int], np.ndarray]
+    tasks: tuple[str, ...]
+    num_labels: int
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything a mixture can name: tasks of `synth`, and lists of records by name."""
+
+    synth: SynthSource | None
+    records: Mapping[str, Sequence[Record]]
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raises MixtureError for a name that is neither a task nor a list of records."""
+        tasks = self.synth.tasks if self.synth else ()
+        for name in names:
+            if name in self.records and not self.records[name]:
+                raise MixtureError(f"mixture source {name!r} holds no records")
+            if name not in self.records and name not in tasks:
+                known = ", ".join([*tasks, *self.records]) or "none"
+                raise MixtureError(f"mixture names {name!r}, which is neither a task nor an entry of records; known: {known}")
+
+
+@dataclass(frozen=True)
+class MixtureSpec:
+    """How batches of one stage are drawn.
+
+    weights: (name of a source, weight); the position of a name is its task number in batches.
+    seed, stage: together with the number of the micro-batch they decide everything.
+    num_samples: indices of each synthetic task to draw from; None for all.
+    max_questions: questions asked of one image.
+    mask_prompt: whether only answers carry labels.
+    with_patch_labels: whether to ask for patch labels.
+    """
+
+    weights: tuple[tuple[str, float], ...]
+    seed: int
+    stage: int
+    num_samples: int | None
+    max_questions: int
+    mask_prompt: bool
+    with_patch_labels: bool
+
+
+class PackedDataset(Dataset[PackedBatch]):
+    """Micro-batch number -> PackedBatch."""
+
+    def __init__(
+        self, spec: MixtureSpec, sources: Sources, renderer: SupportsRender, config: VL2Config, budget: Budget, pad_id: int
+    ) -> None:
+        sources.check([name for name, _ in spec.weights])
+        self.spec, self.sources, self.renderer = spec, sources, renderer
+        self.config, self.budget, self.pad_id = config, budget, pad_id
+        weights = np.asarray([weight for _, weight in spec.weights])
+        self._cumulative = np.cumsum(weights / weights.sum())
+
+    def __getitem__(self, micro: int) -> PackedBatch:
+        rng = np.random.default_rng([self.spec.seed, self.spec.stage, micro])
+        vision = self.config.vision_config
+        packer = Packer(
+            self.budget,
+            tile_size=vision.image_size,
+            tile_side=self.config.tile_side,
+            num_patches=vision.grid_side**2,
+            pad_id=self.pad_id,
+        )
+        misses = failures = 0
+        while misses < MAX_MISSES and packer.tokens_left > 0 and len(packer.items) < self.budget.max_prompts:
+            try:
+                item = self._draw(rng)
+                packer.check(item)
+            except Exception as error:  # one bad sample of millions must not end a long run; many must
+                failures += 1
+                if failures >= MAX_FAILURES:
+                    raise MixtureError(f"{failures} samples of one batch failed, the last with: {error}") from error
+                continue
+            misses = 0 if packer.add(item) else misses + 1
+        return packer.finish(num_dropped=failures)
+
+    def _draw(self, rng: np.random.Generator) -> PackItem:
+        """The next sample, rendered. Everything random is drawn from `rng`."""
+        task = min(int(np.searchsorted(self._cumulative, rng.random(), side="right")), len(self._cumulative) - 1)
+        name = self.spec.weights[task][0]
+        if name in self.sources.records:
+            records = self.sources.records[name]
+            index = int(rng.integers(len(records)))
+            try:
+                return PackItem(self._render(record_conversation(records[index])), task)
+            except (ContextError, PackingError, OSError, ValueError) as error:
+                raise MixtureError(f"record {records[index].id!r} of {name!r}: {error}") from error
+        return self._draw_synthetic(name, task, rng)
+
+    def _draw_synthetic(self, name: str, task: int, rng: np.random.Generator) -> PackItem:
+        synth, spec = self.sources.synth, self.spec
+        assert synth is not None
+        index = int(rng.integers(spec.num_samples or _INDEX_RANGE))
+        try:
+            sample = synth.generate(name, spec.seed, index, "train")
+            prompt = self._render(sample_conversation(sample, rng, spec.max_questions))
+            if not spec.with_patch_labels:
+                return PackItem(prompt, task)
+            image = prompt.images[0]
+            labels_NP = synth.patch_labels(sample, image, self.config.vision_config.patch_size)
+        except Exception as error:  # whatever a generator raises is worth nothing without the sample's name
+            raise MixtureError(f"task {name!r}, seed {spec.seed}, index {index}: {error!r}") from error
+        return PackItem(prompt, task, labels_NP[: len(unique_tiles(image))])
+
+    def _render(self, conversation: Sequence[Message]) -> Prompt:
+        return self.renderer.render(conversation, for_generation=False, mask_prompt=self.spec.mask_prompt)

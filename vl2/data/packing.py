@@ -1,0 +1,271 @@
+"""Prompts to packed batches of fixed size.
+
+    Prompt, Prompt, ... --Packer.add--> tokens end to end, tiles stacked --finish--> PackedBatch
+    tokens: | prompt 0 | prompt 1 | ... | filler |      always `budget.tokens` of them
+    tiles:  | image 0 | image 1 | ... | filler |        always `budget.tiles` of them
+
+A prompt is never split, and neither is an image. An image of one local tile shows the same pixels in its global view
+and its local view, so its tile is stored once and its image tokens name it twice.
+
+The trap: labels are shifted here, once: labels_T[t] is the token that should follow token t of the same prompt.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vl2.layout import NEWLINE, TileGrid, tile_token_index
+from vl2.processing.render import Prompt
+from vl2.processing.tiling import TiledImage
+
+IGNORE_INDEX = -100
+NO_LABEL = -1  # patches that the patch loss skips
+
+
+class PackingError(ValueError):
+    """A prompt that no batch of this budget can hold; the message gives both numbers."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Sizes of every batch, fixed so that compiled code sees one shape.
+
+    tokens, tiles: in every batch, filler included.
+    max_sequence: longest prompt; filler is cut into sequences of at most this length.
+    max_prompts: prompts in a batch.
+    """
+
+    tokens: int
+    tiles: int
+    max_sequence: int
+    max_prompts: int
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "max_sequence", "max_prompts"):
+            if getattr(self, name) <= 0:
+                raise PackingError(f"{name} = {getattr(self, name)}: must be positive")
+        if self.tiles < 0:
+            raise PackingError(f"tiles = {self.tiles}: must not be negative")
+
+    @property
+    def sequence_slots(self) -> int:
+        """Entries of cu_seqlens less one: prompts, and as many filler sequences as could be needed."""
+        return self.max_prompts + -(-self.tokens // self.max_sequence)
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """One micro-batch. Tensors first, then facts about it that the host needs without asking the device.
+
+    input_ids_T: (T,) token ids, image placeholders included.
+    labels_T: (T,) the token to predict at each position, IGNORE_INDEX where there is no loss.
+    positions_T: (T,) position inside the own sequence.
+    prompt_T: (T,) which prompt a token belongs to; `Budget.max_prompts` for filler.
+    cu_seqlens_S1: (slots + 1,) int32 offsets of prompts, then filler sequences, then empty ones.
+    target_positions_L: (L,) positions with a label, in order.
+    target_tasks_L: (L,) the task of each of them.
+    image_positions_I: (I,) positions of image placeholders.
+    image_index_I: (I,) their sources for `VL2.layout_images`.
+    tiles_NCYX: (N, 3, Y, X) uint8 tiles, each once; filler is zero.
+    patch_labels_NP: (N, P) int16 classes of the patches, NO_LABEL where unknown.
+    prompt_lengths: tokens of each prompt, in order.
+    num_sequences: prompts and filler sequences, hence the used part of cu_seqlens_S1.
+    num_tiles: tiles that are not filler.
+    num_foreground, num_background: labelled patches of class > 0 and of class 0.
+    max_sequence, sequence_limit: longest sequence, filler included, and the longest that the budget allows.
+    num_dropped: samples that were generated but could not be used.
+    """
+
+    input_ids_T: Tensor
+    labels_T: Tensor
+    positions_T: Tensor
+    prompt_T: Tensor
+    cu_seqlens_S1: Tensor
+    target_positions_L: Tensor
+    target_tasks_L: Tensor
+    image_positions_I: Tensor
+    image_index_I: Tensor
+    tiles_NCYX: Tensor
+    patch_labels_NP: Tensor
+    prompt_lengths: tuple[int, ...]
+    num_sequences: int
+    num_tiles: int
+    num_foreground: int
+    num_background: int
+    max_sequence: int
+    sequence_limit: int
+    num_dropped: int = 0
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that are not filler."""
+        return sum(self.prompt_lengths)
+
+    @property
+    def num_targets(self) -> int:
+        return self.target_positions_L.numel()
+
+    def _map_tensors(self, change: Callable[[Tensor], Tensor]) -> "PackedBatch":
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)})
+
+    def pin_memory(self) -> "PackedBatch":
+        """Called by DataLoader, so that copies to the device do not block."""
+        return self._map_tensors(Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> "PackedBatch":
+        return self._map_tensors(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def keep_for(self, stream: torch.cuda.Stream) -> None:
+        """Memory of this batch, allocated on another stream, is not reused before `stream` is done with it."""
+        self._map_tensors(lambda tensor: (tensor.record_stream(stream), tensor)[1])
+
+
+@lru_cache(maxsize=64)
+def _sources(grid: TileGrid, side: int) -> np.ndarray:
+    return np.asarray(tile_token_index(grid, side), dtype=np.int64)
+
+
+def _image_index(grid: TileGrid, first_tile: int, num_tiles: int, side: int) -> np.ndarray:
+    """Flat sources of one image's tokens when its unique tiles start at `first_tile` of `num_tiles` encoded tiles."""
+    sources, per_tile = _sources(grid, side), side * side
+    tile, inner = np.divmod(sources, per_tile)
+    if grid.num_tiles == 2:
+        tile = np.zeros_like(tile)  # both views of a 1x1 image are the same pixels
+    edges = num_tiles * per_tile + np.where(sources == NEWLINE, 0, 1)
+    return np.where(sources < 0, edges, (first_tile + tile) * per_tile + inner)
+
+
+def unique_tiles(image: TiledImage) -> np.ndarray:
+    """(N, 3, Y, X) tiles of an image without the repeated view of a 1x1 grid."""
+    return image.tiles_NCYX[:1] if image.grid.num_tiles == 2 else image.tiles_NCYX
+
+
+@dataclass(frozen=True)
+class PackItem:
+    """A prompt, the number of its task, and (N, P) patch labels of its unique tiles if they are known."""
+
+    prompt: Prompt
+    task: int
+    patch_labels_NP: np.ndarray | None = None
+
+    @property
+    def num_tiles(self) -> int:
+        return sum(len(unique_tiles(image)) for image in self.prompt.images)
+
+
+class Packer:
+    """Fills one batch.
+
+    Args:
+        budget: its sizes.
+        tile_size: pixels along a tile's edge.
+        tile_side: tile tokens along a tile's edge.
+        num_patches: patches of a tile.
+        pad_id: token id of filler.
+    """
+
+    def __init__(self, budget: Budget, *, tile_size: int, tile_side: int, num_patches: int, pad_id: int) -> None:
+        self.budget, self.tile_size, self.tile_side = budget, tile_size, tile_side
+        self.num_patches, self.pad_id = num_patches, pad_id
+        self.items: list[PackItem] = []
+        self.tokens_left, self.tiles_left = budget.tokens, budget.tiles
+
+    def check(self, item: PackItem) -> None:
+        """Raises PackingError for an item that not even an empty batch takes."""
+        length, limit = len(item.prompt.input_ids), min(self.budget.tokens, self.budget.max_sequence)
+        if length > limit:
+            raise PackingError(f"a prompt of {length} tokens exceeds the limit of {limit}; raise max_sequence_tokens")
+        if item.num_tiles > self.budget.tiles:
+            raise PackingError(f"a prompt of {item.num_tiles} tiles exceeds tiles_per_batch = {self.budget.tiles}")
+
+    def add(self, item: PackItem) -> bool:
+        """Take the item if it fits what is left; otherwise change nothing and return False."""
+        tokens, tiles = len(item.prompt.input_ids), item.num_tiles
+        full = len(self.items) >= self.budget.max_prompts
+        if full or tokens > min(self.tokens_left, self.budget.max_sequence) or tiles > self.tiles_left:
+            return False
+        self.items.append(item)
+        self.tokens_left -= tokens
+        self.tiles_left -= tiles
+        return True
+
+    def finish(self, num_dropped: int = 0) -> PackedBatch:
+        lengths = [len(item.prompt.input_ids) for item in self.items]
+        sequences = lengths + _filler_lengths(self.tokens_left, self.budget.max_sequence)
+        labels = self._labels()
+        targets = np.flatnonzero(labels != IGNORE_INDEX)
+        prompts = np.full(self.budget.tokens, self.budget.max_prompts, dtype=np.int64)
+        prompts[: sum(lengths)] = np.repeat(np.arange(len(lengths)), lengths)
+        tasks = np.asarray([item.task for item in self.items], dtype=np.int64)
+        offsets = np.full(self.budget.sequence_slots + 1, self.budget.tokens, dtype=np.int32)
+        offsets[: len(sequences) + 1] = np.cumsum([0, *sequences])
+        tiles, patch_labels, image_index = self._images()
+        ids = [token for item in self.items for token in item.prompt.input_ids] + [self.pad_id] * self.tokens_left
+        return PackedBatch(
+            input_ids_T=torch.tensor(ids, dtype=torch.long),
+            labels_T=torch.from_numpy(labels),
+            positions_T=torch.from_numpy(np.concatenate([np.arange(length) for length in sequences])),
+            prompt_T=torch.from_numpy(prompts),
+            cu_seqlens_S1=torch.from_numpy(offsets),
+            target_positions_L=torch.from_numpy(targets),
+            target_tasks_L=torch.from_numpy(tasks[prompts[targets]]),
+            image_positions_I=torch.from_numpy(self._image_positions(lengths)),
+            image_index_I=torch.from_numpy(image_index),
+            tiles_NCYX=tiles,
+            patch_labels_NP=torch.from_numpy(patch_labels),
+            prompt_lengths=tuple(lengths),
+            num_sequences=len(sequences),
+            num_tiles=self.budget.tiles - self.tiles_left,
+            num_foreground=int((patch_labels > 0).sum()),
+            num_background=int((patch_labels == 0).sum()),
+            max_sequence=max(sequences),
+            sequence_limit=self.budget.max_sequence,
+            num_dropped=num_dropped,
+        )
+
+    def _labels(self) -> np.ndarray:
+        labels = np.full(self.budget.tokens, IGNORE_INDEX, dtype=np.int64)
+        start = 0
+        for item in self.items:
+            length = len(item.prompt.labels)
+            assert length == len(item.prompt.input_ids)
+            labels[start : start + length - 1] = item.prompt.labels[1:]  # the last token of a prompt predicts nothing
+            start += length
+        return labels
+
+    def _image_positions(self, lengths: Sequence[int]) -> np.ndarray:
+        spans = [np.empty(0, dtype=np.int64)]
+        start = 0
+        for item, length in zip(self.items, lengths, strict=True):
+            spans += [np.arange(start + begin, start + begin + count) for begin, count in item.prompt.spans]
+            start += length
+        return np.concatenate(spans)
+
+    def _images(self) -> tuple[Tensor, np.ndarray, np.ndarray]:
+        """Stacked tiles, their patch labels, and the sources of all image tokens."""
+        budget, edge = self.budget, self.tile_size
+        tiles = torch.zeros(budget.tiles, 3, edge, edge, dtype=torch.uint8)
+        tiles_NCYX = tiles.numpy()
+        patch_labels = np.full((budget.tiles, self.num_patches), NO_LABEL, dtype=np.int16)
+        index = [np.empty(0, dtype=np.int64)]
+        first = 0
+        for item in self.items:
+            if item.patch_labels_NP is not None:
+                assert item.patch_labels_NP.shape == (item.num_tiles, self.num_patches)
+                patch_labels[first : first + item.num_tiles] = item.patch_labels_NP
+            for image in item.prompt.images:
+                own = unique_tiles(image)
+                tiles_NCYX[first : first + len(own)] = own
+                index.append(_image_index(image.grid, first, budget.tiles, self.tile_side))
+                first += len(own)
+        return tiles, patch_labels, np.concatenate(index)
+
+
+def _filler_lengths(tokens: int, longest: int) -> list[int]:
+    whole, rest = divmod(tokens, longest)
+    return [longest] * whole + ([rest] if rest else [])

@@ -1,0 +1,76 @@
+"""What a generator hands back: one image, questions about it, and a dense label for everything drawn on it.
+
+    generator --> Sample(image, questions, mark_ids, mark_boxes)
+    mark_ids:   what was drawn (a character, a bar, an icon concept); mark_boxes: where, in pixels of the image
+    vl2.synth.patches turns marks into one label per patch for the tower's training-only head
+
+The trap: marks are ordered, later ones cover earlier ones, as ink does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from vl2.processing.boxes import Region
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+# Label ids: 0 background, 1..95 printable ASCII (chr(31 + id)), 96 any other character, 97..127 structure, 128.. icons.
+BACKGROUND = 0
+OTHER_CHARACTER = 96
+FIRST_STRUCTURE = 97
+FIRST_CONCEPT = 128
+NUM_LABELS = 640
+STRUCTURES: tuple[str, ...] = (
+    "bar", "line point", "line segment", "pie slice", "legend swatch", "axis", "grid line", "tick", "rule", "dashed rule",
+    "box border", "cell", "header cell", "checkbox", "checked box", "radio button", "selected radio", "input field", "underline",
+    "barcode", "qr code", "logo", "stamp", "signature", "button", "bullet", "frame", "shape", "strike", "highlight", "separator",
+)  # fmt: skip
+
+
+def structure_id(name: str) -> int:
+    """The label id of a structure mark; `name` must be one of STRUCTURES."""
+    return FIRST_STRUCTURE + STRUCTURES.index(name)
+
+
+def concept_id(index: int) -> int:
+    """The label id of the icon concept with this index among the sorted concept names."""
+    assert 0 <= index < NUM_LABELS - FIRST_CONCEPT, index
+    return FIRST_CONCEPT + index
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to ask about an image, with the answer that is right.
+
+    kind "ask": text is the question, answers[0] the training target, the others also count as right.
+    kind "read": text is a wording of "read everything", answers[0] the full text (lines joined by newlines), metric "cer".
+    kind "ground": text is the phrase, regions its boxes in pixels (none: the phrase is absent), metric "iou".
+    kind "describe": text is a wording of "describe", answers[0] the caption, regions (label, box) of phrases in caption order.
+    """
+
+    kind: Literal["ask", "read", "ground", "describe"]
+    text: str
+    answers: tuple[str, ...] = ()
+    metric: str = "anls"
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One rendered image with its questions and dense labels.
+
+    mark_ids: (M,) int16 label ids; mark_boxes: (M, 4) float32 x0, y0, x1, y1 in pixels of `image` (RGB).
+    """
+
+    task: str
+    image: Image.Image
+    questions: tuple[Question, ...]
+    mark_ids: np.ndarray
+    mark_boxes: np.ndarray

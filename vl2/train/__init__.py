@@ -1,0 +1,1 @@
+"""Training: recipe in, checkpoints, metrics, plots and exported weights out."""

@@ -1,0 +1,333 @@
+"""Recipes: one TOML file says everything about a training run.
+
+    recipe.toml --read_recipe(overrides)--> TrainConfig(model, stages, optimizer, loader, checkpoint, ...)
+
+Unknown keys, wrong types and impossible combinations are ConfigErrors that name the key. Relative paths in a recipe
+are relative to the recipe's own directory.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import vl2.config
+from vl2.config import ConfigError, VL2Config, _require, _Section
+
+GROUPS = ("vision", "projector", "language")
+BYTE_TOKENIZER = "bytes"
+
+
+def presets() -> dict[str, VL2Config]:
+    """Architectures a recipe can start from, by lower-case name."""
+    return {name.lower(): value for name, value in vars(vl2.config).items() if isinstance(value, VL2Config)}
+
+
+@dataclass(frozen=True)
+class ModelSection(_Section):
+    """What is trained.
+
+    preset: architecture of a model with random weights, changed by the table `config`.
+    weights: or a directory of weights in official layout to start from.
+    tokenizer: path of tokenizer.json; "bytes" for one token per byte; empty to take the one beside `weights`.
+    """
+
+    preset: str = ""
+    weights: str = ""
+    tokenizer: str = ""
+    config: VL2Config | None = None
+
+    def __post_init__(self) -> None:
+        _require(bool(self.preset) != bool(self.weights), "preset", self.preset, "give either preset or weights")
+        _require(bool(self.preset) == (self.config is not None), "config", "...", "needs preset; weights bring their own")
+        _require(bool(self.tokenizer or self.weights), "tokenizer", self.tokenizer, "needed when starting from a preset")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        values, preset = dict(values), values.get("preset")
+        if preset:
+            known = presets()
+            _require(preset in known, f"{where}.preset", preset, f"must be one of {', '.join(sorted(known))}")
+            values["config"] = _merged(known[preset].to_dict(), values.get("config", {}))
+        return super().from_dict(values, where)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in changes.items():
+        inner = out.get(key)
+        out[key] = _merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+@dataclass(frozen=True)
+class LearningRateMultipliers(_Section):
+    """Factors on the stage's learning rate by parameter group."""
+
+    vision: float = 1.0
+    projector: float = 1.0
+    language: float = 1.0
+    patch_head: float = 1.0
+
+
+@dataclass(frozen=True)
+class Stage(_Section):
+    """One stage of training; everything in it is a function of the step.
+
+    mixture: table of source (task or entry of `records`) to weight.
+    schedule: "cosine" to lr_floor * learning_rate, "step" (divided by sqrt(10) at 50 % and 75 %) or "constant".
+    freeze: groups that do not learn: vision, projector, language.
+    mask_prompt: loss on answers only.
+    tokens_per_batch, tiles_per_batch, max_prompts: of one micro-batch; `accumulation` of them make a step.
+    num_samples: synthetic samples of each task; 0 for endlessly many.
+    patch_loss_weight: points (fraction of the stage, weight), linear in between; two points at one fraction jump.
+    """
+
+    name: str
+    steps: int
+    learning_rate: float
+    mixture: tuple[tuple[str, float], ...]
+    tokens_per_batch: int
+    tiles_per_batch: int
+    schedule: str = "cosine"
+    lr_floor: float = 0.0
+    warmup_steps: int = 0
+    lr_multiplier: LearningRateMultipliers = LearningRateMultipliers()
+    freeze: tuple[str, ...] = ()
+    mask_prompt: bool = True
+    max_sequence_tokens: int = 4096
+    max_prompts: int = 128
+    accumulation: int = 1
+    num_samples: int = 0
+    questions_per_image: int = 4
+    patch_loss_weight: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+    aux_loss_alpha: float = 0.001
+    bias_update_step: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key in "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation".split():
+            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        for key in "tiles_per_batch lr_floor warmup_steps num_samples aux_loss_alpha bias_update_step".split():
+            _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+        _require(self.questions_per_image > 0, "questions_per_image", self.questions_per_image, "must be positive")
+        _require(self.schedule in ("cosine", "step", "constant"), "schedule", self.schedule, "cosine, step or constant")
+        _require(bool(self.mixture), "mixture", self.mixture, "needs at least one source")
+        for source, weight in self.mixture:
+            _require(weight > 0, f"mixture.{source}", weight, "must be positive; leave the source out instead")
+        for group in self.freeze:
+            _require(group in GROUPS, "freeze", group, f"must be among {', '.join(GROUPS)}")
+        _require(len(set(self.freeze)) < len(GROUPS), "freeze", self.freeze, "leaves nothing to train")
+        points = self.patch_loss_weight
+        _require(bool(points), "patch_loss_weight", points, "needs at least one (fraction, weight)")
+        ordered = all(a[0] <= b[0] for a, b in zip(points, points[1:], strict=False))
+        _require(ordered, "patch_loss_weight", points, "fractions must not decrease")
+        _require(all(w >= 0 for _, w in points), "patch_loss_weight", points, "weights must not be negative")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        """As every section; `mixture` is a table, and `patch_loss_weight` may be one number."""
+        values = dict(values)
+        if isinstance(values.get("mixture"), Mapping):
+            values["mixture"] = list(values["mixture"].items())
+        weight = values.get("patch_loss_weight")
+        if isinstance(weight, int | float) and not isinstance(weight, bool):
+            values["patch_loss_weight"] = [[0.0, weight]]
+        return super().from_dict(values, where)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "mixture": dict(self.mixture)}
+
+    @property
+    def uses_patch_loss(self) -> bool:
+        return any(weight > 0 for _, weight in self.patch_loss_weight)
+
+
+@dataclass(frozen=True)
+class OptimizerSection(_Section):
+    """AdamW; weight decay spares norms, biases and embeddings."""
+
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        for key in ("beta1", "beta2"):
+            _require(0 <= getattr(self, key) < 1, key, getattr(self, key), "must be in [0, 1)")
+        for key in ("eps", "clip"):
+            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "must not be negative")
+
+
+@dataclass(frozen=True)
+class LoaderSection(_Section):
+    """workers: rendering processes, null for one per core less one, 0 for none; prefetch: batches each keeps ready."""
+
+    workers: int | None = None
+    prefetch: int = 2
+
+    def __post_init__(self) -> None:
+        _require(self.workers is None or self.workers >= 0, "workers", self.workers, "must not be negative")
+        _require(self.prefetch > 0, "prefetch", self.prefetch, "must be positive")
+
+
+@dataclass(frozen=True)
+class CheckpointSection(_Section):
+    """When checkpoints are written and what the compact one at the end of a run holds.
+
+    every_steps, every_sec: 0 for never; there is always one at the end of a run.
+    keep: newest checkpoints that stay.
+    compact: also write a compact checkpoint (bfloat16 weights, files of at most max_file_mib) at the end of a run.
+    moments: optimizer moments of the compact checkpoint: "none", "int8" or "exact".
+    """
+
+    every_steps: int = 0
+    every_sec: float = 600.0
+    keep: int = 2
+    compact: bool = False
+    moments: str = "none"
+    max_file_mib: int = 15
+
+    def __post_init__(self) -> None:
+        for key in ("every_steps", "every_sec"):
+            _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+        for key in ("keep", "max_file_mib"):
+            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        _require(self.moments in ("none", "int8", "exact"), "moments", self.moments, "must be none, int8 or exact")
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Section):
+    """A whole run.
+
+    records: table of name to JSONL file; a mixture names them beside tasks.
+    device: "auto", "cpu", "cuda" or "cuda:N".
+    precision: "bfloat16" (autocast over float32 weights), "float32", or "auto": bfloat16 on CUDA.
+    compile: "none", "vision" (blocks of the tower) or "all" (decoder layers too); ignored on CPU.
+    tf32: lets float32 products on CUDA round to TF32.
+    time_limit_sec: stop with a checkpoint after this long; 0 for never. It never changes the learning rate.
+    rewarm_steps: learning rate warms up again over this many steps after a resume without moments.
+    background_weight: weight of class 0 in the patch loss.
+    log_every: steps between lines of metrics; the device is asked for numbers only then.
+    """
+
+    model: ModelSection
+    stages: tuple[Stage, ...]
+    seed: int = 1
+    optimizer: OptimizerSection = OptimizerSection()
+    loader: LoaderSection = LoaderSection()
+    checkpoint: CheckpointSection = CheckpointSection()
+    records: tuple[tuple[str, str], ...] = ()
+    device: str = "auto"
+    precision: str = "auto"
+    compile: str = "all"
+    tf32: bool = False
+    time_limit_sec: float = 0.0
+    rewarm_steps: int = 100
+    background_weight: float = 0.05
+    log_every: int = 20
+
+    def __post_init__(self) -> None:
+        _require(bool(self.stages), "stages", self.stages, "needs at least one stage")
+        names = [stage.name for stage in self.stages]
+        _require(len(set(names)) == len(names), "stages", names, "two stages share a name")
+        precisions = ("auto", "bfloat16", "float32")
+        _require(self.precision in precisions, "precision", self.precision, f"must be one of {', '.join(precisions)}")
+        _require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
+        _require(self.log_every > 0, "log_every", self.log_every, "must be positive")
+        for key in ("seed", "time_limit_sec", "rewarm_steps", "background_weight"):
+            _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        values = dict(values)
+        if isinstance(values.get("records"), Mapping):
+            values["records"] = list(values["records"].items())
+        return super().from_dict(values, where)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "records": dict(self.records)}
+
+    @property
+    def total_steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+    def locate(self, step: int) -> tuple[int, int]:
+        """(stage number, step within the stage) of a step of the whole run."""
+        for number, stage in enumerate(self.stages):
+            if step < stage.steps:
+                return number, step
+            step -= stage.steps
+        raise ValueError(f"step {step} lies {step} after the last of {self.total_steps} steps")
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Recipes that come with the package, by name."""
+    folder = Path(str(resources.files("vl2"))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a shipped recipe by name, or any by path.
+
+    Args:
+        overrides: "key=value" with dotted keys and TOML values, e.g. "stages.0.steps=10", "stages.*.tiles_per_batch=8"
+            or "checkpoint.compact=true"; a value that is no TOML is taken as a string.
+
+    Raises: ConfigError.
+    """
+    path = Path(recipe)
+    if path.suffix != ".toml":
+        known = shipped_recipes()
+        _require(str(recipe) in known, "recipe", str(recipe), f"no such recipe; shipped: {', '.join(known)}; or give a .toml")
+        path = known[str(recipe)]
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as TOML ({error})") from error
+    for override in overrides:
+        _override(values, override)
+    try:
+        return _with_absolute_paths(TrainConfig.from_dict(values), path.resolve().parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path.name}: {error}") from None
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    _require(bool(equals and key), "override", override, "must look like key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    _set(values, key.split("."), value, override)
+
+
+def _set(node: Any, keys: list[str], value: Any, override: str) -> None:
+    key, rest = keys[0], keys[1:]
+    if isinstance(node, list):
+        chosen = range(len(node)) if key == "*" else [int(key)] if key.isdigit() and int(key) < len(node) else []
+        _require(bool(chosen), "override", override, f"{key!r} is no entry of a list of {len(node)}")
+        for index in chosen:
+            if rest:
+                _set(node[index], rest, value, override)
+            else:
+                node[index] = value
+    elif isinstance(node, dict):
+        if rest:
+            _set(node.setdefault(key, {}), rest, value, override)
+        else:
+            node[key] = value
+    else:
+        raise ConfigError(f"override {override!r}: {key!r} lies inside a plain value")
+
+
+def _with_absolute_paths(config: TrainConfig, base: Path) -> TrainConfig:
+    def absolute(name: str) -> str:
+        return str((base / name).resolve()) if name and name != BYTE_TOKENIZER else name
+
+    model = replace(config.model, weights=absolute(config.model.weights), tokenizer=absolute(config.model.tokenizer))
+    return replace(config, model=model, records=tuple((name, absolute(path)) for name, path in config.records))

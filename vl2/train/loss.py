@@ -1,0 +1,116 @@
+"""Losses: text, patches, and the balance of experts.
+
+    hidden_TD --gather positions that have a label--> logits_LV --> summed cross-entropy
+    patch_features_NPW --linear head--> summed weighted cross-entropy     (training only; never exported)
+    RouterStats --per sequence--> sum over experts of f_e * P_e           (SPEC E3)
+
+Every sum is divided by a count over all micro-batches of the step, known to the host beforehand.
+The trap: filler tokens pass through the routers; they belong to no prompt, and no count includes them.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from vl2.data.packing import NO_LABEL, PackedBatch
+from vl2.model.cache import PackedSequences
+from vl2.model.moe import RouterStats
+from vl2.model.vl2 import VL2
+
+_CHUNK = 8192  # targets whose logits exist at one time
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Sums over one micro-batch.
+
+    text: () summed cross-entropy, with gradient.
+    text_L: (L,) cross-entropy of every target, without gradient, for the loss per task.
+    patch: () summed weighted cross-entropy of patches, with gradient.
+    balance: () mean over prompts of the balance loss, summed over layers, with gradient.
+    expert_counts_GE: (routers, E) tokens sent to every expert.
+    """
+
+    text: Tensor
+    text_L: Tensor
+    patch: Tensor
+    balance: Tensor
+    expert_counts_GE: Tensor
+
+
+def batch_losses(
+    model: VL2, patch_head: nn.Linear | None, batch: PackedBatch, *, background_weight: float, static: bool
+) -> Losses:
+    """One forward pass.
+
+    Args:
+        patch_head: classifies patches; None when the patch loss is off.
+        static: give attention the same shapes in every batch, which compiled layers need.
+    """
+    zero = torch.zeros((), device=batch.input_ids_T.device)
+    patch = zero
+    if batch.tiles_NCYX.shape[0]:
+        patches_NPW, tile_tokens_NQD = model.encode_tiles(model.pixel_values(batch.tiles_NCYX))
+        image_embeds_ID = model.layout_images(tile_tokens_NQD, batch.image_index_I)
+        if patch_head is not None:
+            patch = patch_loss(patch_head, patches_NPW, batch.patch_labels_NP, background_weight)
+    else:
+        image_embeds_ID = model.image_newline.new_empty(0, model.image_newline.numel())
+    x_TD = model.embed(batch.input_ids_T, batch.image_positions_I, image_embeds_ID)
+    hidden_TD, stats = model(x_TD, batch.positions_T, _attention(batch, static))
+    targets_L = batch.labels_T[batch.target_positions_L]
+    text_L = text_loss(model, hidden_TD[batch.target_positions_L], targets_L)
+    balance, counts = balance_loss(stats, batch) if stats else (zero, zero.new_zeros(0, 0))
+    return Losses(text_L.sum(), text_L.detach(), patch, balance, counts)
+
+
+def _attention(batch: PackedBatch, static: bool) -> PackedSequences:
+    if static:
+        return PackedSequences(batch.cu_seqlens_S1, batch.sequence_limit)
+    return PackedSequences(batch.cu_seqlens_S1[: batch.num_sequences + 1], batch.max_sequence)
+
+
+def text_loss(model: VL2, hidden_LD: Tensor, targets_L: Tensor) -> Tensor:
+    """(L,) float32 cross-entropy; logits of a chunk are recomputed in the backward pass instead of kept."""
+
+    def chunk_loss(hidden: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(model.logits(hidden), targets, reduction="none")
+
+    chunks = zip(hidden_LD.split(_CHUNK), targets_L.split(_CHUNK), strict=True)
+    # preserve_rng_state would wait for the device, and nothing here is random
+    losses = [checkpoint(chunk_loss, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
+    return torch.cat(losses)  # type: ignore[arg-type]
+
+
+def patch_loss(head: nn.Linear, patches_NPW: Tensor, labels_NP: Tensor, background_weight: float) -> Tensor:
+    """() summed cross-entropy of labelled patches, class 0 weighted by `background_weight`."""
+    weights = torch.ones(head.out_features, device=labels_NP.device)
+    weights[:1].fill_(background_weight)
+    logits = head(patches_NPW).flatten(0, 1).float()
+    return F.cross_entropy(logits, labels_NP.flatten().long(), weights, ignore_index=NO_LABEL, reduction="sum")
+
+
+def balance_loss(stats: list[RouterStats], batch: PackedBatch) -> tuple[Tensor, Tensor]:
+    """Mean over prompts of sum_e f_e * P_e, summed over routers; and (routers, E) tokens per expert.
+
+    f_e is the share of a prompt's choices that fell on e, times E, and P_e the mean score of e over the prompt.
+    Sigmoid scores are first divided by their sum, so that both scoring functions give probabilities.
+    """
+    prompt_T = batch.prompt_T
+    num_prompts, slots = len(batch.prompt_lengths), batch.cu_seqlens_S1.numel()  # filler's row is always inside
+    lengths_S = prompt_T.new_zeros(slots).index_add_(0, prompt_T, torch.ones_like(prompt_T))[:num_prompts, None]
+    total, counts = prompt_T.new_zeros((), dtype=torch.float32), []
+    for router in stats:
+        num_experts, active = router.scores_TE.shape[1], router.indices_TA.shape[1]
+        share_TE = router.scores_TE / router.scores_TE.sum(-1, keepdim=True)
+        mean_SE = share_TE.new_zeros(slots, num_experts).index_add(0, prompt_T, share_TE)[:num_prompts] / lengths_S
+        cell = (prompt_T[:, None] * num_experts + router.indices_TA).flatten()
+        chosen = cell.new_zeros(slots * num_experts).index_add_(0, cell, torch.ones_like(cell))
+        chosen_SE = chosen.unflatten(0, (slots, num_experts))[:num_prompts]
+        fraction_SE = chosen_SE * num_experts / (lengths_S * active)
+        total = total + (fraction_SE * mean_SE).sum(-1).mean()
+        counts.append(chosen_SE.sum(0))
+    return total, torch.stack(counts)

@@ -1,0 +1,123 @@
+"""Parameter groups, learning-rate schedule, router-bias update.
+
+The learning rate is a pure function of the step: neither a time limit nor a resume changes it (except the short
+warm-up after a resume without moments, which is a function of the step it began at).
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from vl2.model.moe import Router
+from vl2.model.vl2 import VL2
+from vl2.train.config import OptimizerSection, Stage
+
+_GROUP_OF_PREFIX = {
+    "vision": "vision",
+    "projector": "projector",
+    "image_newline": "projector",
+    "view_seperator": "projector",
+    "language": "language",
+}
+
+
+def group_of(name: str) -> str:
+    """vision, projector or language."""
+    return _GROUP_OF_PREFIX[name.split(".", 1)[0]]
+
+
+def learns(name: str) -> bool:
+    """False for what gradients never reach: the unused pooling head, and router biases, which have their own rule."""
+    return not name.startswith("vision.attn_pool.") and not name.endswith("router.bias")
+
+
+def decays(name: str, parameter: Tensor) -> bool:
+    """Weight decay is for matrices: not for norms, biases, learned vectors, embeddings."""
+    return parameter.ndim >= 2 and not name.endswith(("embed_tokens.weight", "pos_embed"))
+
+
+def learned_parameters(model: VL2, patch_head: nn.Linear | None) -> Iterator[tuple[str, str, nn.Parameter]]:
+    """(name, group, parameter) of everything the optimizer may change; the head's group is patch_head."""
+    for name, parameter in model.named_parameters():
+        if learns(name):
+            yield name, group_of(name), parameter
+    if patch_head is not None:
+        for name, parameter in patch_head.named_parameters():
+            yield f"patch_head.{name}", "patch_head", parameter
+
+
+def build_optimizer(model: VL2, patch_head: nn.Linear | None, config: OptimizerSection) -> torch.optim.AdamW:
+    """AdamW with one parameter group for each (group, decay); fused, so that a step can be skipped on the device."""
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for name, group, parameter in learned_parameters(model, patch_head):
+        groups.setdefault((group, decays(name, parameter)), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": params, "group": group, "weight_decay": config.weight_decay if decay else 0.0}
+            for (group, decay), params in groups.items()
+        ],
+        lr=0.0,
+        betas=(config.beta1, config.beta2),
+        eps=config.eps,
+        fused=True,
+    )
+
+
+def freeze_for(stage: Stage, model: VL2, patch_head: nn.Linear | None) -> None:
+    """Let exactly the groups of this stage learn."""
+    model.requires_grad_(False)
+    for _, group, parameter in learned_parameters(model, patch_head):
+        parameter.requires_grad_(group not in stage.freeze)
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    """Of `step` (from 0) within a stage: linear warm-up, then the stage's schedule over all its steps."""
+    fraction = step / stage.steps
+    warm = min(1.0, (step + 1) / stage.warmup_steps) if stage.warmup_steps else 1.0
+    if stage.schedule == "cosine":
+        factor = stage.lr_floor + (1 - stage.lr_floor) * 0.5 * (1 + math.cos(math.pi * fraction))
+    elif stage.schedule == "step":
+        factor = 10.0 ** (-0.5 * ((fraction >= 0.5) + (fraction >= 0.75)))
+    else:
+        factor = 1.0
+    return stage.learning_rate * warm * factor
+
+
+def rewarm_factor(step: int, rewarm_from: int | None, rewarm_steps: int) -> float:
+    """Moments that were not stored need some steps to form again; until then the rate is lowered."""
+    if rewarm_from is None or rewarm_steps == 0:
+        return 1.0
+    return min(1.0, (step - rewarm_from + 1) / rewarm_steps)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, stage: Stage, rate: float) -> None:
+    multipliers = stage.lr_multiplier.to_dict()
+    for group in optimizer.param_groups:
+        group["lr"] = rate * multipliers[group["group"]]
+
+
+def patch_weight(stage: Stage, step: int) -> float:
+    """Weight of the patch loss at `step` of a stage: linear between the stage's points, constant outside them."""
+    fraction, points = step / stage.steps, stage.patch_loss_weight
+    earlier = [point for point in points if point[0] <= fraction]
+    later = [point for point in points if point[0] > fraction]
+    if not earlier or not later:
+        return (earlier[-1] if earlier else later[0])[1]
+    (f0, w0), (f1, w1) = earlier[-1], later[0]
+    return w0 + (w1 - w0) * (fraction - f0) / (f1 - f0)
+
+
+@torch.no_grad()
+def update_router_bias(model: VL2, expert_counts_GE: Tensor, step_size: float, applied: Tensor) -> None:
+    """Raise the bias of under-loaded experts and lower that of over-loaded ones (Loss-Free Balancing, 2408.15664).
+
+    Args:
+        expert_counts_GE: tokens sent to every expert in this step, one row per router in layer order.
+        applied: () 1 if the optimizer step was taken, 0 if it was skipped.
+    """
+    routers = [module for module in model.modules() if isinstance(module, Router)]
+    for router, counts_E in zip(routers, expert_counts_GE.float(), strict=True):
+        if router.config.topk_method == "noaux_tc":
+            router.bias.add_(torch.sign(counts_E.mean() - counts_E) * (step_size * applied))
