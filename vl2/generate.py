@@ -35,7 +35,13 @@ def embed_prompt(model: VL2, prompt: Prompt) -> Tensor:
     device = model.device
     image_embeds_ID = model.image_newline.new_zeros(0, model.config.language_config.hidden_size)
     if prompt.images:
-        tiles, names = unique_tiles([image.tiles_NCYX for image in prompt.images])
+        tiles = np.concatenate([image.unique_tiles_NCYX for image in prompt.images])
+        names: list[list[int]] = []
+        start = 0
+        for image in prompt.images:
+            count = len(image.unique_tiles_NCYX)
+            names.append([start + number % count for number in range(image.grid.num_tiles)])
+            start += count
         _, tile_tokens_NQD = model.encode_tiles(model.pixel_values(torch.from_numpy(tiles)))
         grids = [image.grid for image in prompt.images]
         index = image_token_index(grids, names, len(tiles), model.config.tile_side)
@@ -43,24 +49,6 @@ def embed_prompt(model: VL2, prompt: Prompt) -> Tensor:
     positions = [p for start, length in prompt.spans for p in range(start, start + length)]
     ids = torch.tensor(prompt.input_ids, device=device)
     return model.embed(ids, torch.tensor(positions, dtype=torch.long, device=device), image_embeds_ID)
-
-
-def unique_tiles(images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[list[int]]]:
-    """Stack the tiles of several images, a local tile that equals its global view only once.
-
-    An image that fits one tile has two identical views; encoding one of them halves the work and changes nothing.
-
-    Returns: tiles (N, 3, Y, X) and, for each image, the numbers of its tiles in that stack.
-    """
-    kept: list[np.ndarray] = []
-    names: list[list[int]] = []
-    total = 0
-    for tiles in images:
-        same = len(tiles) == 2 and np.array_equal(tiles[0], tiles[1])
-        kept.append(tiles[:1] if same else tiles)
-        names.append([total, total] if same else list(range(total, total + len(tiles))))
-        total += len(kept[-1])
-    return np.concatenate(kept), names
 
 
 @torch.inference_mode()

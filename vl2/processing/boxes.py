@@ -16,8 +16,12 @@ LAST = 999  # the coordinate of the right and bottom edge
 _NUMBER = r"\s*(\d{1,4})\s*"
 _BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _LIST = re.compile(r"\s*\[\s*(?:\[[\d\s,]*\]\s*(?:,\s*\[[\d\s,]*\]\s*)*)?\]\s*")
-_PAIR = re.compile(r"<\|ref\|>(.*?)<\|/ref\|>\s*<\|det\|>(.*?)<\|/det\|>", re.DOTALL)
-_TAG = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
+_MARK = r"<\|/?(?:ref|det)\|>"
+_SPAN = re.compile(
+    rf"<\|ref\|>(?P<label>(?:(?!{_MARK}).)*)<\|/ref\|>(?:\s*<\|det\|>(?P<boxes>[^<]*)<\|/det\|>)?"
+    rf"|<\|det\|>[^<]*(?:<\|/det\|>)?|{_MARK}|<\|grounding\|>",
+    re.DOTALL,
+)
 
 
 class Box(NamedTuple):
@@ -78,21 +82,19 @@ def parse_box_list(text: str) -> list[tuple[int, int, int, int]] | None:
 def parse_regions(text: str, size: tuple[int, int]) -> tuple[list[Region], str]:
     """Regions of a model's answer in pixels of an image of (width, height), and the answer without tags.
 
-    Malformed boxes give no region and a warning, never an exception.
+    A phrase belongs to the boxes right behind it. Malformed boxes, boxes without a phrase and phrases without boxes give
+    no region and a warning, never an exception; the words of a phrase stay in the text.
     """
     regions: list[Region] = []
 
-    def take(match: re.Match[str]) -> str:
-        label, inner = match.group(1), match.group(2)
-        boxes = parse_box_list(inner)
+    def take(span: re.Match[str]) -> str:
+        label, inner = span["label"], span["boxes"]
+        boxes = None if inner is None else parse_box_list(inner)
         if boxes is None:
-            warnings.warn(f"malformed boxes in the answer are ignored: {inner[:80]!r}", stacklevel=4)
+            if span.group() != "<|grounding|>":
+                warnings.warn(f"no region read from {span.group()[:80]!r}: malformed or unpaired", stacklevel=3)
         else:
             regions.extend(Region(label, to_pixels(box, size)) for box in boxes)
-        return label
+        return label or ""
 
-    plain = _PAIR.sub(take, text)
-    if _TAG.search(plain):
-        warnings.warn(f"unpaired ref or det tag in the answer is ignored: {plain[:80]!r}", stacklevel=2)
-        plain = _TAG.sub("", plain)
-    return regions, plain
+    return regions, _SPAN.sub(take, text)

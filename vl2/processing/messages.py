@@ -11,7 +11,7 @@ from typing import Literal
 
 from PIL import Image as PILImage
 
-from vl2.processing.boxes import Box, parse_box_list
+from vl2.processing.boxes import LAST, Box, parse_box_list
 
 
 class MessageError(ValueError):
@@ -51,9 +51,9 @@ class Det:
 
 @dataclass(frozen=True)
 class RawDet:
-    """Boxes of an answer as integers 0..999, as they stand in tagged text."""
+    """Boxes of an answer as they stand in tagged text: "[[x1, y1, x2, y2], ...]", integers 0..999."""
 
-    boxes: tuple[tuple[int, int, int, int], ...]
+    text: str
 
 
 Part = Text | Image | Ref | Grounding | Det | RawDet
@@ -74,7 +74,11 @@ class Message:
                 raise MessageError(f"a {self.role} message cannot hold a part of type {type(part).__name__}")
 
 
-_TAG = re.compile(r"<image>|<\|grounding\|>|<\|ref\|>(.*?)<\|/ref\|>|<\|det\|>(.*?)<\|/det\|>", re.DOTALL)
+_MARK = r"<image>|<\|/?(?:ref|det)\|>"
+_TAG = re.compile(
+    rf"<image>|<\|grounding\|>|<\|ref\|>(?P<phrase>(?:(?!{_MARK}).)*)<\|/ref\|>|<\|det\|>(?P<boxes>[^<]*)<\|/det\|>|{_MARK}",
+    re.DOTALL,
+)
 
 
 def parse_tagged(text: str, images: Sequence[PILImage.Image | Path | str | bytes] = ()) -> tuple[Part, ...]:
@@ -83,6 +87,8 @@ def parse_tagged(text: str, images: Sequence[PILImage.Image | Path | str | bytes
     Args:
         text: may hold <image>, <|ref|>phrase<|/ref|>, <|det|>[[x1, y1, x2, y2]]<|/det|> and <|grounding|>.
         images: one per <image> tag, in order.
+
+    Raises: MessageError on a wrong number of images, a tag without its partner, or boxes that are none.
     """
     tags = text.count("<image>")
     if tags != len(images):
@@ -94,18 +100,19 @@ def parse_tagged(text: str, images: Sequence[PILImage.Image | Path | str | bytes
         if match.start() > cursor:
             parts.append(Text(text[cursor : match.start()]))
         cursor = match.end()
-        tag = match.group()
-        if tag == "<image>":
-            parts.append(Image(next(remaining)))
-        elif tag == "<|grounding|>":
-            parts.append(Grounding())
-        elif match.group(1) is not None:
-            parts.append(Ref(match.group(1)))
-        else:
-            boxes = parse_box_list(match.group(2))
-            if boxes is None:
-                raise MessageError(f"{tag!r}: expected [[x1, y1, x2, y2], ...] with integers 0..999")
-            parts.append(RawDet(tuple(boxes)))
+        parts.append(Image(next(remaining)) if match.group() == "<image>" else _tagged_part(match))
     if cursor < len(text):
         parts.append(Text(text[cursor:]))
     return tuple(parts)
+
+
+def _tagged_part(match: re.Match[str]) -> Part:
+    if match["phrase"] is not None:
+        return Ref(match["phrase"])
+    if match["boxes"] is not None:
+        if parse_box_list(match["boxes"]) is None:
+            raise MessageError(f"{match.group()[:80]!r}: expected [[x1, y1, x2, y2], ...] with integers 0..{LAST}")
+        return RawDet(match["boxes"])
+    if match.group() == "<|grounding|>":
+        return Grounding()
+    raise MessageError(f"{match.group()} at character {match.start()} has no partner; write <|ref|>phrase<|/ref|>")

@@ -157,8 +157,8 @@ class _Writer:
                     self._tagged(special.ref, phrase, special.ref_end, learn)
                 case Grounding():
                     self._add(special.grounding, learn)
-                case RawDet(boxes):
-                    self._tagged(special.det, format_box_list(boxes), special.det_end, learn)
+                case RawDet(text):
+                    self._tagged(special.det, text, special.det_end, learn)
                 case Det(boxes):
                     if not self._next_image:
                         raise MessageError("boxes need an image before them")

@@ -30,6 +30,11 @@ class TiledImage:
     grid: TileGrid
     size: tuple[int, int]
 
+    @property
+    def unique_tiles_NCYX(self) -> np.ndarray:
+        """Tiles without the repeated one: both views of a 1x1 image show the same pixels, so one is encoded."""
+        return self.tiles_NCYX[:1] if self.grid.num_tiles == 2 else self.tiles_NCYX
+
 
 def choose_canvas(width: int, height: int, candidates: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """The candidate (width, height) that keeps most of the image's own pixels; least waste, then first, breaks ties."""

@@ -1,0 +1,3 @@
+from vl2.cli import main
+
+main()

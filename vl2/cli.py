@@ -1,0 +1,247 @@
+"""The command line: `vl2 ask`, `ground`, `ocr`, `chat`, `tiles`, `info`, `synth`, `train`, `eval`.
+
+Heavy modules are imported inside the commands, so that `vl2 --help` is instant. Bad input ends with one line and exit code 2.
+"""
+
+import dataclasses
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from vl2.api import Answer, Model, Stream
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Run, train and evaluate the DeepSeek-VL2 family of vision-language models.",
+)
+progress_console = Console(stderr=True)
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="nano, tiny, small, base, a directory or a hub id.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+DtypeOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+OfflineOption = Annotated[bool, typer.Option("--local-files-only", help="Never touch the network.")]
+MaxTokens = Annotated[int, typer.Option(help="Longest answer in tokens.")]
+Temperature = Annotated[float, typer.Option(help="0 is greedy.")]
+TopP = Annotated[float, typer.Option(help="Keep the most likely tokens up to this probability.")]
+TopK = Annotated[int, typer.Option(help="Keep this many tokens; 0 keeps all.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the sampling.")]
+Penalty = Annotated[float, typer.Option("--repetition-penalty", help="Above 1 discourages repetition.")]
+Stop = Annotated[list[str] | None, typer.Option(help="A string that ends the answer; may be given more than once.")]
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Errors that a person can fix are one line on stderr and exit code 2; anything else is a bug and shows its trace."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        message = " ".join(str(error).split())
+        print(f"vl2: {message}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _load(name: str, device: str, dtype: str, offline: bool) -> "Model":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=progress_console, transient=True) as progress:
+        task = progress.add_task(f"loading {name}", total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        from vl2.api import load
+
+        return load(name, device=device, dtype=dtype, local_files_only=offline, progress=report)
+
+
+def _as_json(answer: "Answer") -> dict[str, Any]:
+    out = dataclasses.asdict(answer)
+    out["regions"] = [{"label": r.label, "box": [round(v, 1) for v in r.box]} for r in answer.regions]
+    return out
+
+
+def _show(stream: "Stream", as_json: bool) -> "Answer":
+    """Print an answer as it comes (or one JSON object at the end)."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if as_json:
+            print(json.dumps(_as_json(stream.answer), ensure_ascii=False))
+        else:
+            for piece in stream:
+                print(piece, end="", flush=True)
+            print()
+        answer = stream.answer
+    for warning in caught:
+        progress_console.print(f"warning: {warning.message}", style="yellow", highlight=False, markup=False)
+    if not as_json:
+        count = f"{answer.prompt_tokens} + {answer.completion_tokens} tokens"
+        times = f"first after {answer.ttft_sec:.2f} s, all after {answer.total_sec:.2f} s"
+        progress_console.print(f"{count}, {times}, finish: {answer.finish_reason}", style="dim", highlight=False)
+    return answer
+
+
+@app.command()
+def ask(
+    images_and_question: Annotated[list[str], typer.Argument(metavar="IMAGE... QUESTION", help="Images, then the question.")],
+    model: ModelOption = "nano", device: DeviceOption = "auto", dtype: DtypeOption = "auto", as_json: JsonOption = False,
+    offline: OfflineOption = False, max_tokens: MaxTokens = 512, temperature: Temperature = 0.0, top_p: TopP = 1.0,
+    top_k: TopK = 0, seed: Seed = None, repetition_penalty: Penalty = 1.0, stop: Stop = None,
+) -> None:  # fmt: skip
+    """Answer a question about one or several images."""
+    with _errors_in_one_line():
+        *images, question = images_and_question
+        if not images:
+            raise ValueError("ask needs at least one image and then the question: vl2 ask receipt.png 'What is the total?'")
+        stream = _load(model, device, dtype, offline).ask_stream(
+            images, question, max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed,
+            repetition_penalty=repetition_penalty, stop=tuple(stop or ()),
+        )  # fmt: skip
+        _show(stream, as_json)
+
+
+@app.command()
+def ground(
+    image: Annotated[Path, typer.Argument(help="The image.")],
+    phrase: Annotated[str, typer.Argument(help="What to locate.")],
+    out: Annotated[Path | None, typer.Option(help="Write the image with the boxes drawn on it.")] = None,
+    model: ModelOption = "nano", device: DeviceOption = "auto", dtype: DtypeOption = "auto", as_json: JsonOption = False,
+    offline: OfflineOption = False, max_tokens: MaxTokens = 512,
+) -> None:  # fmt: skip
+    """Locate what a phrase describes."""
+    with _errors_in_one_line():
+        from vl2.draw import draw_regions, save_picture
+        from vl2.processing.images import open_image
+
+        picture = open_image(image)
+        answer = _show(_load(model, device, dtype, offline).ground_stream(picture, phrase, max_tokens=max_tokens), as_json)
+        if not as_json:
+            for region in answer.regions:
+                print(f"{region.label}: {', '.join(f'{v:.0f}' for v in region.box)}")
+            if not answer.regions:
+                print(f"not found: {phrase}")
+        if out:
+            save_picture(draw_regions(picture, answer.regions), out)
+            progress_console.print(f"wrote {out}", highlight=False)
+
+
+@app.command()
+def ocr(
+    image: Annotated[Path, typer.Argument(help="The image.")],
+    model: ModelOption = "nano", device: DeviceOption = "auto", dtype: DtypeOption = "auto", as_json: JsonOption = False,
+    offline: OfflineOption = False, max_tokens: MaxTokens = 1024,
+) -> None:  # fmt: skip
+    """Read all text of an image."""
+    with _errors_in_one_line():
+        from vl2.processing.prompts import READ_PROMPT
+
+        stream = _load(model, device, dtype, offline).ask_stream(image, READ_PROMPT, max_tokens=max_tokens)
+        _show(stream, as_json)
+
+
+@app.command()
+def chat(
+    model: ModelOption = "nano", device: DeviceOption = "auto", dtype: DtypeOption = "auto", offline: OfflineOption = False,
+    as_json: JsonOption = False, max_tokens: MaxTokens = 512, temperature: Temperature = 0.0, top_p: TopP = 1.0,
+    system: Annotated[str, typer.Option(help="A system message.")] = "",
+) -> None:  # fmt: skip
+    """Talk about images; they are remembered. /image PATH adds one, /ground PHRASE locates, /reset forgets, /quit ends."""
+    with _errors_in_one_line():
+        from vl2.chat import Chat
+
+        conversation = Chat(_load(model, device, dtype, offline), system)
+        options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
+        progress_console.print("/image PATH, /ground PHRASE, /reset, /quit", style="dim", highlight=False)
+        while True:
+            try:
+                line = input("> " if sys.stdin.isatty() else "")
+            except EOFError:
+                return
+            if line.strip() == "/quit":
+                return
+            try:
+                stream = conversation.say(line, **options)
+                if stream is not None:
+                    conversation.remember(_show(stream, as_json))
+            except ValueError as error:  # a bad path or a full context must not end the conversation
+                progress_console.print(f"vl2: {error}", style="red", highlight=False, markup=False)
+
+
+@app.command()
+def tiles(
+    image: Annotated[Path, typer.Argument(help="The image.")],
+    out: Annotated[Path, typer.Option(help="Where to write the sheet.")],
+    model: ModelOption = "nano",
+    as_json: JsonOption = False,
+    offline: OfflineOption = False,
+) -> None:
+    """Draw how an image is cut: chosen canvas, tiles, token counts."""
+    with _errors_in_one_line():
+        from vl2.draw import save_picture, tile_sheet
+        from vl2.family import facts
+        from vl2.processing.images import open_image
+
+        config, picture = _config(model, offline), open_image(image)
+        save_picture(tile_sheet(picture, config), out)
+        found = facts(config, picture.size)
+        row = {"image": picture.size, "canvas": found.canvas, "tiles": found.tiles, "image_tokens": found.image_tokens}
+        _print_facts({**row, "sheet": str(out)}, as_json)
+
+
+@app.command()
+def info(
+    model: Annotated[str, typer.Argument(help="nano, tiny, small, base, a directory or a hub id.")],
+    image_size: Annotated[str, typer.Option(help="Size of an image as WIDTHxHEIGHT, for tokens and operations.")] = "1024x1024",
+    as_json: JsonOption = False,
+    offline: OfflineOption = False,
+) -> None:
+    """Parameters, bytes, cache, image tokens and operations of a model; needs no weights for the published names."""
+    with _errors_in_one_line():
+        from vl2.family import facts
+
+        width, cross, height = image_size.lower().partition("x")
+        if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
+            raise ValueError(f"--image-size {image_size!r}: expected WIDTHxHEIGHT in pixels, for example 1024x768")
+        found = dataclasses.asdict(facts(_config(model, offline), (int(width), int(height))))
+        _print_facts({"model": model, **found}, as_json)
+
+
+def _config(model: str, offline: bool):  # noqa: ANN202 - VL2Config, imported late
+    from vl2.config import PRESETS, read_config
+    from vl2.hub import find_model
+
+    return PRESETS[model] if model in PRESETS else read_config(find_model(model, local_files_only=offline) / "config.json")
+
+
+def _print_facts(row: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(row))
+        return
+    width = max(map(len, row))
+    for key, value in row.items():
+        if isinstance(value, tuple):
+            value = " x ".join(map(str, value))
+        print(f"{key:{width}}  {value:,}" if isinstance(value, int) else f"{key:{width}}  {value}")
+
+
+def main() -> None:
+    """Entry point of the `vl2` command."""
+    from vl2 import cli_training  # registers synth, train and eval
+
+    assert cli_training
+    app()
+
+
+Command = Callable[..., None]
