@@ -14,32 +14,34 @@ import numpy as np
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
 
+from vl2.processing.boxes import LAST, format_box_list
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
-from vl2.synth.registry import TASKS, generate
+from vl2.synth.ingredients import cities, companies, emails, people, sentences, streets, words
 
 LONGEST_PIECE = 4
 
 
-def texts(per_task: int) -> Iterator[str]:
-    """Questions and answers of the training split."""
-    for task in TASKS:
-        for index in range(per_task):
-            for question in generate(task, 0, index, "train").questions:
-                yield question.text
-                yield from question.answers[:1]
+def texts() -> Iterator[str]:
+    """The training split's text, in the letter cases that documents use, and what answers about places look like."""
     rng = np.random.default_rng(0)
-    for _ in range(per_task):  # coordinates, so that their separators become single pieces
-        yield "[[" + ", ".join(str(n) for n in rng.integers(0, 1000, 4)) + "]]"
+    pools = (sentences, companies, streets, cities, emails, people)
+    for line in (line for pool in pools for line in pool("train")):
+        yield line
+    for word in words("train"):
+        yield f" {word} {word.title()} {word.upper()}"
+    for _ in range(2000):
+        count = int(rng.integers(1, 4))
+        yield format_box_list(rng.integers(0, LAST + 1, (count, 4)).tolist())
+        yield f"{rng.integers(1, 10**4)}.{rng.integers(100):02} {rng.integers(1, 29):02}/{rng.integers(1, 13):02}/20"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--size", type=int, default=8192)
-    parser.add_argument("--per-task", type=int, default=1500)
     arguments = parser.parse_args()
     backend = Backend(models.BPE())
-    words = Regex(r"\p{N}|[^\s\p{L}\p{N}]| ?\p{L}+|\s+(?!\S)|\s")
+    words = Regex(r" ?\p{N}| ?\p{L}+|[^\s\p{L}\p{N}]+|\s")
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(words, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
@@ -49,7 +51,7 @@ def main() -> None:
         vocab_size=arguments.size, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         max_token_length=LONGEST_PIECE, show_progress=False,
     )  # fmt: skip
-    backend.train_from_iterator(texts(arguments.per_task), trainer)
+    backend.train_from_iterator(texts(), trainer)
     arguments.out.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer(backend)
     tokenizer.save(arguments.out)

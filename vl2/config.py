@@ -52,14 +52,16 @@ def _coerce(value: Any, hint: Any, key: str) -> Any:
                 if len(inner) == 2 and inner[1] is Ellipsis:
                     return tuple(_coerce(v, inner[0], f"{key}[{i}]") for i, v in enumerate(value))
                 if len(inner) == len(value):
-                    return tuple(_coerce(v, t, f"{key}[{i}]") for i, (v, t) in enumerate(zip(value, inner, strict=True)))
+                    return tuple(
+                        _coerce(v, t, f"{key}[{i}]") for i, (v, t) in enumerate(zip(value, inner, strict=True))
+                    )
         elif option is float:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 return float(value)
         elif option is int:
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
-        elif isinstance(option, type) and issubclass(option, _Section):
+        elif isinstance(option, type) and issubclass(option, Section):
             if isinstance(value, Mapping):
                 return option.from_dict(value, key)
         elif isinstance(value, option):
@@ -68,7 +70,7 @@ def _coerce(value: Any, hint: Any, key: str) -> Any:
     raise ConfigError(f"{key} = {value!r}: expected {wanted}, got {type(value).__name__}")
 
 
-class _Section:
+class Section:
     """A frozen dataclass that reads and writes one section of a published JSON file."""
 
     @classmethod
@@ -96,7 +98,7 @@ class _Section:
         out: dict[str, Any] = {}
         for f in fields(self):  # type: ignore[arg-type]
             value = getattr(self, f.name)
-            out[f.name] = value.to_dict() if isinstance(value, _Section) else _plain(value)
+            out[f.name] = value.to_dict() if isinstance(value, Section) else _plain(value)
         return out
 
 
@@ -105,7 +107,7 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class VisionConfig(_Section):
+class VisionConfig(Section):
     """SigLIP tower (SPEC A2). `width` and the tower's hidden size are the same thing."""
 
     model_name: str = "siglip_so400m_patch14_384"
@@ -137,7 +139,7 @@ class VisionConfig(_Section):
 
 
 @dataclass(frozen=True)
-class ProjectorConfig(_Section):
+class ProjectorConfig(Section):
     """2x2 merge and MLP from the tower to the language model (SPEC A3)."""
 
     projector_type: str = "downsample_mlp_gelu"
@@ -150,7 +152,9 @@ class ProjectorConfig(_Section):
 
     def __post_init__(self) -> None:
         kind = self.projector_type
-        _require(kind == "downsample_mlp_gelu", "projector_type", kind, 'only "downsample_mlp_gelu" exists in this family')
+        _require(
+            kind == "downsample_mlp_gelu", "projector_type", kind, 'only "downsample_mlp_gelu" exists in this family'
+        )
         _require(not self.token_pooling, "token_pooling", self.token_pooling, "not used by this family")
         _require(self.depth >= 2, "depth", self.depth, "must be at least 2")
         for key in ("input_dim", "n_embed", "mlp_ratio", "downsample_ratio"):
@@ -158,7 +162,7 @@ class ProjectorConfig(_Section):
 
 
 @dataclass(frozen=True)
-class RopeScaling(_Section):
+class RopeScaling(Section):
     """Long-context scaling of the rotary embedding: linear or YaRN."""
 
     type: str
@@ -175,7 +179,7 @@ class RopeScaling(_Section):
 
 
 @dataclass(frozen=True)
-class LanguageConfig(_Section):
+class LanguageConfig(Section):
     """DeepSeekMoE language model (SPEC A1)."""
 
     vocab_size: int = 102400
@@ -222,7 +226,9 @@ class LanguageConfig(_Section):
         for key in [*positive.split(), "max_position_embeddings", "intermediate_size"]:
             _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         _require(self.hidden_act == "silu", "hidden_act", self.hidden_act, 'only "silu"')
-        _require(self.attention_dropout == 0, "attention_dropout", self.attention_dropout, "only 0: the family has none")
+        _require(
+            self.attention_dropout == 0, "attention_dropout", self.attention_dropout, "only 0: the family has none"
+        )
         _require(not self.tie_word_embeddings, "tie_word_embeddings", True, "only false: lm_head is stored separately")
         self._check_attention()
         if self.n_routed_experts is not None:
@@ -231,7 +237,9 @@ class LanguageConfig(_Section):
     def _check_attention(self) -> None:
         heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
         if self.use_mla:
-            _require(bool(self.kv_lora_rank), "kv_lora_rank", self.kv_lora_rank, "must be positive when use_mla is true")
+            _require(
+                bool(self.kv_lora_rank), "kv_lora_rank", self.kv_lora_rank, "must be positive when use_mla is true"
+            )
             for key in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"):
                 _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive when use_mla is true")
             _require(self.qk_rope_head_dim % 2 == 0, "qk_rope_head_dim", self.qk_rope_head_dim, "must be even")
@@ -279,7 +287,7 @@ class LanguageConfig(_Section):
 
 
 @dataclass(frozen=True)
-class VL2Config(_Section):
+class VL2Config(Section):
     """A whole model: tower, projector, language model and the canvases images are fitted to."""
 
     vision_config: VisionConfig

@@ -121,3 +121,16 @@ def grounded_caption(caption: str, regions: Sequence[Region]) -> tuple[Part, ...
     if cursor < len(caption):
         parts.append(Text(caption[cursor:]))
     return tuple(parts)
+
+
+def record_conversation(record: Record) -> list[Message]:
+    """One record as people write them: its images, its question, its first answer (or, for "iou", all its boxes)."""
+    asked: list[Part] = [part for path in record.images for part in (Image(path), Text("\n"))]
+    if record.metric == "iou":
+        before, after = GROUND_WORDINGS[0]
+        asked += [Text(before), Ref(record.question), Text(after)]
+        boxes = tuple(answer.box for answer in record.answers if isinstance(answer, Region))
+        return [Message("user", tuple(asked)), Message("assistant", (Ref(record.question), Det(boxes)))]
+    question = record.question or READ_PROMPT
+    answer = str(record.answers[0])
+    return [Message("user", (*asked, Text(question))), Message("assistant", (Text(answer),))]

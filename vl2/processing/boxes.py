@@ -1,6 +1,6 @@
 """Boxes in text and on images, both ways, without evaluating anything.
 
-    Region(label, Box in pixels) <--format_boxes / parse_regions--> <|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>
+    Region(label, Box in pixels) <-format_regions, parse_regions-> <|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>
 
 Text holds integers 0..999 of the original image: x = pixel / width * 999. An empty list means "looked for, not there".
 """
@@ -63,7 +63,12 @@ def format_box_list(boxes: Sequence[Sequence[int]]) -> str:
 
 
 def format_regions(label: str, boxes: Sequence[Box], size: tuple[int, int]) -> str:
-    """One phrase and its boxes in tagged form."""
+    """One phrase and its boxes in tagged form; no boxes means that it was looked for and is not there.
+
+    Raises: ValueError if the phrase holds a tag itself.
+    """
+    if _SPAN.search(label):
+        raise ValueError(f"label = {label[:80]!r}: a phrase cannot hold ref or det tags")
     return f"<|ref|>{label}<|/ref|><|det|>{format_box_list([to_thousandths(box, size) for box in boxes])}<|/det|>"
 
 
@@ -82,8 +87,8 @@ def parse_box_list(text: str) -> list[tuple[int, int, int, int]] | None:
 def parse_regions(text: str, size: tuple[int, int]) -> tuple[list[Region], str]:
     """Regions of a model's answer in pixels of an image of (width, height), and the answer without tags.
 
-    A phrase belongs to the boxes right behind it. Malformed boxes, boxes without a phrase and phrases without boxes give
-    no region and a warning, never an exception; the words of a phrase stay in the text.
+    A phrase belongs to the boxes right behind it. Malformed boxes, boxes without a phrase and phrases without boxes
+    give no region and a warning, never an exception; the words of a phrase stay in the text.
     """
     regions: list[Region] = []
 

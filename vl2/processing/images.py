@@ -4,13 +4,29 @@ path, bytes or PIL image --header checked--> decoded --EXIF rotation, 16-bit to 
 """
 
 import io
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-DEFAULT_MAX_PIXELS = 178_956_970  # a quarter gibibyte of 24-bit pixels
+DEFAULT_MAX_PIXELS = 178_956_970  # half a gibibyte of RGB
+# Pillow also opens formats that start other programs (EPS) or hold no pixels; these are enough.
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "ICO", "TGA", "JPEG2000", "AVIF")
+_ORIENTATION = 0x0112  # EXIF tag; its values say how the camera was held
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_pillow_limit = threading.Lock()
 
 
 class ImageError(ValueError):
@@ -27,34 +43,73 @@ def open_image(source: Image.Image | Path | str | bytes, max_pixels: int = DEFAU
     Raises: ImageError.
     """
     if isinstance(source, Image.Image):
-        return _to_rgb(source)
+        return _decode(source, "image", max_pixels)
     name = "image" if isinstance(source, bytes) else str(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
-            stream = io.BytesIO(source if isinstance(source, bytes) else Path(source).read_bytes())
-            with Image.open(stream) as image:
-                if image.width * image.height > max_pixels:
-                    raise ImageError(
-                        f"{name}: {image.width} x {image.height} pixels exceed the limit of {max_pixels}; "
-                        "scale it down or raise max_pixels"
-                    )
-                image.load()
-                return _to_rgb(image)
-    except ImageError:
-        raise
-    except FileNotFoundError as error:
-        raise ImageError(f"{name}: no such file") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not an image in a format Pillow reads") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: {error}; scale it down") from error
-    except Exception as error:  # decoders raise a dozen types on damaged data
-        raise ImageError(f"{name}: damaged image ({error})") from error
+        encoded = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise ImageError(f"{name}: cannot be read ({error})") from error
+    with warnings.catch_warnings(), _pillow_accepts(max_pixels):
+        warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata, and its own smaller size limit
+        try:
+            image = Image.open(io.BytesIO(encoded), formats=_available_formats())
+        except UnidentifiedImageError:
+            raise ImageError(f"{name}: not an image in a format that is read here (PNG, JPEG, WebP, ...)") from None
+        except Image.DecompressionBombError as error:
+            raise ImageError(f"{name}: {error}; the limit is {max_pixels} pixels, scale it down") from None
+        except Exception as error:  # decoders raise a dozen types on damaged data
+            raise _damaged(name, error) from error
+        with image:
+            return _decode(image, name, max_pixels)
+
+
+def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+    if image.width * image.height > max_pixels:
+        raise ImageError(
+            f"{name}: {image.width} x {image.height} pixels exceed the limit of {max_pixels}; "
+            "scale it down or raise max_pixels"
+        )
+    if not image.width * image.height:
+        raise ImageError(f"{name}: {image.width} x {image.height} pixels; an image needs at least one")
+    try:
+        image.load()
+        return _to_rgb(image)
+    except Exception as error:
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> ImageError:
+    return ImageError(f"{name}: damaged image ({' '.join(str(error).split()) or type(error).__name__})")
+
+
+def _available_formats() -> list[str]:
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+@contextmanager
+def _pillow_accepts(max_pixels: int) -> Iterator[None]:
+    """Lift Pillow's own size limit, a global, while a caller allows more than it."""
+    if max_pixels <= DEFAULT_MAX_PIXELS:
+        yield
+        return
+    with _pillow_limit:
+        saved = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = saved
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
+    turn = _UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        image = image.transpose(turn)
+        # Without its metadata, so that opening the result again does not turn it a second time.
+        image.info = {key: value for key, value in image.info.items() if key == "transparency"}
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_eight_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -64,12 +119,20 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 (upright) when the metadata cannot be read: the pixels are good without it."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # as many types as there are ways to damage EXIF
+        return 1
+
+
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Greys of 16 bits (0..65535) to 8; 32-bit and float images are stretched from their own range."""
+    """Deeper greys to 8 bits, from the first usual range that holds them: 0..1 (floats), 8, 16 bits, else their own."""
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
-        raise ImageError("image: pixels that are not finite numbers")
-    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") or values.max(initial=0) > 255 else (0.0, 255.0)
-    if values.min(initial=0) < low or values.max(initial=0) > high:
-        low, high = values.min(), values.max()
+        raise ValueError("pixels that are not finite numbers")
+    least, most = float(values.min()), float(values.max())
+    usual = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(image.mode, (65535.0,))
+    low, high = next(((0.0, top) for top in usual if least >= 0 and most <= top), (least, most))
     return Image.fromarray(((values - low) / max(high - low, 1e-9) * 255).round().astype(np.uint8))

@@ -82,8 +82,9 @@ class Renderer:
         if len(prompt.input_ids) > limit - for_generation:
             in_images = sum(length for _, length in prompt.spans)
             raise ContextError(
-                f"the prompt has {len(prompt.input_ids)} tokens ({in_images} of them from {len(images)} images) but the "
-                f"model's context holds {limit}; send fewer or smaller images, or less text"
+                f"the prompt has {len(prompt.input_ids)} tokens ({in_images} of them from {len(images)} images) but "
+                f"the model's context holds {limit}{', the answer included' if for_generation else ''}; "
+                "send fewer or smaller images, or less text"
             )
         return prompt
 

@@ -126,6 +126,12 @@ class Canvas:
         x0, y0, x1, y1 = box
         self._regions[name] = (float(x0), float(y0), float(x1), float(y1))
 
+    def crop(self, height: int) -> None:
+        """Keep only the upper part, `height` pixels high; everything marked must lie in it."""
+        self.height = min(self.height, height)
+        self.image = self.image.crop((0, 0, self.width, self.height))
+        self.draw = ImageDraw.Draw(self.image)
+
     def finish(self, rng: np.random.Generator, damage: float | Damage | None = 1.0) -> Finished:
         """Wear the picture and move all marks and regions along.
 

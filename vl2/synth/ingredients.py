@@ -1,11 +1,12 @@
 """The pack: fonts and texts that generators draw on, split so that the test split shares none of them with training.
 
     fonts(split, kind) -> files        words(split) -> list of words, most frequent first
-    names, first_names, surnames, companies, streets, cities, emails, sentences (split) -> lists of strings
+    names, people, first_names, surnames, companies, streets, cities, emails, sentences (split) -> lists of strings
 
-A word belongs to the test split when its hash says so (`is_test_word`); every text of the training pools is free of such
-words, every content word of the test pools is one. Function words ("the", "of"), words of one or two letters and the fixed
-labels of documents are shared by both. The pack is rebuilt by scripts/build_pack.py; sources.toml lists what went into it.
+A word belongs to the test split when its hash says so (`is_test_word`); every text of the training pools is free of
+such words, every content word of the test pools is one. Function words ("the", "of"), words of one or two letters and
+the fixed labels of documents ("street", "ltd") are shared by both. scripts/build_pack.py rebuilds the pack from the
+packages that sources.toml lists.
 """
 
 import hashlib
@@ -20,21 +21,33 @@ FONT_KINDS = ("sans", "serif", "mono", "hand", "display", "caps", "any")
 
 
 @lru_cache
-def _font_table() -> tuple[tuple[str, str, str], ...]:
-    """Rows (file, split, kind) of fonts.tsv."""
+def _font_table() -> tuple[tuple[str, str, str, str], ...]:
+    """Rows (file, split, kind, ambiguous characters) of fonts.tsv."""
     rows = (PACK / "fonts.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    return tuple((row.split("\t")[0], row.split("\t")[1], row.split("\t")[2]) for row in rows)
+    cells = [row.split("\t") for row in rows]
+    return tuple((row[0], row[1], row[2], row[4]) for row in cells)
 
 
 @lru_cache
 def fonts(split: str, kind: str = "any") -> list[str]:
-    """Font files of a split; kind "any" is all but "caps", whose lower case is drawn as capitals (use upper-case text)."""
+    """Font files of a split; kind "any" is all but "caps", whose lower case is drawn as capitals: write upper case."""
     assert kind in FONT_KINDS, kind
     return [
         str(PACK / "fonts" / file)
-        for file, font_split, font_kind in _font_table()
+        for file, font_split, font_kind, _ in _font_table()
         if font_split == split and (font_kind == kind or (kind == "any" and font_kind != "caps"))
     ]
+
+
+@lru_cache
+def _ambiguous_table() -> dict[str, frozenset[str]]:
+    """File -> characters that it draws like others."""
+    return {str(PACK / "fonts" / row[0]): frozenset(row[3]) for row in _font_table()}
+
+
+def ambiguous(path: str) -> frozenset[str]:
+    """Characters that a person cannot tell from another one in this font, such as I and l; random strings avoid them."""
+    return _ambiguous_table()[path]
 
 
 @lru_cache(maxsize=1024)
@@ -76,13 +89,17 @@ def surnames(split: str) -> list[str]:
 
 @lru_cache
 def names(split: str) -> list[str]:
-    """Person names: a given name and a family name."""
+    """Single names: given names and family names."""
+    return sorted({*first_names(split), *surnames(split)})
+
+
+@lru_cache
+def people(split: str) -> list[str]:
+    """A given name and a family name."""
     rng = np.random.default_rng(7)
     given, family = first_names(split), surnames(split)
-    return [
-        f"{given[i]} {family[j]}"
-        for i, j in zip(rng.integers(len(given), size=4000), rng.integers(len(family), size=4000), strict=True)
-    ]
+    pairs = zip(rng.integers(len(given), size=4000), rng.integers(len(family), size=4000), strict=True)
+    return [f"{given[i]} {family[j]}" for i, j in pairs]
 
 
 def companies(split: str) -> list[str]:
@@ -112,7 +129,7 @@ def sentences(split: str) -> list[str]:
 
 @lru_cache
 def _word_chances(split: str) -> np.ndarray:
-    """Cumulated chances of the words: falling with the square root of the rank, so that rare words come often enough."""
+    """Cumulated chances of the words; they fall with the square root of the rank, so rare words come often enough."""
     chances = 1 / np.sqrt(np.arange(len(words(split))) + 20.0)
     return np.cumsum(chances / chances.sum())
 

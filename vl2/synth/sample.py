@@ -7,16 +7,13 @@
 The trap: marks are ordered, later ones cover earlier ones, as ink does.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-if TYPE_CHECKING:
-    from vl2.processing.boxes import Region
+from vl2.processing.boxes import Region
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -28,9 +25,10 @@ FIRST_STRUCTURE = 97
 FIRST_CONCEPT = 128
 NUM_LABELS = 640
 STRUCTURES: tuple[str, ...] = (
-    "bar", "line point", "line segment", "pie slice", "legend swatch", "axis", "grid line", "tick", "rule", "dashed rule",
-    "box border", "cell", "header cell", "checkbox", "checked box", "radio button", "selected radio", "input field", "underline",
-    "barcode", "qr code", "logo", "stamp", "signature", "button", "bullet", "frame", "shape", "strike", "highlight", "separator",
+    "bar", "line point", "line segment", "pie slice", "legend swatch", "axis", "grid line", "tick", "rule",
+    "dashed rule", "box border", "cell", "header cell", "checkbox", "checked box", "radio button", "selected radio",
+    "input field", "underline", "barcode", "qr code", "logo", "stamp", "signature", "button", "bullet", "frame", "shape",
+    "strike", "highlight", "separator",
 )  # fmt: skip
 
 
@@ -50,9 +48,11 @@ class Question:
     """One thing to ask about an image, with the answer that is right.
 
     kind "ask": text is the question, answers[0] the training target, the others also count as right.
-    kind "read": text is a wording of "read everything", answers[0] the full text (lines joined by newlines), metric "cer".
+    kind "read": text is a wording of "read everything", answers[0] the full text (lines joined by newlines),
+      metric "cer".
     kind "ground": text is the phrase, regions its boxes in pixels (none: the phrase is absent), metric "iou".
-    kind "describe": text is a wording of "describe", answers[0] the caption, regions (label, box) of phrases in caption order.
+    kind "describe": text is a wording of "describe", answers[0] the caption, regions (label, box) of phrases in the
+      order of the caption.
     """
 
     kind: Literal["ask", "read", "ground", "describe"]

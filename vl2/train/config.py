@@ -13,20 +13,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
-import vl2.config
-from vl2.config import ConfigError, VL2Config, _require, _Section
+from vl2.config import PRESETS, ConfigError, VL2Config, Section, _require
 
 GROUPS = ("vision", "projector", "language")
 BYTE_TOKENIZER = "bytes"
 
 
-def presets() -> dict[str, VL2Config]:
-    """Architectures a recipe can start from, by lower-case name."""
-    return {name.lower(): value for name, value in vars(vl2.config).items() if isinstance(value, VL2Config)}
-
-
 @dataclass(frozen=True)
-class ModelSection(_Section):
+class ModelSection(Section):
     """What is trained.
 
     preset: architecture of a model with random weights, changed by the table `config`.
@@ -48,9 +42,8 @@ class ModelSection(_Section):
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
         values, preset = dict(values), values.get("preset")
         if preset:
-            known = presets()
-            _require(preset in known, f"{where}.preset", preset, f"must be one of {', '.join(sorted(known))}")
-            values["config"] = _merged(known[preset].to_dict(), values.get("config", {}))
+            _require(preset in PRESETS, f"{where}.preset", preset, f"must be one of {', '.join(PRESETS)}")
+            values["config"] = _merged(PRESETS[preset].to_dict(), values.get("config", {}))
         return super().from_dict(values, where)
 
 
@@ -63,7 +56,7 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 @dataclass(frozen=True)
-class LearningRateMultipliers(_Section):
+class LearningRateMultipliers(Section):
     """Factors on the stage's learning rate by parameter group."""
 
     vision: float = 1.0
@@ -73,7 +66,7 @@ class LearningRateMultipliers(_Section):
 
 
 @dataclass(frozen=True)
-class Stage(_Section):
+class Stage(Section):
     """One stage of training; everything in it is a function of the step.
 
     mixture: table of source (task or entry of `records`) to weight.
@@ -145,7 +138,7 @@ class Stage(_Section):
 
 
 @dataclass(frozen=True)
-class OptimizerSection(_Section):
+class OptimizerSection(Section):
     """AdamW; weight decay spares norms, biases and embeddings."""
 
     beta1: float = 0.9
@@ -163,7 +156,7 @@ class OptimizerSection(_Section):
 
 
 @dataclass(frozen=True)
-class LoaderSection(_Section):
+class LoaderSection(Section):
     """workers: rendering processes, null for one per core less one, 0 for none; prefetch: batches each keeps ready."""
 
     workers: int | None = None
@@ -175,7 +168,7 @@ class LoaderSection(_Section):
 
 
 @dataclass(frozen=True)
-class CheckpointSection(_Section):
+class CheckpointSection(Section):
     """When checkpoints are written and what the compact one at the end of a run holds.
 
     every_steps, every_sec: 0 for never; there is always one at the end of a run.
@@ -200,7 +193,7 @@ class CheckpointSection(_Section):
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """A whole run.
 
     records: table of name to JSONL file; a mixture names them beside tasks.
@@ -249,7 +242,8 @@ class TrainConfig(_Section):
         return super().from_dict(values, where)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "records": dict(self.records)}
+        stages = [stage.to_dict() for stage in self.stages]
+        return {**super().to_dict(), "stages": stages, "records": dict(self.records)}
 
     @property
     def total_steps(self) -> int:

@@ -1,0 +1,141 @@
+"""Writes samples as files: pictures, records.jsonl for evaluation, and a contact sheet to look over.
+
+    generate(task, seed, 0..count) --> DIR/images/*.png + DIR/records.jsonl (one record per question) + DIR/contact_sheet.png
+
+The folder appears whole: everything is written beside it first. An existing folder with records is an error.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from vl2.synth.ingredients import fonts, load_font
+from vl2.synth.registry import generate
+from vl2.synth.sample import Question, Sample
+
+_THUMB = 300
+_CAPTION_LINES = 9
+_SHEET_COLUMNS = 5
+_SHEET_LIMIT = 40  # thumbnails
+
+
+class ExportError(ValueError):
+    """Samples cannot be written as asked."""
+
+
+def question_records(sample: Sample, image_path: str, record_id: str) -> list[dict[str, Any]]:
+    """One evaluation record per question of a sample; boxes are rounded to a hundredth of a pixel."""
+    records = []
+    for number, question in enumerate(sample.questions):
+        answers: list[Any] = list(question.answers)
+        if question.kind == "ground":
+            answers = [
+                {"label": region.label, "box": [round(float(v), 2) for v in region.box]} for region in question.regions
+            ]
+        records.append(
+            {
+                "id": f"{record_id}-{number}",
+                "images": [image_path],
+                "question": "" if question.kind == "read" else question.text,
+                "answers": answers,
+                "metric": question.metric,
+                "task": sample.task,
+            }
+        )
+    return records
+
+
+def export(
+    task: str,
+    count: int,
+    out: Path,
+    *,
+    seed: int = 0,
+    split: str = "train",
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write `count` samples of a task to the folder `out`; returns it.
+
+    Raises ExportError for a bad count or a folder in use, and TaskError for an unknown task or split.
+    """
+    if count < 1:
+        raise ExportError(f"count {count} is below 1; ask for at least one sample")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ExportError(f"{out} exists and is not an empty folder; choose a new one")
+    generate(task, seed, 0, split)  # an unknown task or split is reported before anything is written
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        shown = _write_samples(task, count, building, seed, split, progress)
+        contact_sheet(shown).save(building / "contact_sheet.png")
+        building.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        os.replace(building, out)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    return out
+
+
+def _write_samples(
+    task: str, count: int, folder: Path, seed: int, split: str, progress: Callable[[int], None] | None
+) -> list[Sample]:
+    """Write pictures and records; returns the samples that the contact sheet shows."""
+    (folder / "images").mkdir()
+    shown: list[Sample] = []
+    with (folder / "records.jsonl").open("w", encoding="utf-8") as lines:
+        for index in range(count):
+            sample = generate(task, seed, index, split)
+            name = f"images/{task}-{split}-{seed}-{index:06d}.png"
+            sample.image.save(folder / name)
+            for record in question_records(sample, name, f"{task}/{split}-{seed}-{index:06d}"):
+                lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            if len(shown) < _SHEET_LIMIT:
+                shown.append(sample)
+            if progress is not None:
+                progress(index + 1)
+    return shown
+
+
+def _caption(question: Question) -> str:
+    """Question and answer in one line of text."""
+    if question.kind == "ground":
+        boxes = ", ".join(f"({', '.join(str(round(v)) for v in region.box)})" for region in question.regions)
+        return f"[find] {question.text} -> {boxes or 'absent'}"
+    answer = question.answers[0] if question.answers else ""
+    if question.kind == "read":
+        return f"[read] {answer}"
+    return f"{question.text} -> {answer}"
+
+
+def contact_sheet(samples: list[Sample]) -> Image.Image:
+    """Thumbnails in rows, boxes of regions drawn in red, questions and answers below each."""
+    font = load_font(fonts("train", "sans")[0], 12)
+    columns = min(_SHEET_COLUMNS, max(1, len(samples)))
+    rows = -(-len(samples) // columns)
+    cell_w, cell_h = _THUMB + 10, _THUMB + 10 + 15 * _CAPTION_LINES
+    sheet = Image.new("RGB", (columns * cell_w, max(1, rows) * cell_h), (205, 210, 215))
+    draw = ImageDraw.Draw(sheet)
+    for place, sample in enumerate(samples):
+        left, top = place % columns * cell_w + 5, place // columns * cell_h + 5
+        scale = min(1.0, _THUMB / sample.image.width, _THUMB / sample.image.height)
+        size = (max(1, round(sample.image.width * scale)), max(1, round(sample.image.height * scale)))
+        sheet.paste(sample.image.resize(size, Image.Resampling.LANCZOS), (left, top))
+        for question in sample.questions:
+            for region in question.regions:
+                x0, y0, x1, y1 = (v * scale for v in region.box)
+                draw.rectangle((left + x0, top + y0, left + x1, top + y1), outline=(230, 20, 20))
+        lines: list[str] = []
+        for question in sample.questions:
+            lines += textwrap.wrap(_caption(question).replace("\n", " / "), 52, max_lines=3, placeholder=" ...")
+        for number, line in enumerate(lines[:_CAPTION_LINES]):
+            draw.text((left, top + size[1] + 3 + 15 * number), line, font=font, fill=(10, 10, 60))
+    return sheet

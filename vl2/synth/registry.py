@@ -1,0 +1,50 @@
+"""All tasks by name; a sample is a pure function of (task, seed, index, split).
+
+    generate("receipt", seed=1, index=42, split="train") --> Sample
+
+The trap: the random stream is seeded with the split as well, so no layout of the test split repeats one of training.
+"""
+
+import importlib
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+from vl2.synth.sample import SPLITS, Sample
+
+# task -> (module, function); modules are imported when first asked for, so that one task costs no other's loading time
+TASKS: dict[str, tuple[str, str]] = {
+    "line": ("vl2.synth.ocr", "generate_line"),
+    "paragraph": ("vl2.synth.ocr", "generate_paragraph"),
+    "receipt": ("vl2.synth.documents", "generate_receipt"),
+    "form": ("vl2.synth.documents", "generate_form"),
+    "table": ("vl2.synth.tables", "generate"),
+    "chart": ("vl2.synth.charts", "generate"),
+    "ground": ("vl2.synth.scenes", "generate_ground"),
+    "count": ("vl2.synth.scenes", "generate_count"),
+    "scene": ("vl2.synth.scenes", "generate_scene"),
+    "caption": ("vl2.synth.scenes", "generate_caption"),
+}
+
+
+class TaskError(ValueError):
+    """No such task or split."""
+
+
+def generator(task: str) -> Callable[[np.random.Generator, str], Sample]:
+    """The function that draws samples of a task."""
+    if task not in TASKS:
+        raise TaskError(f"task {task!r} is not known; choose one of {', '.join(TASKS)}")
+    module, function = TASKS[task]
+    return getattr(importlib.import_module(module), function)
+
+
+def generate(task: str, seed: int, index: int, split: str = "train") -> Sample:
+    """Sample number `index` of a task; the same arguments give the same picture, questions and marks on every machine."""
+    if split not in SPLITS:
+        raise TaskError(f"split {split!r} is not known; choose one of {', '.join(SPLITS)}")
+    if seed < 0 or index < 0:
+        raise TaskError(f"seed {seed} and index {index} must not be negative")
+    stream = np.random.default_rng([zlib.crc32(f"{split}/{task}".encode()), seed, index])
+    return generator(task)(stream, split)

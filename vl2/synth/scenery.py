@@ -1,0 +1,401 @@
+"""Pictures of things: a background, drawings set on it without hiding one another, and what is known of each thing.
+
+    rng, split, Plan --backdrop, choose drawings, place--> Scenery(things with exact boxes) --finish--> worn image + marks
+
+Boxes are the extents of the drawn ink (alpha above INK) after scaling, flipping and turning, in pixels of the image.
+The trap: the whole picture is never rotated here, because the box around a turned box is not the box of the thing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from vl2.processing.boxes import Box
+from vl2.synth.canvas import Canvas, Finished
+from vl2.synth.damage import Damage
+from vl2.synth.icons import (
+    PALETTE,
+    Color,
+    Concept,
+    Drawing,
+    average_color,
+    concepts,
+    drawings_of,
+    pick_color,
+)
+from vl2.synth.ingredients import fonts, load_font, sample_words
+from vl2.synth.sample import concept_id
+
+INK = 32  # alpha above which a pixel belongs to the box
+MIN_SIDE, MAX_SIDE = 28, 200
+_INK_TABLE = [0] * INK + [255] * (256 - INK)
+_UPRIGHT = {"square", "rectangle", "diamond", "cross", "hexagon", "octagon", "pentagon", "oval", "semicircle"}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One drawn thing: what it is, the word for its colour ("" if people might differ), its box, its cell in a grid, its caption."""
+
+    concept: Concept
+    drawing: Drawing
+    color: str
+    box: Box
+    row: int = 0
+    column: int = 0
+    text: str = ""
+
+    @property
+    def center(self) -> tuple[float, float]:
+        return (self.box.x0 + self.box.x1) / 2, (self.box.y0 + self.box.y1) / 2
+
+    @property
+    def area(self) -> float:
+        return (self.box.x1 - self.box.x0) * (self.box.y1 - self.box.y0)
+
+
+@dataclass
+class Plan:
+    """What to draw: kinds of things and how many of each; layout "free", "row", "column" or "grid"; texts: captions under things."""
+
+    counts: list[int]
+    layout: str = "free"
+    texts: bool = False
+    same_drawing: bool = True
+
+
+@dataclass
+class Scenery:
+    """A picture with its things. layout as in Plan; rows, columns of a grid; background: its colour word or ""."""
+
+    width: int
+    height: int
+    things: list[Thing]
+    layout: str
+    rows: int
+    columns: int
+    background: str
+    canvas: Canvas
+    split: str
+    groups: dict[int, list[Thing]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for thing in self.things:
+            self.groups.setdefault(thing.concept.index, []).append(thing)
+
+    def finish(self, rng: np.random.Generator) -> Finished:
+        """The worn picture; never rotated, so boxes stay exact."""
+        wear = Damage.draw(rng, 0.6)
+        return self.canvas.finish(rng, replace(wear, angle=0.0, shadow=0.0, blur=float(wear.blur)))
+
+
+def draw_size(rng: np.random.Generator) -> tuple[int, int]:
+    """(width, height): three in four within 384 x 384, the others up to 768 on one side."""
+    draw = rng.random(3)
+    if draw[0] < 0.5:
+        return int(256 + 129 * draw[1]), int(256 + 129 * draw[2])
+    if draw[0] < 0.75:
+        return int(160 + 225 * draw[1]), int(160 + 225 * draw[2])
+    long, short = int(400 + 369 * draw[1]), int(200 + 185 * draw[2])
+    return (long, short) if rng.random() < 0.6 else (short, long)
+
+
+# --- backgrounds ---------------------------------------------------------------------------------------------------
+
+
+def _base_color(rng: np.random.Generator) -> tuple[np.ndarray, str]:
+    """A background colour and its word ("" if it has none)."""
+    draw = rng.random()
+    if draw < 0.34:
+        return np.full(3, 255 - int(rng.integers(0, 9)), np.float32), "white"
+    tint = rng.random(3).astype(np.float32)
+    if draw < 0.64:
+        return 205 + 48 * tint, ""
+    if draw < 0.72:
+        return np.full(3, float(rng.integers(2, 28)), np.float32), "black"
+    if draw < 0.84:
+        return 15 + 60 * tint, ""
+    words = ("blue", "green", "yellow", "pink", "orange", "purple", "grey")
+    word = words[int(rng.integers(len(words)))]
+    return np.array(pick_color(rng, word), np.float32), word
+
+
+def _rgb(values: np.ndarray) -> Color:
+    red, green, blue = np.clip(values, 0, 255).astype(int).tolist()
+    return red, green, blue
+
+
+def _pattern(rng: np.random.Generator, image: Image.Image, base: np.ndarray) -> None:
+    """Low-contrast stripes, squares or dots."""
+    width, height = image.size
+    pen = ImageDraw.Draw(image)
+    shade = _rgb(base + np.float32(rng.choice([-16.0, 16.0]) if 20 < base.mean() < 235 else (-14 if base.mean() > 127 else 16)))
+    step = int(rng.integers(14, 48))
+    kind = int(rng.integers(4))
+    if kind == 0:
+        lean = int(rng.integers(-height, height))
+        for x in range(-height, width + height, step):
+            pen.line((x, 0, x + lean, height), shade, max(1, step // 3))
+    elif kind == 1:
+        for y in range(0, height, step):
+            pen.line((0, y, width, y), shade, 1 + step // 12)
+        for x in range(0, width, step):
+            pen.line((x, 0, x, height), shade, 1 + step // 12)
+    elif kind == 2:
+        for row, y in enumerate(range(0, height, step)):
+            for x in range((row % 2) * step, width, 2 * step):
+                pen.rectangle((x, y, x + step - 1, y + step - 1), shade)
+    else:
+        for y in range(step // 2, height, step):
+            for x in range(step // 2, width, step):
+                pen.ellipse((x - 2, y - 2, x + 2, y + 2), shade)
+
+
+def backdrop(rng: np.random.Generator, width: int, height: int) -> tuple[Image.Image, list[np.ndarray], str]:
+    """A background image, the colours that things on it must differ from, and its colour word ("" if it has none)."""
+    base, word = _base_color(rng)
+    draw = rng.random()
+    if draw < 0.4:
+        return Image.new("RGB", (width, height), _rgb(base)), [base], word
+    if draw < 0.72:  # gradient, soft blobs, rough texture: a small random picture stretched
+        rows, columns, spread = ((2, 2, 26), (6, 6, 18), (40, 40, 9))[0 if draw < 0.54 else 1 if draw < 0.64 else 2]
+        small = base + rng.uniform(-spread, spread, (rows, columns, 3)).astype(np.float32)
+        image = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8))
+        return image.resize((width, height), Image.Resampling.BILINEAR), [base], word if spread < 10 else ""
+    image = Image.new("RGB", (width, height), _rgb(base))
+    if draw < 0.88:
+        _pattern(rng, image, base)
+        return image, [base], ""
+    sky = np.array([rng.uniform(150, 210), rng.uniform(205, 235), rng.uniform(240, 255)], np.float32)
+    lands = ((120, 170, 80), (225, 200, 150), (150, 110, 80), (70, 120, 160), (235, 240, 245))
+    ground = np.array(lands[int(rng.integers(len(lands)))], np.float32) + rng.uniform(-20, 20, 3).astype(np.float32)
+    image.paste(_rgb(sky), (0, 0, width, height))
+    image.paste(_rgb(ground), (0, int(height * rng.uniform(0.45, 0.8)), width, height))
+    return image, [sky, ground], ""
+
+
+# --- choosing drawings ---------------------------------------------------------------------------------------------
+
+
+def _differs(color: tuple[float, ...], bases: list[np.ndarray], distance: float) -> bool:
+    return all(math.dist(color, base) >= distance for base in bases)
+
+
+def choose_look(rng: np.random.Generator) -> tuple[str, ...]:
+    """Kinds of drawings in one picture."""
+    draw = rng.random()
+    if draw < 0.55:
+        return ("emoji",)
+    if draw < 0.72:
+        return ("shape",)
+    if draw < 0.82:
+        return ("interface",)
+    return ("emoji", "emoji", "emoji", "shape", "interface")
+
+
+def choose_concepts(
+    rng: np.random.Generator, split: str, look: tuple[str, ...], bases: list[np.ndarray], count: int
+) -> list[tuple[int, list[Drawing]]]:
+    """Up to `count` different concepts that are no rivals, each with the drawings that stand out from the background."""
+    chosen: list[tuple[int, list[Drawing]]] = []
+    taken: set[int] = set()
+    for _ in range(4 * count + 8):
+        if len(chosen) == count:
+            break
+        pool = drawings_of(split, look[int(rng.integers(len(look)))])
+        index = list(pool)[int(rng.integers(len(pool)))]
+        if index in taken:
+            continue
+        fitting = [d for d in pool[index] if d.paintable or _differs(average_color(d), bases, 48)]
+        if fitting:
+            chosen.append((index, fitting))
+            taken |= {index} | concepts()[index].rivals
+    return chosen
+
+
+def choose_color(rng: np.random.Generator, bases: list[np.ndarray]) -> tuple[str, Color]:
+    """A colour word and a colour it names that stands out from the background."""
+    words = tuple(PALETTE)
+    for _ in range(12):
+        word = words[int(rng.integers(len(words)))]
+        color = pick_color(rng, word)
+        if _differs(color, bases, 105):
+            return word, color
+    return ("black", (0, 0, 0)) if bases[0].mean() > 120 else ("white", (255, 255, 255))
+
+
+# --- rendering and placing -----------------------------------------------------------------------------------------
+
+
+def render_thing(
+    rng: np.random.Generator, drawing: Drawing, color: Color | None, side: float
+) -> tuple[Image.Image, tuple[int, int, int, int]]:
+    """The drawing scaled to `side`, perhaps mirrored, turned and brightened; RGBA with the box of its ink."""
+    picture = drawing.paint(color)
+    draw = rng.random(6)
+    stretch = 1.0 if draw[0] < 0.6 or drawing.source in ("circle", "square") else 0.9 + 0.2 * draw[1]
+    scale = side / max(picture.size)
+    width, height = max(8, round(picture.width * scale * stretch)), max(8, round(picture.height * scale))
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    if draw[2] < 0.3 and drawing.kind != "interface":
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if draw[3] < 0.35 or drawing.source == "arrow":
+        limit = 8 if drawing.source in _UPRIGHT or drawing.kind == "interface" else 180 if drawing.source == "arrow" else 16
+        picture = picture.rotate((2 * draw[4] - 1) * limit, Image.Resampling.BILINEAR, expand=True)
+    if drawing.kind == "emoji" and draw[5] < 0.4:
+        gain = 0.85 + 0.75 * draw[5]
+        table = [min(255, int(v * gain)) for v in range(256)]
+        picture = picture.point(table * 3 + list(range(256)))
+    box = picture.getchannel("A").point(_INK_TABLE).getbbox()
+    assert box is not None, drawing
+    return picture, box
+
+
+def _free_spot(
+    rng: np.random.Generator, size: tuple[int, int], bounds: tuple[int, int], placed: np.ndarray, overlap: float
+) -> tuple[int, int] | None:
+    """A place for a box of `size` that covers at most `overlap` of any placed box or of itself; None if none was found."""
+    width, height = size
+    if width + 4 > bounds[0] or height + 4 > bounds[1]:
+        return None
+    spots = np.floor(rng.random((28, 2)) * (bounds[0] - width - 3, bounds[1] - height - 3)) + 2
+    if len(placed) == 0:
+        return int(spots[0, 0]), int(spots[0, 1])
+    gap = 0 if overlap else 3
+    high = np.minimum(spots[:, None] + size + gap, placed[None, :, 2:])
+    low = np.maximum(spots[:, None] - gap, placed[None, :, :2])
+    common = np.clip(high - low, 0, None).prod(2)
+    smaller = np.minimum((placed[:, 2:] - placed[:, :2]).prod(1), width * height)
+    fine = np.flatnonzero((common <= overlap * smaller).all(1))
+    return (int(spots[fine[0], 0]), int(spots[fine[0], 1])) if len(fine) else None
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One thing still to be drawn."""
+
+    concept: Concept
+    drawing: Drawing
+    word: str
+    color: Color | None
+
+
+def _orders(
+    rng: np.random.Generator, plan: Plan, chosen: list[tuple[int, list[Drawing]]], bases: list[np.ndarray]
+) -> list[_Order]:
+    """Drawing and colour of each thing; things of a kind share both, or each has its own."""
+    orders = []
+    for (index, fitting), count in zip(chosen, plan.counts, strict=False):
+        drawing = fitting[int(rng.integers(len(fitting)))]
+        word, color = choose_color(rng, bases)
+        same_color = rng.random() < 0.45
+        for _ in range(count):
+            if not plan.same_drawing:
+                drawing = fitting[int(rng.integers(len(fitting)))]
+            if not same_color:
+                word, color = choose_color(rng, bases)
+            painted = drawing.paintable
+            orders.append(_Order(concepts()[index], drawing, word if painted else drawing.color, color if painted else None))
+    return [orders[i] for i in rng.permutation(len(orders))]
+
+
+def _put(canvas: Canvas, picture: Image.Image, ink: tuple[int, int, int, int], spot: tuple[int, int], order: _Order) -> Box:
+    """Paste so that the ink's corner is at spot; returns the box of the ink."""
+    corner = spot[0] - ink[0], spot[1] - ink[1]
+    canvas.image.paste(picture, corner, picture)
+    box = Box(float(spot[0]), float(spot[1]), float(spot[0] + ink[2] - ink[0]), float(spot[1] + ink[3] - ink[1]))
+    canvas.mark(concept_id(order.concept.index), box)
+    return box
+
+
+def _place_free(rng: np.random.Generator, canvas: Canvas, orders: list[_Order]) -> list[Thing]:
+    """Things at random places; one that finds no place is left out."""
+    things: list[Thing] = []
+    fair = math.sqrt(canvas.width * canvas.height / len(orders))
+    overlap = 0.08 if rng.random() < 0.2 else 0.0
+    even = rng.random() < 0.3
+    base = fair * rng.uniform(0.4, 0.75)
+    for order in orders:
+        side = base * (1.0 if even else rng.uniform(0.6, 1.45))
+        for _ in range(4):
+            side = min(max(side, MIN_SIDE + 2), MAX_SIDE)
+            picture, ink = render_thing(rng, order.drawing, order.color, side)
+            placed = np.array([thing.box for thing in things], np.float32).reshape(-1, 4)
+            size = (ink[2] - ink[0], ink[3] - ink[1])
+            spot = _free_spot(rng, size, (canvas.width, canvas.height), placed, overlap)
+            if spot is not None:
+                things.append(Thing(order.concept, order.drawing, order.word, _put(canvas, picture, ink, spot, order)))
+                break
+            side *= 0.75
+    return things
+
+
+def _grid_shape(layout: str, count: int, width: int, height: int) -> tuple[int, int]:
+    """(rows, columns) with room for `count` things."""
+    if layout == "row":
+        return 1, count
+    if layout == "column":
+        return count, 1
+    columns = max(2, min(count, round(math.sqrt(count * width / height))))
+    return math.ceil(count / columns), columns
+
+
+def _place_grid(
+    rng: np.random.Generator, canvas: Canvas, orders: list[_Order], shape: tuple[int, int], texts: bool, split: str
+) -> list[Thing]:
+    """Things in the cells of a grid, with a word under each if texts."""
+    rows, columns = shape
+    cell_width, cell_height = canvas.width / columns, canvas.height / rows
+    paths = fonts(split, "sans")
+    font = load_font(paths[int(rng.integers(len(paths)))], int(np.clip(cell_height * 0.13, 11, 22)))
+    room = font.size * 1.6 if texts else 0.0
+    side = min(cell_width, cell_height - room) * rng.uniform(0.55, 0.85)
+    things = []
+    ink_color = (20, 20, 20) if np.asarray(canvas.image.resize((1, 1))).mean() > 120 else (245, 245, 245)
+    for number, order in enumerate(orders):
+        row, column = divmod(number, columns)
+        scale = 1.0 if texts else rng.uniform(0.8, 1.1)
+        picture, ink = render_thing(rng, order.drawing, order.color, min(max(side * scale, MIN_SIDE), MAX_SIDE))
+        size = np.array([ink[2] - ink[0], ink[3] - ink[1]])
+        slack = np.clip((np.array([cell_width, cell_height - room]) - size) / 2, 0, None)
+        jitter = slack * rng.uniform(-0.2, 0.2, 2)
+        spot = np.array([column * cell_width, row * cell_height]) + slack + jitter
+        spot = np.clip(np.round(spot), 0, np.array([canvas.width, canvas.height]) - size)
+        box = _put(canvas, picture, ink, (int(spot[0]), int(spot[1])), order)
+        word = ""
+        if texts:
+            word = sample_words(rng, split, 1)[0].capitalize()
+            text_width = canvas.measure(word, font)[0]
+            if text_width <= cell_width - 4:
+                x = float(np.clip((box.x0 + box.x1 - text_width) / 2, 1, canvas.width - text_width - 1))
+                canvas.text((x, box.y1 + 2), word, font, ink_color)
+            else:
+                word = ""
+        things.append(Thing(order.concept, order.drawing, order.word, box, row, column, word))
+    return things
+
+
+def build_scenery(rng: np.random.Generator, split: str, plan: Plan) -> Scenery:
+    """Draw a picture after the plan; things that find no place are missing, so count `things`, not the plan."""
+    width, height = draw_size(rng)
+    count = sum(plan.counts)
+    if plan.layout in ("row", "column"):
+        long, short = min(768, max(max(width, height), 46 * count)), min(width, height)
+        width, height = (long, short) if plan.layout == "row" else (short, long)
+    image, bases, word = backdrop(rng, width, height)
+    canvas = Canvas(width, height, image)
+    chosen = choose_concepts(rng, split, choose_look(rng), bases, len(plan.counts))
+    orders = _orders(rng, plan, chosen, bases)
+    rows, columns = 1, len(orders)
+    if plan.layout == "free":
+        things = _place_free(rng, canvas, orders)
+    else:
+        rows, columns = _grid_shape(plan.layout, len(orders), width, height)
+        # a cell must hold the smallest thing and its word
+        if width / columns < MIN_SIDE + 8 or height / rows < MIN_SIDE + 8 + (24 if plan.texts else 0):
+            return build_scenery(rng, split, replace(plan, layout="free", texts=False))
+        things = _place_grid(rng, canvas, orders, (rows, columns), plan.texts, split)
+    return Scenery(width, height, things, plan.layout, rows, columns, word, canvas, split)

@@ -1,0 +1,143 @@
+"""From a recipe to the objects that train: model, patch head, tokenizer, renderer, sources, data of a stage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer as Backend
+from torch import nn
+
+from vl2.config import ConfigError, VL2Config
+from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
+from vl2.data.packing import Budget
+from vl2.data.records import Record, read_records
+from vl2.model.vl2 import VL2
+from vl2.model.weights import load, save
+from vl2.processing.render import Renderer
+from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
+from vl2.train.config import BYTE_TOKENIZER, TrainConfig
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Everything built from the recipe that does not change while training runs.
+
+    patch_head: None if no stage uses the patch loss.
+    """
+
+    config: TrainConfig
+    device: torch.device
+    model: VL2
+    patch_head: nn.Linear | None
+    tokenizer: Tokenizer
+    sources: Sources
+
+    @property
+    def bfloat16(self) -> bool:
+        choice = self.config.precision
+        return choice == "bfloat16" or (choice == "auto" and self.device.type == "cuda")
+
+
+def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | None) -> Assembly:
+    """Build a run.
+
+    Args:
+        synth: generators, if the mixture names synthetic tasks.
+        checkpoint: directory whose weights replace those the recipe starts from.
+
+    Raises: ConfigError, WeightsError, and what reading tokenizers and records raises.
+    """
+    device = choose_device(config.device)
+    model = _model(config, device, checkpoint)
+    tokenizer = _tokenizer(config)
+    vocabulary = model.config.language_config.vocab_size
+    if tokenizer.vocab_size > vocabulary:
+        raise ConfigError(f"vocab_size = {vocabulary}: the tokenizer has {tokenizer.vocab_size} ids; use a larger one")
+    records: dict[str, Sequence[Record]] = {name: list(read_records(Path(path))) for name, path in config.records}
+    sources = Sources(synth, records)
+    for stage in config.stages:
+        sources.check([name for name, _ in stage.mixture])
+    head = _patch_head(config, synth, model.config, device)
+    return Assembly(config, device, model, head, tokenizer, sources)
+
+
+def choose_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device = {name!r}: this machine has no usable CUDA device")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device = {name!r}: must be auto, cpu, cuda or cuda:N") from error
+
+
+def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -> VL2:
+    start = checkpoint or (Path(config.model.weights) if config.model.weights else None)
+    if start is not None:
+        model = load(start, device, torch.float32)
+        if config.model.config is not None and model.config != config.model.config:
+            raise ConfigError(f"{start}: its config.json differs from the recipe's model; resume with the same recipe")
+    else:
+        assert config.model.config is not None
+        model = VL2(config.model.config)  # initialised on the CPU, so that every device starts from the same weights
+        model.initialize(config.seed)
+        model = model.to(device)
+    return model.train()
+
+
+def _patch_head(
+    config: TrainConfig, synth: SynthSource | None, model: VL2Config, device: torch.device
+) -> nn.Linear | None:
+    if not any(stage.uses_patch_loss for stage in config.stages):
+        return None
+    if synth is None:
+        raise ConfigError("patch_loss_weight: needs synthetic tasks, whose renderer knows what every patch shows")
+    head = nn.Linear(model.vision_config.width, synth.num_labels)
+    nn.init.normal_(head.weight, std=0.02, generator=torch.Generator().manual_seed(config.seed))
+    nn.init.zeros_(head.bias)
+    return head.to(device)
+
+
+def _tokenizer(config: TrainConfig) -> Tokenizer:
+    if config.model.tokenizer == BYTE_TOKENIZER:
+        return byte_tokenizer()
+    path = Path(config.model.tokenizer or config.model.weights)
+    return Tokenizer.from_file(path / "tokenizer.json" if path.is_dir() else path)
+
+
+def byte_tokenizer() -> Tokenizer:
+    """One token per byte, after the special tokens: needs no file and no training."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {text: i for i, text in enumerate([*SPECIAL_STRINGS.values(), *alphabet])}
+    backend = Backend(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL_STRINGS.values()])
+    return Tokenizer(backend)
+
+
+def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
+    """The data of one stage."""
+    stage = assembly.config.stages[number]
+    spec = MixtureSpec(
+        weights=stage.mixture,
+        seed=assembly.config.seed,
+        stage=number,
+        num_samples=stage.num_samples or None,
+        max_questions=stage.questions_per_image,
+        mask_prompt=stage.mask_prompt,
+        with_patch_labels=stage.uses_patch_loss,
+    )
+    budget = Budget(stage.tokens_per_batch, stage.tiles_per_batch, stage.max_sequence_tokens, stage.max_prompts)
+    config, tokenizer = assembly.model.config, assembly.tokenizer
+    renderer = Renderer(tokenizer, config)
+    return PackedDataset(spec, assembly.sources, renderer, config, budget, tokenizer.special.pad)
+
+
+def export(assembly: Assembly, path: Path) -> None:
+    """Write the model in official layout, bfloat16, with its tokenizer: what `vl2.load` and other tools read."""
+    save(assembly.model, path, torch.bfloat16)
+    assembly.tokenizer.save(path)

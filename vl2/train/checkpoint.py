@@ -1,0 +1,237 @@
+"""Checkpoints: one directory per step, safetensors and JSON only, put in place by one rename.
+
+    step-000123/
+        config.json, model-*.safetensors, index     weights in official layout: any tool of the family can load them
+        extras.safetensors                          patch head, random-number states
+        moments-*.safetensors                       Adam moments: exact, int8, or no such files
+        state.json                                  step, counters and the resolved recipe
+
+An exact checkpoint (float32 weights, float32 moments) resumes to the same numbers. A compact one rounds weights to
+bfloat16 and stores moments in 8 bits or not at all, in files small enough to travel one by one.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vl2.model.vl2 import VL2
+from vl2.model.weights import replace_directory, write_weights
+from vl2.train.config import TrainConfig
+from vl2.train.moments import dequantize, quantize
+from vl2.train.optim import learned_parameters
+
+FORMAT = 1
+_STEP_NAME = re.compile(r"(step|compact)-(\d+)")
+_MOMENTS = (("exp_avg", False), ("exp_avg_sq", True))  # (name in AdamW's state, stored as its square root)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is damaged or belongs to another model."""
+
+
+@dataclass(frozen=True)
+class CheckpointFormat:
+    """weights: dtype of stored weights; moments: "exact", "int8" or "none"; files reach at most max_file_bytes."""
+
+    weights: torch.dtype
+    moments: str
+    max_file_bytes: int
+
+
+EXACT = CheckpointFormat(torch.float32, "exact", 2 * 10**9)
+
+
+@dataclass
+class TrainState:
+    """Where a run stands.
+
+    step: optimizer steps done.
+    rewarm_from: step of the last resume without moments.
+    counters: totals since the first step (tokens, tiles, prompts, targets, skipped, dropped, elapsed_sec).
+    """
+
+    step: int = 0
+    rewarm_from: int | None = None
+    counters: dict[str, float] = field(default_factory=dict)
+
+    def count(self, **amounts: float) -> None:
+        for name, amount in amounts.items():
+            self.counters[name] = self.counters.get(name, 0) + amount
+
+
+def save_checkpoint(
+    path: Path,
+    kind: CheckpointFormat,
+    state: TrainState,
+    config: TrainConfig,
+    model: VL2,
+    patch_head: nn.Linear | None,
+    optimizer: torch.optim.AdamW,
+) -> None:
+    """Write a checkpoint; `path` appears whole or stays as it was."""
+    staging = path.with_name(f".{path.name}.writing-{os.getpid()}")
+    staging.mkdir(parents=True)
+    try:
+        write_weights(model, staging, kind.weights, kind.max_file_bytes)
+        save_file(_extras(patch_head, kind.weights), staging / "extras.safetensors")
+        if kind.moments != "none":
+            _save_parts(staging, "moments", _moments(model, patch_head, optimizer, kind.moments), kind.max_file_bytes)
+        content = {"format": FORMAT, "moments": kind.moments, **asdict(state), "recipe": config.to_dict()}
+        (staging / "state.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        replace_directory(staging, path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _extras(patch_head: nn.Linear | None, dtype: torch.dtype) -> dict[str, Tensor]:
+    extras = {"rng.cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        extras["rng.cuda"] = torch.cuda.get_rng_state()
+    if patch_head is not None:
+        for name, parameter in patch_head.named_parameters():
+            extras[f"patch_head.{name}"] = parameter.detach().to("cpu", dtype).contiguous()
+    return extras
+
+
+def _moments(
+    model: VL2, patch_head: nn.Linear | None, optimizer: torch.optim.AdamW, kind: str
+) -> Iterator[tuple[str, Tensor]]:
+    for name, _, parameter in learned_parameters(model, patch_head):
+        if parameter not in optimizer.state:
+            continue  # frozen so far
+        moments = optimizer.state[parameter]
+        yield f"{name}/step", moments["step"].detach().float().cpu().reshape(1)
+        for moment, squared in _MOMENTS:
+            if kind == "exact":
+                yield f"{name}/{moment}", moments[moment].detach().cpu().contiguous()
+            else:
+                levels, scale = quantize(moments[moment], squared=squared)
+                yield f"{name}/{moment}.levels", levels.cpu()
+                yield f"{name}/{moment}.scale", scale.cpu()
+
+
+def _save_parts(folder: Path, stem: str, tensors: Iterator[tuple[str, Tensor]], max_bytes: int) -> None:
+    """Files of at most `max_bytes` each, unless one tensor alone is larger."""
+    number, used, part = 1, 0, dict[str, Tensor]()
+    for name, tensor in tensors:
+        size = tensor.numel() * tensor.element_size()
+        if part and used + size > max_bytes:
+            save_file(part, folder / f"{stem}-{number:05}.safetensors")
+            number, used, part = number + 1, 0, {}
+        part[name] = tensor
+        used += size
+    save_file(part, folder / f"{stem}-{number:05}.safetensors")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A checkpoint directory whose state was read; its weights are loaded with vl2.model.weights.load."""
+
+    path: Path
+    state: TrainState
+    moments: str
+    recipe: Mapping[str, Any]
+
+
+def read_state(path: Path) -> StoredRun:
+    """Read state.json of a checkpoint. A resume without moments starts a new warm-up. Raises CheckpointError."""
+    file = path / "state.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise CheckpointError(f"{file}: format {content['format']!r}, this version reads {FORMAT}")
+        state = TrainState(int(content["step"]), content["rewarm_from"], dict(content["counters"]))
+        stored = StoredRun(path, state, str(content["moments"]), content["recipe"])
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{file}: not the state of a training checkpoint ({error!r})") from error
+    if stored.moments == "none":
+        state.rewarm_from = state.step
+    return stored
+
+
+def restore(stored: StoredRun, model: VL2, patch_head: nn.Linear | None, optimizer: torch.optim.AdamW) -> None:
+    """Fill head, moments and random-number states. Raises CheckpointError."""
+    extras = _load(stored.path / "extras.safetensors")
+    torch.set_rng_state(extras["rng.cpu"])
+    if "rng.cuda" in extras and torch.cuda.is_available():
+        torch.cuda.set_rng_state(extras["rng.cuda"])
+    if patch_head is not None and "patch_head.weight" in extras:  # a stage that begins the patch loss has none yet
+        with torch.no_grad():
+            for name, parameter in patch_head.named_parameters():
+                _check_shape(stored.path, f"patch_head.{name}", extras[f"patch_head.{name}"].shape, parameter)
+                parameter.copy_(extras[f"patch_head.{name}"])
+    if stored.moments != "none":
+        _restore_moments(stored, model, patch_head, optimizer)
+
+
+def _restore_moments(
+    stored: StoredRun, model: VL2, patch_head: nn.Linear | None, optimizer: torch.optim.AdamW
+) -> None:
+    tensors: dict[str, Tensor] = {}
+    for file in sorted(stored.path.glob("moments-*.safetensors")):
+        tensors |= _load(file)
+    for name, _, parameter in learned_parameters(model, patch_head):
+        if f"{name}/step" not in tensors:
+            continue
+        own = {"step": tensors[f"{name}/step"].reshape(()).to(parameter.device)}
+        for moment, squared in _MOMENTS:
+            own[moment] = _moment(stored, tensors, f"{name}/{moment}", parameter, squared).to(parameter.device)
+        optimizer.state[parameter] = own
+
+
+def _moment(stored: StoredRun, tensors: Mapping[str, Tensor], key: str, parameter: Tensor, squared: bool) -> Tensor:
+    try:
+        if stored.moments == "exact":
+            _check_shape(stored.path, key, tensors[key].shape, parameter)
+            return tensors[key].clone()
+        return dequantize(tensors[f"{key}.levels"], tensors[f"{key}.scale"], parameter.shape, squared=squared)
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{stored.path}: moment {key} is missing or has another shape ({error!r})") from error
+
+
+def _check_shape(path: Path, name: str, found: torch.Size, wanted: Tensor) -> None:
+    if found != wanted.shape:
+        raise CheckpointError(f"{path}: {name} has shape {list(found)}, the model needs {list(wanted.shape)}")
+
+
+def _load(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file}: missing or damaged ({error})") from error
+
+
+def find_checkpoint(path: Path) -> Path:
+    """`path` itself if it is a checkpoint, else the newest one inside it. Raises CheckpointError."""
+    if (path / "state.json").exists():
+        return path
+    inside = checkpoints(path)
+    if not inside:
+        raise CheckpointError(f"{path}: no checkpoint here (no state.json, no step-* or compact-* directory)")
+    return inside[-1]
+
+
+def checkpoints(folder: Path, kinds: tuple[str, ...] = ("compact", "step")) -> list[Path]:
+    """Checkpoints of a run, oldest first; of the same step, the compact one comes first."""
+    found = []
+    for path in folder.glob("*-*"):
+        match = _STEP_NAME.fullmatch(path.name)
+        if match and match[1] in kinds and (path / "state.json").exists():
+            found.append((int(match[2]), match[1], path))
+    return [path for _, _, path in sorted(found)]
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the newest `keep` exact checkpoints."""
+    for path in checkpoints(folder, ("step",))[:-keep]:
+        shutil.rmtree(path)

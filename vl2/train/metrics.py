@@ -1,0 +1,153 @@
+"""Metrics: summed on the device, read every few steps, one JSON line each time.
+
+    every step   --Meter.add-->  sums on the device, counts on the host     (never waits for the device)
+    every k-th   --Meter.read--> dict --MetricsLog.write--> metrics.jsonl
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vl2.data.packing import PackedBatch
+from vl2.train.loss import Losses
+
+MAX_SKIPPED_IN_A_ROW = 10
+METRICS_NAME = "metrics.jsonl"
+
+
+class NonFiniteError(ValueError):
+    """Loss or gradient was not finite for too many steps in a row."""
+
+
+class Meter:
+    """Sums since the last read.
+
+    Args:
+        tasks: names by task number.
+        device: where losses are.
+    """
+
+    def __init__(self, tasks: Sequence[str], device: torch.device) -> None:
+        self.tasks, self.device = tasks, device
+        self._bad_run = torch.zeros((), device=device)  # steps skipped in a row, also across reads
+        self._clear()
+
+    def _clear(self) -> None:
+        self._task_losses_K = torch.zeros(len(self.tasks), device=self.device)
+        self._task_targets_K = torch.zeros(len(self.tasks), device=self.device)
+        self._patch, self._balance, self._norm, self._skipped, self._worst_run = torch.zeros(5, device=self.device)
+        self._expert_counts: Tensor | None = None
+        self._host = dict.fromkeys(("tokens", "tiles", "prompts", "targets", "dropped", "steps", "wait_sec"), 0.0)
+        self._patch_weight = 0.0
+        self._started = time.perf_counter()
+
+    def add_micro(self, batch: PackedBatch, losses: Losses, share: float, patch_weight: float) -> None:
+        """One micro-batch: its share of the step's tokens, and the summed weights of its labelled patches."""
+        self._task_losses_K.index_add_(0, batch.target_tasks_L, losses.text_L)
+        self._task_targets_K.index_add_(0, batch.target_tasks_L, torch.ones_like(losses.text_L))
+        self._patch += losses.patch.detach()
+        self._patch_weight += patch_weight
+        self._balance += losses.balance.detach() * share
+        counts = losses.expert_counts_GE
+        self._expert_counts = counts if self._expert_counts is None else self._expert_counts + counts
+        for key, amount in _counts(batch).items():
+            self._host[key] += amount
+
+    def add_step(self, grad_norm: Tensor, finite: Tensor, wait_sec: float) -> None:
+        """The end of an optimizer step. grad_norm, finite: () on the device."""
+        skipped = 1 - finite.float()
+        self._norm += torch.where(finite, grad_norm, 0.0)
+        self._skipped += skipped
+        self._bad_run = (self._bad_run + 1) * skipped
+        self._worst_run = torch.maximum(self._worst_run, self._bad_run)
+        self._host["steps"] += 1
+        self._host["wait_sec"] += wait_sec
+
+    def read(self) -> dict[str, Any]:
+        """Means since the last read, which is where this waits for the device. Raises NonFiniteError."""
+        head = torch.stack([self._patch, self._balance, self._norm, self._skipped, self._worst_run])
+        counts = self._expert_counts if self._expert_counts is not None else head.new_zeros(0, 0)
+        together = torch.cat([head, self._task_losses_K, self._task_targets_K, counts.flatten().to(head.dtype)]).tolist()
+        patch, balance, norm, skipped, worst = together[:5]
+        if worst >= MAX_SKIPPED_IN_A_ROW:
+            raise NonFiniteError(
+                f"loss or gradient was not finite in {int(worst)} steps in a row; the last good weights are in the newest "
+                "checkpoint: resume from it with a lower learning_rate, or with precision = 'float32' to find the cause"
+            )
+        num = len(self.tasks)
+        losses, targets = together[5 : 5 + num], together[5 + num : 5 + 2 * num]
+        host, seconds = self._host, time.perf_counter() - self._started
+        steps, taken = max(host["steps"], 1), max(host["steps"] - skipped, 1)
+        record = {
+            "loss": sum(losses) / max(sum(targets), 1),
+            "task_loss": {t: a / n for t, a, n in zip(self.tasks, losses, targets, strict=True) if n},
+            "patch_loss": patch / self._patch_weight if self._patch_weight else None,
+            "balance_loss": balance / steps,
+            "grad_norm": norm / taken,
+            "skipped": int(skipped),
+            "dropped": int(host["dropped"]),
+            "tokens_per_sec": host["tokens"] / seconds,
+            "tiles_per_sec": host["tiles"] / seconds,
+            "prompts_per_sec": host["prompts"] / seconds,
+            "data_wait": min(host["wait_sec"] / seconds, 1.0),
+            "expert_load": _loads(together[5 + 2 * num :], counts.shape[-1]),
+        }
+        record["load_max_over_mean"] = max((max(row) for row in record["expert_load"]), default=None)
+        self._clear()
+        return record
+
+
+def _counts(batch: PackedBatch) -> dict[str, int]:
+    return {
+        "tokens": batch.num_tokens,
+        "tiles": batch.num_tiles,
+        "prompts": len(batch.prompt_lengths),
+        "targets": batch.num_targets,
+        "dropped": batch.num_dropped,
+    }
+
+
+def _loads(counts: list[float], num_experts: int) -> list[list[float]]:
+    """Per router, tokens of every expert over their mean."""
+    rows = [counts[i : i + num_experts] for i in range(0, len(counts), num_experts or 1)]
+    return [[round(c * num_experts / max(sum(row), 1), 3) for c in row] for row in rows]
+
+
+class MetricsLog:
+    """metrics.jsonl of a run; a resume removes the lines of steps that are about to be done again."""
+
+    def __init__(self, folder: Path, resumed_at: int) -> None:
+        self.path = folder / METRICS_NAME
+        kept = [line for line in read_metrics(folder) if line["step"] <= resumed_at] if resumed_at else []
+        staging = self.path.with_name(f".{METRICS_NAME}.writing-{os.getpid()}")
+        staging.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        os.replace(staging, self.path)
+        self._file = self.path.open("a", encoding="utf-8")
+
+    def write(self, record: dict[str, Any]) -> None:
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Lines of a run's metrics; a last line cut short by a crash is left out."""
+    path = folder / METRICS_NAME
+    return list(_parse(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
+
+
+def _parse(lines: list[str]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, 1):
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise ValueError(f"{METRICS_NAME} line {number}: not JSON ({error})") from error

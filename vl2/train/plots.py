@@ -1,0 +1,78 @@
+"""Pictures of a run, drawn from its metrics.jsonl: loss, learning rate, expert load (needs matplotlib)."""
+
+from pathlib import Path
+from typing import Any
+
+from vl2.train.metrics import METRICS_NAME, read_metrics
+
+
+class PlotError(ValueError):
+    """Nothing to draw, or nothing to draw with."""
+
+
+def draw_plots(run: Path, out: Path | None = None) -> list[Path]:
+    """Write loss.png, learning_rate.png and (for models with experts) expert_load.png.
+
+    Args:
+        run: directory of a run.
+        out: where the pictures go; the run itself by default.
+
+    Returns: the files written. Raises PlotError.
+    """
+    lines = read_metrics(run)
+    if not lines:
+        raise PlotError(f"{run / METRICS_NAME}: no metrics to draw")
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise PlotError("plots need matplotlib: pip install 'vl2[train]'") from error
+    out = out or run
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = {"loss.png": _loss(pyplot, lines), "learning_rate.png": _learning_rate(pyplot, lines)}
+    if lines[-1]["expert_load"]:
+        drawn["expert_load.png"] = _expert_load(pyplot, lines)
+    for name, figure in drawn.items():
+        figure.savefig(out / name, dpi=120, bbox_inches="tight")
+        pyplot.close(figure)
+    return [out / name for name in drawn]
+
+
+def _loss(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
+    figure, axes = pyplot.subplots(figsize=(9, 5))
+    axes.plot([line["step"] for line in lines], [line["loss"] for line in lines], color="black", linewidth=2, label="all")
+    for task in sorted({task for line in lines for task in line["task_loss"]}):
+        points = [(line["step"], line["task_loss"][task]) for line in lines if task in line["task_loss"]]
+        axes.plot(*zip(*points, strict=True), linewidth=1, label=task)
+    patch = [(line["step"], line["patch_loss"]) for line in lines if line["patch_loss"] is not None]
+    if patch:
+        axes.plot(*zip(*patch, strict=True), linestyle="--", linewidth=1, label="patches")
+    axes.set(xlabel="step", ylabel="cross-entropy", yscale="log")
+    axes.legend(fontsize=7, ncols=2)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _learning_rate(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
+    figure, axes = pyplot.subplots(figsize=(9, 3))
+    axes.plot([line["step"] for line in lines], [line["learning_rate"] for line in lines])
+    axes.set(xlabel="step", ylabel="learning rate")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _expert_load(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
+    """One heat map per router: experts up, steps to the right, load over its mean as colour."""
+    routers = len(lines[-1]["expert_load"])
+    figure, rows = pyplot.subplots(routers, 1, figsize=(9, 1.3 * routers + 1), sharex=True, squeeze=False)
+    extent = (lines[0]["step"], max(lines[-1]["step"], lines[0]["step"] + 1))
+    image = None
+    for router, axes in enumerate(rows[:, 0]):
+        grid = [list(column) for column in zip(*(line["expert_load"][router] for line in lines), strict=True)]
+        image = axes.imshow(grid, aspect="auto", vmin=0, vmax=2, cmap="coolwarm", extent=(*extent, len(grid), 0))
+        axes.set_ylabel(f"router {router}", fontsize=7)
+    rows[-1, 0].set_xlabel("step")
+    figure.colorbar(image, ax=rows[:, 0].tolist(), label="load / mean")
+    return figure
