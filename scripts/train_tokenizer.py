@@ -2,7 +2,7 @@
 
     python scripts/train_tokenizer.py OUT_DIR [--size 8192]
 
-Pieces are at most four bytes long, so that an unseen word is spelled from pieces that training has seen often; a model
+Pieces are at most five bytes long (a leading space counts two), so that an unseen word is spelled from pieces that training has seen often; a model
 that reads must spell, not guess.
 """
 
@@ -18,7 +18,7 @@ from vl2.processing.boxes import LAST, format_box_list
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
 from vl2.synth.ingredients import cities, companies, emails, people, sentences, streets, words
 
-LONGEST_PIECE = 4
+LONGEST_PIECE = 5
 
 
 def texts() -> Iterator[str]:

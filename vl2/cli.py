@@ -40,7 +40,7 @@ Stop = Annotated[list[str] | None, typer.Option(help="A string that ends the ans
 
 
 @contextmanager
-def _errors_in_one_line() -> Iterator[None]:
+def errors_in_one_line() -> Iterator[None]:
     """Errors that a person can fix are one line on stderr and exit code 2; anything else is a bug and shows its trace."""
     try:
         yield
@@ -52,7 +52,7 @@ def _errors_in_one_line() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _load(name: str, device: str, dtype: str, offline: bool) -> "Model":
+def load_model(name: str, device: str, dtype: str, offline: bool) -> "Model":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -101,11 +101,11 @@ def ask(
     top_k: TopK = 0, seed: Seed = None, repetition_penalty: Penalty = 1.0, stop: Stop = None,
 ) -> None:  # fmt: skip
     """Answer a question about one or several images."""
-    with _errors_in_one_line():
+    with errors_in_one_line():
         *images, question = images_and_question
         if not images:
             raise ValueError("ask needs at least one image and then the question: vl2 ask receipt.png 'What is the total?'")
-        stream = _load(model, device, dtype, offline).ask_stream(
+        stream = load_model(model, device, dtype, offline).ask_stream(
             images, question, max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed,
             repetition_penalty=repetition_penalty, stop=tuple(stop or ()),
         )  # fmt: skip
@@ -121,12 +121,12 @@ def ground(
     offline: OfflineOption = False, max_tokens: MaxTokens = 512,
 ) -> None:  # fmt: skip
     """Locate what a phrase describes."""
-    with _errors_in_one_line():
+    with errors_in_one_line():
         from vl2.draw import draw_regions, save_picture
         from vl2.processing.images import open_image
 
         picture = open_image(image)
-        answer = _show(_load(model, device, dtype, offline).ground_stream(picture, phrase, max_tokens=max_tokens), as_json)
+        answer = _show(load_model(model, device, dtype, offline).ground_stream(picture, phrase, max_tokens=max_tokens), as_json)
         if not as_json:
             for region in answer.regions:
                 print(f"{region.label}: {', '.join(f'{v:.0f}' for v in region.box)}")
@@ -144,10 +144,10 @@ def ocr(
     offline: OfflineOption = False, max_tokens: MaxTokens = 1024,
 ) -> None:  # fmt: skip
     """Read all text of an image."""
-    with _errors_in_one_line():
+    with errors_in_one_line():
         from vl2.processing.prompts import READ_PROMPT
 
-        stream = _load(model, device, dtype, offline).ask_stream(image, READ_PROMPT, max_tokens=max_tokens)
+        stream = load_model(model, device, dtype, offline).ask_stream(image, READ_PROMPT, max_tokens=max_tokens)
         _show(stream, as_json)
 
 
@@ -158,10 +158,10 @@ def chat(
     system: Annotated[str, typer.Option(help="A system message.")] = "",
 ) -> None:  # fmt: skip
     """Talk about images; they are remembered. /image PATH adds one, /ground PHRASE locates, /reset forgets, /quit ends."""
-    with _errors_in_one_line():
+    with errors_in_one_line():
         from vl2.chat import Chat
 
-        conversation = Chat(_load(model, device, dtype, offline), system)
+        conversation = Chat(load_model(model, device, dtype, offline), system)
         options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
         progress_console.print("/image PATH, /ground PHRASE, /reset, /quit", style="dim", highlight=False)
         while True:
@@ -188,7 +188,7 @@ def tiles(
     offline: OfflineOption = False,
 ) -> None:
     """Draw how an image is cut: chosen canvas, tiles, token counts."""
-    with _errors_in_one_line():
+    with errors_in_one_line():
         from vl2.draw import save_picture, tile_sheet
         from vl2.family import facts
         from vl2.processing.images import open_image
@@ -208,7 +208,7 @@ def info(
     offline: OfflineOption = False,
 ) -> None:
     """Parameters, bytes, cache, image tokens and operations of a model; needs no weights for the published names."""
-    with _errors_in_one_line():
+    with errors_in_one_line():
         from vl2.family import facts
 
         width, cross, height = image_size.lower().partition("x")
