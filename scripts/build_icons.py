@@ -2,8 +2,8 @@
 
     npm packages of SVG drawings -> render at 256 px, crop to the ink -> 100 px WebP + index.json -> one zip
 
-Needs npm, and the Python packages resvg_py, Pillow and NumPy: `python scripts/build_icons.py`. The pack is committed, so only a
-change of the concepts needs this. `--node-modules DIR` reuses packages that are already installed.
+Needs npm, and the Python packages resvg_py, Pillow and NumPy: `python scripts/build_icons.py`. The pack is committed, so
+only a change of the concepts needs this. `--node-modules DIR` reuses packages that are already installed.
 
 Trap: emoji sets name the same emoji differently, so drawings are matched by code point (chars.json), not by name.
 """
@@ -177,8 +177,9 @@ def color_of_hsv(hue: float, saturation: float, value: float) -> str:
     if value < 0.3:
         return ""
     ranges = (
-        ("red", 0, 10), ("", 10, 19), ("orange", 19, 38), ("", 38, 43), ("yellow", 43, 62), ("", 62, 75), ("green", 75, 165),
-        ("", 165, 190), ("blue", 190, 243), ("", 243, 255), ("purple", 255, 290), ("", 290, 305), ("pink", 305, 345), ("red", 345, 361),
+        ("red", 0, 10), ("", 10, 19), ("orange", 19, 38), ("", 38, 43), ("yellow", 43, 62), ("", 62, 75),
+        ("green", 75, 165), ("", 165, 190), ("blue", 190, 243), ("", 243, 255), ("purple", 255, 290), ("", 290, 305),
+        ("pink", 305, 345), ("red", 345, 361),
     )  # fmt: skip
     word = next(word for word, low, high in ranges if low <= hue < high)
     if word == "red" and value > 0.85 and saturation < 0.55:

@@ -15,26 +15,18 @@ from pathlib import Path
 from faker import Faker
 from wordfreq import top_n_list
 
-FUNCTION_WORDS = """the and for you that with this was are not but have had has his her him she they them their there then than from were been
-will would could should can may might must shall what when where which who whom whose why how all any each few more most other some such
-only own same too very just into onto over under after before about above below between through during again once here both nor its our
-your mine ours yours theirs does did doing being having out off down upon also one two three four five six seven eight nine ten first
-second third new old last next use used usually especially someone something etc per via without within because while until against
-among around along across toward towards whether either neither many much little less least often never always ever even still yet""".split()
-LABEL_WORDS = """street road avenue lane drive way square court place hill park row ridge view north south east west port lake new saint
-ltd inc llc plc gmbh group sons store shop market cafe foods bakery hotel books motors supplies trading works services studio house
-mail email com org net info edu gov www http https total date name phone address number mr mrs miss dr""".split()
+FUNCTION_WORDS = ["the", "and", "for", "you", "that", "with", "this", "was", "are", "not", "but", "have", "had", "has", "his", "her", "him", "she", "they", "them", "their", "there", "then", "than", "from", "were", "been", "will", "would", "could", "should", "can", "may", "might", "must", "shall", "what", "when", "where", "which", "who", "whom", "whose", "why", "how", "all", "any", "each", "few", "more", "most", "other", "some", "such", "only", "own", "same", "too", "very", "just", "into", "onto", "over", "under", "after", "before", "about", "above", "below", "between", "through", "during", "again", "once", "here", "both", "nor", "its", "our", "your", "mine", "ours", "yours", "theirs", "does", "did", "doing", "being", "having", "out", "off", "down", "upon", "also", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "first", "second", "third", "new", "old", "last", "next", "use", "used", "usually", "especially", "someone", "something", "etc", "per", "via", "without", "within", "because", "while", "until", "against", "among", "around", "along", "across", "toward", "towards", "whether", "either", "neither", "many", "much", "little", "less", "least", "often", "never", "always", "ever", "even", "still", "yet"]
+LABEL_WORDS = ["street", "road", "avenue", "lane", "drive", "way", "square", "court", "place", "hill", "park", "row", "ridge", "view", "north", "south", "east", "west", "port", "lake", "new", "saint", "ltd", "inc", "llc", "plc", "gmbh", "group", "sons", "store", "shop", "market", "cafe", "foods", "bakery", "hotel", "books", "motors", "supplies", "trading", "works", "services", "studio", "house", "mail", "email", "com", "org", "net", "info", "edu", "gov", "www", "http", "https", "total", "date", "name", "phone", "address", "number", "mr", "mrs", "miss", "dr"]
 SHARED = {*FUNCTION_WORDS, *LABEL_WORDS}
 # word beginnings that have no place in texts shown to people
 UNWANTED = re.compile(
     r"^(fuck|shit|cunt|nigg|porn|bitch|slut|whore|dick|cock|rape|rapis|faggot|penis|vagin|pussy|bastard|horny|boob|tits|anal$|anus|arse|asshole|"
     r"bullshit|motherf|wank|masturb|orgas|erotic|sex|naked|nude|nazi|hitler|genocid|suicid|jihad|terroris|incest|pedoph|molest|blowjob|retard|"
-    r"milf|dildo|negro|coon$|spic$|kike|tranny|whor|semen|sperm|genital|copulat|ejacul|prostitut|brothel|slave|excre|feces|fecal|urin)"
+    r"milf|dildo|negro|coon$|spic$|kike|tranny|whor|semen|sperm|genital|copulat|ejacul|prostitut|brothel|slave|excre|feces|fecal|urin|"
+    r"holocaust|apartheid|lynch|circumcis|hijack|behead|massacr|tortur|murder|abort|racis|sexu)"
 )
-COMPANY_FORMS = "Ltd|Inc|LLC|PLC|Group|& Sons|and Sons|Foods|Hotel|Books|Motors|Supplies|Trading|Works|Services|Studio|Store|Market".split(
-    "|"
-)
-LOCALES = "en_US en_GB en_IN en_AU en_IE de_DE fr_FR es_ES it_IT nl_NL pt_PT sv_SE da_DK fi_FI".split()
+COMPANY_FORMS = ["Ltd", "Inc", "LLC", "PLC", "Group", "& Sons", "and Sons", "Foods", "Hotel", "Books", "Motors", "Supplies", "Trading", "Works", "Services", "Studio", "Store", "Market"]
+LOCALES = ["en_US", "en_GB", "en_IN", "en_AU", "en_IE", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pt_PT", "sv_SE", "da_DK", "fi_FI"]
 
 
 def is_test_word(word: str) -> bool:

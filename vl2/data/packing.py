@@ -35,7 +35,7 @@ class Budget:
     """Sizes of every batch, fixed so that compiled code sees one shape.
 
     tokens, tiles: in every batch, filler included.
-    max_sequence: longest prompt; filler is cut into sequences of at most this length.
+    max_sequence: longest prompt; filler is cut into sequences, none longer than this.
     max_prompts: prompts in a batch.
     """
 
@@ -53,8 +53,13 @@ class Budget:
 
     @property
     def sequence_slots(self) -> int:
-        """Entries of cu_seqlens less one: prompts, and as many filler sequences as could be needed."""
-        return self.max_prompts + -(-self.tokens // self.max_sequence)
+        """Entries of cu_seqlens less one: prompts and filler sequences."""
+        return self.max_prompts + self.filler_slots
+
+    @property
+    def filler_slots(self) -> int:
+        """Filler sequences that a batch may need."""
+        return -(-self.tokens // self.max_sequence)
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,9 @@ class Packer:
 
     def finish(self, num_dropped: int = 0) -> PackedBatch:
         lengths = [len(item.prompt.input_ids) for item in self.items]
-        sequences = lengths + _filler_lengths(self.tokens_left, self.budget.max_sequence)
+        # filler no longer than the prompts where possible, so that it does not set the cost of attention
+        longest = max([*lengths, -(-self.tokens_left // self.budget.filler_slots), 1])
+        sequences = lengths + _filler_lengths(self.tokens_left, longest)
         labels = self._labels()
         targets = np.flatnonzero(labels != IGNORE_INDEX)
         prompts = np.full(self.budget.tokens, self.budget.max_prompts, dtype=np.int64)

@@ -66,7 +66,8 @@ class Tokenizer:
         missing = [AddedToken(s, special=True, normalized=False) for s in SPECIAL_STRINGS.values() if s not in known]
         backend.add_special_tokens(missing)  # one whose string is in the vocabulary keeps its id
         self._backend = backend
-        ids = {name: backend.token_to_id(text) for name, text in SPECIAL_STRINGS.items()}
+        id_of = backend.get_vocab(with_added_tokens=True)
+        ids = {name: id_of[text] for name, text in SPECIAL_STRINGS.items()}
         self.special = SpecialIds(**ids)
         added = backend.get_added_tokens_decoder()
         self._plain = _without_added_tokens(json.loads(backend.to_str()))

@@ -18,7 +18,7 @@ from vl2.synth.canvas import Colour
 
 _FIELD_SIDE = 512
 _WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
-LEAST_CONTRAST = 3.5
+LEAST_CONTRAST = 4.0
 
 
 class Background(NamedTuple):

@@ -9,6 +9,7 @@ the returned box is the ink.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -34,22 +35,32 @@ class GlyphMetrics:
     """Advances and ink boxes of one font at one size, measured once per character; the basic layout adds no kerning."""
 
     def __init__(self, font: ImageFont.FreeTypeFont):
-        self.font = font
         self.ascent, self.descent = font.getmetrics()
         top, bottom = font.getbbox("Ay")[1], font.getbbox("Ay")[3]
         self.cell_top, self.cell_bottom = float(top), float(max(bottom, top + 1))
-        self._glyphs: dict[str, tuple[float, float, float, float, float]] = {}
+        self._glyphs: dict[str, tuple[float, float, float]] = {}
+        self._sides: dict[str, tuple[float, float]] = {}
 
-    def glyphs(self, string: str) -> np.ndarray:
-        """(len(string), 5): advance, ink x0, y0, x1, y1 relative to the pen and the top of the line box."""
+    def glyphs(self, string: str, font: ImageFont.FreeTypeFont) -> np.ndarray:
+        """(len(string), 3): advance, top and bottom of the ink relative to the top of the line box (equal: no ink)."""
         known = self._glyphs
         rows = []
         for char in string:
             row = known.get(char)
             if row is None:
-                row = known[char] = (self.font.getlength(char), *self.font.getbbox(char))
+                _, top, _, bottom = font.getbbox(char)
+                row = known[char] = (font.getlength(char), top, bottom)
             rows.append(row)
-        return np.array(rows, np.float32).reshape(-1, 5)
+        return np.array(rows, np.float32).reshape(-1, 3)
+
+    def sides(self, char: str, font: ImageFont.FreeTypeFont) -> tuple[float, float]:
+        """Left and right end of a character's ink relative to the pen; Pillow's own box goes on to the advance."""
+        found = self._sides.get(char)
+        if found is None:
+            mask, offset = font.getmask2(char, "L")
+            ink = mask.getbbox() or (0, 0, 0, 0)
+            found = self._sides[char] = (ink[0] + offset[0], ink[2] + offset[0])
+        return found
 
 
 _METRICS: dict[tuple[object, float], GlyphMetrics] = {}
@@ -64,6 +75,11 @@ def glyph_metrics(font: ImageFont.FreeTypeFont) -> GlyphMetrics:
             _METRICS.clear()
         metrics = _METRICS[key] = GlyphMetrics(font)
     return metrics
+
+
+def text_width(string: str, font: ImageFont.FreeTypeFont) -> float:
+    """Width in pixels of one line of text: the sum of its advances."""
+    return float(glyph_metrics(font).glyphs(string, font)[:, 0].sum()) if string else 0.0
 
 
 class Canvas:
@@ -85,8 +101,7 @@ class Canvas:
     def measure(self, string: str, font: ImageFont.FreeTypeFont) -> tuple[float, float, float]:
         """(width, height, ascent) of the line box of one line of text."""
         metrics = glyph_metrics(font)
-        width = float(metrics.glyphs(string)[:, 0].sum()) if string else 0.0
-        return width, float(metrics.ascent + metrics.descent), float(metrics.ascent)
+        return text_width(string, font), float(metrics.ascent + metrics.descent), float(metrics.ascent)
 
     def text(
         self, xy: tuple[float, float], string: str, font: ImageFont.FreeTypeFont, fill: Colour | str = (0, 0, 0)
@@ -98,7 +113,7 @@ class Canvas:
         self.draw.text(xy, string, font=font, fill=fill)
         self.smallest_text = min(self.smallest_text, font.size)
         metrics = glyph_metrics(font)
-        glyphs = metrics.glyphs(string)
+        glyphs = metrics.glyphs(string, font)
         ends = np.cumsum(glyphs[:, 0]) + np.float32(xy[0])
         pens = ends - glyphs[:, 0]
         boxes = np.empty((len(string), 4), np.float32)
@@ -106,14 +121,15 @@ class Canvas:
         boxes[:, 1], boxes[:, 3] = xy[1] + metrics.cell_top, xy[1] + metrics.cell_bottom
         self._ids.append(character_ids(string))
         self._boxes.append(boxes)
-        inked = glyphs[:, 4] > glyphs[:, 2]
-        if not inked.any():
-            return (*xy, float(ends[-1]), xy[1])
+        inked = np.flatnonzero(glyphs[:, 2] > glyphs[:, 1])
+        if not len(inked):
+            return xy[0], xy[1], float(ends[-1]), xy[1]
+        first, last = int(inked[0]), int(inked[-1])
         return (
-            float((pens + glyphs[:, 1])[inked].min()),
-            float(glyphs[inked, 2].min() + xy[1]),
-            float((pens + glyphs[:, 3])[inked].max()),
-            float(glyphs[inked, 4].max() + xy[1]),
+            float(pens[first]) + metrics.sides(string[first], font)[0],
+            float(glyphs[inked, 1].min()) + xy[1],
+            float(pens[last]) + metrics.sides(string[last], font)[1],
+            float(glyphs[inked, 2].max()) + xy[1],
         )
 
     def mark(self, label_id: int, box: Sequence[float]) -> None:
@@ -138,6 +154,7 @@ class Canvas:
         damage: strength from 0 or None (untouched) to 1 (each effect at its usual chance), or an exact Damage.
         """
         plan = damage if isinstance(damage, Damage) else Damage.draw(rng, float(damage or 0.0), self.smallest_text)
+        plan = self._keep_inside(plan)
         ids = np.concatenate(self._ids) if self._ids else np.zeros(0, np.int16)
         boxes = np.concatenate(self._boxes) if self._boxes else np.zeros((0, 4), np.float32)
         size = (self.width, self.height)
@@ -148,6 +165,22 @@ class Canvas:
         moved = np.clip(moved, 0, limit).tolist()
         regions: dict[str, Rect] = {name: tuple(box) for name, box in zip(self._regions, moved, strict=True)}
         return Finished(apply_damage(self.image, plan, rng), ids, boxes, regions)
+
+    def _keep_inside(self, plan: Damage) -> Damage:
+        """The plan with an angle small enough that no mark that is inside the picture leaves it."""
+        if not plan.angle or not self._boxes:
+            return plan
+        boxes = np.concatenate(self._boxes)
+        size = (self.width, self.height)
+        limit = np.array(size, np.float32)
+        inside = boxes[(boxes[:, :2] >= 0).all(1) & (boxes[:, 2:] <= limit).all(1)]
+        angle = plan.angle
+        for _ in range(4):
+            moved = move_boxes(inside, size, angle, grow=True)
+            if (moved[:, :2] >= -1).all() and (moved[:, 2:] <= limit + 1).all():
+                return replace(plan, angle=angle)
+            angle /= 2
+        return replace(plan, angle=0.0)
 
 
 def character_ids(string: str) -> np.ndarray:

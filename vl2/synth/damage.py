@@ -47,7 +47,7 @@ class Damage:
         return Damage(
             angle=float(np.clip(angle, -3.5, 3.5)),
             shadow=0.1 + 0.35 * amount[1] if chance[1] < 0.15 * strength else 0.0,
-            contrast=1 - 0.5 * amount[2] * (0.6 if small else 1.0) if chance[2] < 0.2 * strength else 1.0,
+            contrast=1 - 0.4 * amount[2] * (0.6 if small else 1.0) if chance[2] < 0.2 * strength else 1.0,
             blur=0.25 + 1.15 * bear * amount[3] if chance[3] < 0.3 * strength else 0.0,
             noise=2 + 16 * bear * amount[4] ** 2 if chance[4] < 0.3 * strength else 0.0,
             coloured_noise=bool(amount[4] > 0.5),

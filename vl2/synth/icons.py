@@ -1,9 +1,10 @@
 """The icon pack: concepts with names, drawings of each split, geometric shapes; decoded lazily and kept.
 
-    pack/icons.zip (index.json + WebP) --> concepts(), drawings(split) --Drawing.paint(color)--> RGBA picture, cropped to its ink
+    pack/icons.zip (index.json + WebP) --> concepts(), drawings(split)
+    Drawing.paint(color) --> RGBA picture, cropped to its ink
 
-Train and test have the same concepts in drawings by different artists; shapes are drawn by this file in both. A concept's
-index among the sorted names is its dense label (see vl2.synth.sample.concept_id).
+Train and test have the same concepts in drawings by different artists; shapes are drawn by this file in both. A
+concept's index among the sorted names is its dense label (see vl2.synth.sample.concept_id).
 
 The trap: concepts that people may take for one another ("rivals": a taxi is a car) must not meet in one picture, or
 questions about them have two right answers.
@@ -65,7 +66,7 @@ class Drawing:
     """One artist's picture of a concept.
 
     kind: "emoji" comes in its own colours (color is the word for it if it plainly has one, else ""), "interface" is a
-    mask and "shape" a geometric figure, both to be painted in a colour. source: a number in the zip, or the shape's name.
+    mask and "shape" a geometric figure, both to be painted. source: a number in the zip, or the shape's name.
     """
 
     concept: int
@@ -79,7 +80,7 @@ class Drawing:
         return self.kind != "emoji"
 
     def paint(self, color: Color | None = None) -> Image.Image:
-        """The RGBA picture cropped to its ink, longer side 100 to 128 pixels; color is needed unless kind is "emoji"."""
+        """The RGBA picture cropped to its ink, longer side 100 or 128 pixels; only an emoji needs no color."""
         if self.kind == "emoji":
             return _decode(self.source)
         assert color is not None, self

@@ -14,7 +14,7 @@ from PIL import ImageFont
 
 from vl2.synth import writing
 from vl2.synth.backgrounds import background, ink
-from vl2.synth.canvas import Canvas, Colour
+from vl2.synth.canvas import Canvas, Colour, glyph_metrics, text_width
 from vl2.synth.ingredients import ambiguous, fonts, load_font
 from vl2.synth.ocr_questions import line_questions, paragraph_questions
 from vl2.synth.sample import Sample
@@ -32,7 +32,10 @@ def _capital_share(path: str) -> float:
 
 def font_of_height(path: str, capital: float) -> ImageFont.FreeTypeFont:
     """The font at the size whose capitals are about `capital` pixels high."""
-    return load_font(path, max(8, round(capital / _capital_share(path))))
+    size = capital / _capital_share(path)
+    # few distinct sizes keep fonts and glyph measures in their caches
+    step = 1 if size < 24 else 2 if size < 48 else 4
+    return load_font(path, max(8, round(size / step) * step))
 
 
 def choose_font(rng: np.random.Generator, split: str) -> tuple[str, bool]:
@@ -57,7 +60,8 @@ def generate_line(rng: np.random.Generator, split: str) -> Sample:
     if capitals:
         text = text.upper()
     text = _fit(text, font, 880)
-    width, line_height, _ = Canvas(1, 1).measure(text, font)
+    metrics = glyph_metrics(font)
+    width, line_height = text_width(text, font), metrics.ascent + metrics.descent
     margin_x, margin_y = rng.uniform(2, 4 + capital * rng.uniform(0, 1.2), 2)
     full = (int(width + 2 * margin_x) + 2, int(max(line_height + margin_y, 20)))
     size = full
@@ -75,9 +79,8 @@ def generate_line(rng: np.random.Generator, split: str) -> Sample:
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The text cut so that it is no wider than `width` pixels."""
-    canvas = Canvas(1, 1)
     while len(text) > 1:
-        wide = canvas.measure(text, font)[0]
+        wide = text_width(text, font)
         if wide <= width:
             return text
         text = writing.cut(text, min(len(text) - 1, max(1, int(len(text) * width / wide))))
@@ -162,7 +165,7 @@ def _fill(
         if room < 1:
             break
         for text in _block(rng, split, font, frame.width, 1 if scale > 1 else room, ambiguous(path)):
-            spare = frame.width - canvas.measure(text, font)[0]
+            spare = frame.width - text_width(text, font)
             canvas.text((round(frame.x + align * spare), round(y)), text, font, colour)
             lines.append(text)
             bottom = y + step
@@ -227,17 +230,16 @@ def _random_words(rng: np.random.Generator, limit: int, avoid: frozenset[str]) -
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
     """Break at spaces so that each line fits; a word wider than the line is cut."""
-    canvas = Canvas(1, 1)
-    space = canvas.measure(" ", font)[0]
+    space = text_width(" ", font)
     lines: list[str] = []
     current, used = "", 0.0
     for word in text.split(" "):
-        wide = canvas.measure(word, font)[0]
+        wide = text_width(word, font)
         if current and used + space + wide <= width:
             current, used = f"{current} {word}", used + space + wide
             continue
         if current:
             lines.append(current)
         word = _fit(word, font, width)
-        current, used = word, canvas.measure(word, font)[0]
+        current, used = word, text_width(word, font)
     return [*lines, current] if current else lines

@@ -3,8 +3,9 @@
     Scenery, Thing --every kind of phrase that is true of this thing alone--> refer() -> list of phrases
     refer_many -> ("all the apples", things)     refer_absent -> a phrase that is true of nothing
 
-A phrase is only made when nobody could argue: "left" needs a clear margin, "biggest" a clearly larger area, a colour needs
-the colours of all rivals to be known. The trap: a thing without a colour word may well be red, so it blocks such phrases.
+A phrase is only made when nobody could argue: "left" needs a clear margin, "biggest" a clearly larger area, a colour
+needs the colours of all rivals to be known. The trap: a thing without a colour word may well be red, so it blocks such
+phrases.
 """
 
 from __future__ import annotations
@@ -17,14 +18,23 @@ from vl2.synth.scenery import Scenery, Thing
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _THING_WORDS = ("object", "thing", "item", "icon", "symbol")
+_ABSENT_PLACES = (
+    "on the left",
+    "on the right",
+    "at the top",
+    "at the bottom",
+    "in the top right corner",
+    "in the middle",
+)
 _BIGGEST = ("biggest", "largest")
 # Colours that people may mix up in drawings with several shades.
 _CLOSE = {
-    frozenset(pair.split())
+    frozenset(pair)
     for pair in (
-        "red orange|red pink|red brown|purple pink|purple blue|orange yellow|orange brown|black grey|white grey|brown black".split("|")
+        ("red", "orange"), ("red", "pink"), ("red", "brown"), ("purple", "pink"), ("purple", "blue"), ("orange", "yellow"),
+        ("orange", "brown"), ("black", "grey"), ("white", "grey"), ("brown", "black"),
     )
-}
+}  # fmt: skip
 
 
 def noun(rng: np.random.Generator, concept: Concept) -> str:
@@ -139,9 +149,10 @@ def _cornered(scenery: Scenery, thing: Thing, same: list[Thing], name: str) -> l
     high, left = cell[0] == 0, cell[1] == 0
     for other in same:
         x, y = other.center
-        if other is not thing and (y < 0.55 * scenery.height if high else y > 0.45 * scenery.height):
-            if x < 0.55 * scenery.width if left else x > 0.45 * scenery.width:
-                return []
+        beside = x < 0.55 * scenery.width if left else x > 0.45 * scenery.width
+        level = y < 0.55 * scenery.height if high else y > 0.45 * scenery.height
+        if other is not thing and beside and level:
+            return []
     corner = f"{'top' if high else 'bottom'} {'left' if left else 'right'}"
     return [f"the {name} in the {corner} corner", f"the {corner} {name}", f"the {name} in the {corner}"]
 
@@ -198,7 +209,9 @@ def refer(rng: np.random.Generator, scenery: Scenery, thing: Thing) -> list[list
         groups.append(_sided(rng, scenery, thing, same, name))
         groups.append(_cornered(scenery, thing, same, name))
         if by_size(same, True) is thing:
-            groups.append([f"the {pick(rng, ('bigger', 'larger') if len(same) == 2 else _BIGGEST)} {name}", f"the biggest {name}"])
+            groups.append(
+                [f"the {pick(rng, ('bigger', 'larger') if len(same) == 2 else _BIGGEST)} {name}", f"the biggest {name}"]
+            )
         if by_size(same, False) is thing:
             groups.append([f"the {'smaller' if len(same) == 2 and rng.random() < 0.5 else 'smallest'} {name}"])
     groups.append(_related(rng, scenery, thing, same, name))
@@ -211,7 +224,13 @@ def refer(rng: np.random.Generator, scenery: Scenery, thing: Thing) -> list[list
     if by_size(scenery.things, False) is thing:
         groups.append([f"the smallest {word}"])
     if thing.text and [other.text for other in scenery.things].count(thing.text) == 1:
-        groups.append([f'the {word} labelled "{thing.text}"', f"the {word} above the word {thing.text}", f"the icon for {thing.text}"])
+        groups.append(
+            [
+                f'the {word} labelled "{thing.text}"',
+                f"the {word} above the word {thing.text}",
+                f"the icon for {thing.text}",
+            ]
+        )
     return [group for group in groups if group]
 
 
@@ -226,8 +245,26 @@ def refer_many(rng: np.random.Generator, scenery: Scenery) -> tuple[str, list[Th
     if color and color not in members[0].concept.name and rng.random() < 0.45:
         chosen = [thing for thing in members if thing.color == color]
         if all(thing.color == color or surely_not(thing, color) for thing in members) and len(chosen) > 1:
-            return pick(rng, (f"all the {color} {name}", f"the {color} {name}", f"all {color} {name}", f"every {color} one of the {name}")), chosen
-    return pick(rng, (f"all the {name}", f"all the {name}", f"the {name}", f"all {name}", f"every one of the {name}", f"each of the {name}")), members
+            return pick(
+                rng,
+                (
+                    f"all the {color} {name}",
+                    f"the {color} {name}",
+                    f"all {color} {name}",
+                    f"every {color} one of the {name}",
+                ),
+            ), chosen
+    return pick(
+        rng,
+        (
+            f"all the {name}",
+            f"all the {name}",
+            f"the {name}",
+            f"all {name}",
+            f"every one of the {name}",
+            f"each of the {name}",
+        ),
+    ), members
 
 
 def absent_concepts(rng: np.random.Generator, scenery: Scenery, count: int) -> list[Concept]:
@@ -246,7 +283,9 @@ def refer_absent(rng: np.random.Generator, scenery: Scenery) -> str:
     """A phrase of the same manner as the others that is true of nothing in the picture."""
     if rng.random() < 0.4:
         members = list(scenery.groups.values())[int(rng.integers(len(scenery.groups)))]
-        colors = [c for c in PALETTE if all(surely_not(thing, c) for thing in members) and c not in members[0].concept.name]
+        colors = [
+            c for c in PALETTE if all(surely_not(thing, c) for thing in members) and c not in members[0].concept.name
+        ]
         if colors:
             return f"the {colors[int(rng.integers(len(colors)))]} {noun(rng, members[0].concept)}"
     concept = absent_concepts(rng, scenery, 1)[0]
@@ -257,5 +296,5 @@ def refer_absent(rng: np.random.Generator, scenery: Scenery) -> str:
     if draw < 0.72:
         return f"all the {plural(rng, concept)}"
     if draw < 0.86:
-        return f"the {name} {pick(rng, ('on the left', 'on the right', 'at the top', 'at the bottom', 'in the top right corner', 'in the middle'))}"
+        return f"the {name} {pick(rng, _ABSENT_PLACES)}"
     return f"the {pick(rng, tuple(PALETTE))} {name}"

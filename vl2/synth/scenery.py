@@ -1,6 +1,6 @@
 """Pictures of things: a background, drawings set on it without hiding one another, and what is known of each thing.
 
-    rng, split, Plan --backdrop, choose drawings, place--> Scenery(things with exact boxes) --finish--> worn image + marks
+    rng, split, Plan --backdrop, choose, place--> Scenery(things with exact boxes) --finish--> worn image + marks
 
 Boxes are the extents of the drawn ink (alpha above INK) after scaling, flipping and turning, in pixels of the image.
 The trap: the whole picture is never rotated here, because the box around a turned box is not the box of the thing.
@@ -12,9 +12,10 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageFont
 
 from vl2.processing.boxes import Box
+from vl2.synth.backdrops import backdrop
 from vl2.synth.canvas import Canvas, Finished
 from vl2.synth.damage import Damage
 from vl2.synth.icons import (
@@ -38,7 +39,7 @@ _UPRIGHT = {"square", "rectangle", "diamond", "cross", "hexagon", "octagon", "pe
 
 @dataclass(frozen=True)
 class Thing:
-    """One drawn thing: what it is, the word for its colour ("" if people might differ), its box, its cell in a grid, its caption."""
+    """One drawn thing: what it is, its colour word ("" if people might differ), its box, its cell in a grid, its text."""
 
     concept: Concept
     drawing: Drawing
@@ -59,7 +60,7 @@ class Thing:
 
 @dataclass
 class Plan:
-    """What to draw: kinds of things and how many of each; layout "free", "row", "column" or "grid"; texts: captions under things."""
+    """What to draw: how many of each kind; layout "free", "row", "column" or "grid"; texts: a word under each thing."""
 
     counts: list[int]
     layout: str = "free"
@@ -101,80 +102,6 @@ def draw_size(rng: np.random.Generator) -> tuple[int, int]:
         return int(160 + 225 * draw[1]), int(160 + 225 * draw[2])
     long, short = int(400 + 369 * draw[1]), int(200 + 185 * draw[2])
     return (long, short) if rng.random() < 0.6 else (short, long)
-
-
-# --- backgrounds ---------------------------------------------------------------------------------------------------
-
-
-def _base_color(rng: np.random.Generator) -> tuple[np.ndarray, str]:
-    """A background colour and its word ("" if it has none)."""
-    draw = rng.random()
-    if draw < 0.34:
-        return np.full(3, 255 - int(rng.integers(0, 9)), np.float32), "white"
-    tint = rng.random(3).astype(np.float32)
-    if draw < 0.64:
-        return 205 + 48 * tint, ""
-    if draw < 0.72:
-        return np.full(3, float(rng.integers(2, 28)), np.float32), "black"
-    if draw < 0.84:
-        return 15 + 60 * tint, ""
-    words = ("blue", "green", "yellow", "pink", "orange", "purple", "grey")
-    word = words[int(rng.integers(len(words)))]
-    return np.array(pick_color(rng, word), np.float32), word
-
-
-def _rgb(values: np.ndarray) -> Color:
-    red, green, blue = np.clip(values, 0, 255).astype(int).tolist()
-    return red, green, blue
-
-
-def _pattern(rng: np.random.Generator, image: Image.Image, base: np.ndarray) -> None:
-    """Low-contrast stripes, squares or dots."""
-    width, height = image.size
-    pen = ImageDraw.Draw(image)
-    shade = _rgb(base + np.float32(rng.choice([-16.0, 16.0]) if 20 < base.mean() < 235 else (-14 if base.mean() > 127 else 16)))
-    step = int(rng.integers(14, 48))
-    kind = int(rng.integers(4))
-    if kind == 0:
-        lean = int(rng.integers(-height, height))
-        for x in range(-height, width + height, step):
-            pen.line((x, 0, x + lean, height), shade, max(1, step // 3))
-    elif kind == 1:
-        for y in range(0, height, step):
-            pen.line((0, y, width, y), shade, 1 + step // 12)
-        for x in range(0, width, step):
-            pen.line((x, 0, x, height), shade, 1 + step // 12)
-    elif kind == 2:
-        for row, y in enumerate(range(0, height, step)):
-            for x in range((row % 2) * step, width, 2 * step):
-                pen.rectangle((x, y, x + step - 1, y + step - 1), shade)
-    else:
-        for y in range(step // 2, height, step):
-            for x in range(step // 2, width, step):
-                pen.ellipse((x - 2, y - 2, x + 2, y + 2), shade)
-
-
-def backdrop(rng: np.random.Generator, width: int, height: int) -> tuple[Image.Image, list[np.ndarray], str]:
-    """A background image, the colours that things on it must differ from, and its colour word ("" if it has none)."""
-    base, word = _base_color(rng)
-    draw = rng.random()
-    if draw < 0.4:
-        return Image.new("RGB", (width, height), _rgb(base)), [base], word
-    if draw < 0.72:  # gradient, soft blobs, rough texture: a small random picture stretched
-        rows, columns, spread = ((2, 2, 26), (6, 6, 18), (40, 40, 9))[0 if draw < 0.54 else 1 if draw < 0.64 else 2]
-        small = base + rng.uniform(-spread, spread, (rows, columns, 3)).astype(np.float32)
-        image = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8))
-        return image.resize((width, height), Image.Resampling.BILINEAR), [base], word if spread < 10 else ""
-    image = Image.new("RGB", (width, height), _rgb(base))
-    if draw < 0.88:
-        _pattern(rng, image, base)
-        return image, [base], ""
-    sky = np.array([rng.uniform(150, 210), rng.uniform(205, 235), rng.uniform(240, 255)], np.float32)
-    lands = ((120, 170, 80), (225, 200, 150), (150, 110, 80), (70, 120, 160), (235, 240, 245))
-    ground = np.array(lands[int(rng.integers(len(lands)))], np.float32) + rng.uniform(-20, 20, 3).astype(np.float32)
-    image.paste(_rgb(sky), (0, 0, width, height))
-    image.paste(_rgb(ground), (0, int(height * rng.uniform(0.45, 0.8)), width, height))
-    return image, [sky, ground], ""
 
 
 # --- choosing drawings ---------------------------------------------------------------------------------------------
@@ -233,7 +160,7 @@ def choose_color(rng: np.random.Generator, bases: list[np.ndarray]) -> tuple[str
 def render_thing(
     rng: np.random.Generator, drawing: Drawing, color: Color | None, side: float
 ) -> tuple[Image.Image, tuple[int, int, int, int]]:
-    """The drawing scaled to `side`, perhaps mirrored, turned and brightened; RGBA with the box of its ink."""
+    """The drawing scaled to `side`, perhaps mirrored, turned and brightened, as RGBA, and the box of its ink."""
     picture = drawing.paint(color)
     draw = rng.random(6)
     stretch = 1.0 if draw[0] < 0.6 or drawing.source in ("circle", "square") else 0.9 + 0.2 * draw[1]
@@ -243,7 +170,9 @@ def render_thing(
     if draw[2] < 0.3 and drawing.kind != "interface":
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if draw[3] < 0.35 or drawing.source == "arrow":
-        limit = 8 if drawing.source in _UPRIGHT or drawing.kind == "interface" else 180 if drawing.source == "arrow" else 16
+        limit = (
+            8 if drawing.source in _UPRIGHT or drawing.kind == "interface" else 180 if drawing.source == "arrow" else 16
+        )
         picture = picture.rotate((2 * draw[4] - 1) * limit, Image.Resampling.BILINEAR, expand=True)
     if drawing.kind == "emoji" and draw[5] < 0.4:
         gain = 0.85 + 0.75 * draw[5]
@@ -298,11 +227,15 @@ def _orders(
             if not same_color:
                 word, color = choose_color(rng, bases)
             painted = drawing.paintable
-            orders.append(_Order(concepts()[index], drawing, word if painted else drawing.color, color if painted else None))
+            orders.append(
+                _Order(concepts()[index], drawing, word if painted else drawing.color, color if painted else None)
+            )
     return [orders[i] for i in rng.permutation(len(orders))]
 
 
-def _put(canvas: Canvas, picture: Image.Image, ink: tuple[int, int, int, int], spot: tuple[int, int], order: _Order) -> Box:
+def _put(
+    canvas: Canvas, picture: Image.Image, ink: tuple[int, int, int, int], spot: tuple[int, int], order: _Order
+) -> Box:
     """Paste so that the ink's corner is at spot; returns the box of the ink."""
     corner = spot[0] - ink[0], spot[1] - ink[1]
     canvas.image.paste(picture, corner, picture)
@@ -354,7 +287,6 @@ def _place_grid(
     room = font.size * 1.6 if texts else 0.0
     side = min(cell_width, cell_height - room) * rng.uniform(0.55, 0.85)
     things = []
-    ink_color = (20, 20, 20) if np.asarray(canvas.image.resize((1, 1))).mean() > 120 else (245, 245, 245)
     for number, order in enumerate(orders):
         row, column = divmod(number, columns)
         scale = 1.0 if texts else rng.uniform(0.8, 1.1)
@@ -367,15 +299,22 @@ def _place_grid(
         box = _put(canvas, picture, ink, (int(spot[0]), int(spot[1])), order)
         word = ""
         if texts:
-            word = sample_words(rng, split, 1)[0].capitalize()
-            text_width = canvas.measure(word, font)[0]
-            if text_width <= cell_width - 4:
-                x = float(np.clip((box.x0 + box.x1 - text_width) / 2, 1, canvas.width - text_width - 1))
-                canvas.text((x, box.y1 + 2), word, font, ink_color)
-            else:
-                word = ""
+            word = _write_under(canvas, box, sample_words(rng, split, 1)[0].capitalize(), font, cell_width - 4)
         things.append(Thing(order.concept, order.drawing, order.word, box, row, column, word))
     return things
+
+
+def _write_under(canvas: Canvas, box: Box, word: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+    """Writes the word under the box in black or white, whichever is clearer there; returns "" if it is too wide."""
+    width, height, _ = canvas.measure(word, font)
+    if width > room:
+        return ""
+    x, y = float(np.clip((box.x0 + box.x1 - width) / 2, 1, canvas.width - width - 1)), box.y1 + 2
+    below = canvas.image.crop((int(x), int(y), int(x + width) + 1, int(y + height) + 1)).resize(
+        (1, 1), Image.Resampling.BOX
+    )
+    canvas.text((x, y), word, font, (20, 20, 20) if np.asarray(below).mean() > 115 else (245, 245, 245))
+    return word
 
 
 def build_scenery(rng: np.random.Generator, split: str, plan: Plan) -> Scenery:

@@ -3,7 +3,7 @@
     rng, split --plan what to draw--> build_scenery --ask--> Sample
     ground: phrases with boxes   count: how many   scene: colour, place, presence ...   caption: a described picture
 
-Several regions with one label that follow one another in a caption belong to one phrase ("three apples" has three boxes).
+Regions of one label that follow one another in a caption belong to one phrase ("three apples" has three boxes).
 The trap: a planned thing may not find a place, so answers come from the things drawn, never from the plan.
 """
 
@@ -48,7 +48,10 @@ def _few_of_each(rng: np.random.Generator, kinds: int, most: int) -> list[int]:
 def ground(rng: np.random.Generator, split: str) -> Sample:
     """Phrases to locate: single things, several at once, and absent ones."""
     plan = Plan(
-        _few_of_each(rng, int(rng.integers(1, 7)), 12), _layout(rng, 0.7), bool(rng.random() < 0.3), bool(rng.random() < 0.5)
+        _few_of_each(rng, int(rng.integers(1, 7)), 12),
+        _layout(rng, 0.7),
+        bool(rng.random() < 0.3),
+        bool(rng.random() < 0.5),
     )
     scenery = _scenery(rng, split, plan)
     questions: dict[str, Question] = {}
@@ -117,7 +120,7 @@ def scene(rng: np.random.Generator, split: str) -> Sample:
 
 
 def _mention(members: list[Thing]) -> str:
-    """ "a dog", "three red circles": the colour when things are painted in one colour or are man-made and plainly coloured."""
+    """ "a dog", "three red circles": the colour if all have it and are painted, or made by people."""
     concept, color = members[0].concept, members[0].color
     told = members[0].drawing.paintable or concept.group in ("vehicle", "clothing", "toy", "object")
     if not told or not color or color in concept.name or any(thing.color != color for thing in members):
@@ -148,13 +151,13 @@ def _listing(phrases: list[str]) -> str:
     return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
 
 
-def _clauses(scenery: Scenery, groups: list[list[Thing]]) -> str:
-    """ "A dog is at the top left, and three apples are on the left." """
-    clauses = []
-    for members in groups:
-        verb = "is" if len(members) == 1 else "are"
-        clauses.append(f"{_mention(members)} {verb} {_place(scenery, members) or 'there'}")
-    return capital(_listing(clauses).replace(" and ", ", and ") if len(clauses) == 2 else _listing(clauses))
+def _clauses(groups: list[list[Thing]], places: list[str]) -> str:
+    """ "A dog is in the top left corner, and three apples are on the left"; every group has a place."""
+    clauses = [
+        f"{_mention(members)} {'is' if len(members) == 1 else 'are'} {place}"
+        for members, place in zip(groups, places, strict=True)
+    ]
+    return capital(f"{clauses[0]}, and {clauses[1]}" if len(clauses) == 2 else _listing(clauses))
 
 
 def write_caption(rng: np.random.Generator, scenery: Scenery) -> tuple[str, tuple[Region, ...]]:
@@ -163,17 +166,22 @@ def write_caption(rng: np.random.Generator, scenery: Scenery) -> tuple[str, tupl
     draw = rng.random()
     one_each = [members for members in groups if len(members) == 1]
     side = relation(groups[0][0], groups[1][0]) if len(groups) == 2 == len(one_each) else ""
+    places = [_place(scenery, members) for members in groups]
     if len(groups) == 1 and draw < 0.6:
-        place = _place(scenery, groups[0])
-        text = f"{capital(_mention(groups[0]))} {place}".rstrip()
+        text = f"{capital(_mention(groups[0]))} {places[0]}".rstrip()
     elif side and draw < 0.6:
         text = f"{capital(_mention(groups[0]))} is {SIDES[side][0]} {_mention(groups[1])}"
-    elif draw < 0.75:
-        text = _clauses(scenery, groups)
+    elif draw < 0.6 and all(places):
+        text = _clauses(groups, places)
     else:
         verb = "is" if len(groups[0]) == 1 else "are"
         start = pick(rng, (f"There {verb}", "The image shows", "The picture shows"))
-        text = f"{start} {_listing([_mention(members) for members in groups])}"
+        placed = draw < 0.8  # each with its place, or a bare list
+        phrases = [
+            f"{_mention(members)} {place if placed else ''}".rstrip()
+            for members, place in zip(groups, places, strict=True)
+        ]
+        text = f"{start} {_listing(phrases)}"
     if scenery.background and rng.random() < 0.35:
         text += f" on {article(scenery.background)} background"
     text += "."

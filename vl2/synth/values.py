@@ -6,12 +6,16 @@ Content (item, street, person and company names) is made of the words and names 
 currency signs and street types are structural and shared by both splits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
 from vl2.synth.ingredients import names, words
+
+T = TypeVar("T")
 
 MONTHS = tuple("January February March April May June July August September October November December".split())
 DAYS = tuple("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
@@ -44,7 +48,7 @@ _CODE_FORMATS = (
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
-def pick[T](rng: np.random.Generator, options: "tuple[T, ...] | list[T]") -> T:
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
     """One element, all equally likely."""
     return options[int(rng.integers(len(options)))]
 

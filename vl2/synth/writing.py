@@ -87,7 +87,7 @@ def word_line(rng: np.random.Generator, split: str, limit: int) -> str:
             out.append(helpers[int(rng.integers(len(helpers)))])
         elif chance < 0.2:
             out.append(number(rng))
-        out.append(word + ("," if 0.9 < chance else "'s" if chance > 0.88 else ""))
+        out.append(word + ("," if chance > 0.9 else "'s" if chance > 0.88 else ""))
     text = cased(rng, cut(" ".join(out), limit))
     text = text.rstrip(",") + _ENDINGS[int(rng.integers(len(_ENDINGS)))]
     return f'"{text}"' if rng.random() < 0.04 else text

@@ -129,7 +129,7 @@ def train(
     stop_at = min(stop_at or config.total_steps, config.total_steps)
     log = MetricsLog(out, state.step)
     try:
-        with display or make_display() as shown, _signals() as stopping:
+        with display or make_display() as shown, _signals() as stopping, _repeatable(assembly.device):
             run = Run(assembly, optimizer, state, out, log, shown, stop_at, stopping, started)
             if stored:
                 shown.say(f"resumed {stored.path} at step {state.step}, moments: {stored.moments}")
@@ -138,6 +138,20 @@ def train(
             return _finish(run)
     finally:
         log.close()
+
+
+@contextmanager
+def _repeatable(device: torch.device) -> Iterator[None]:
+    """On the CPU sums happen in a fixed order, so that a resume gives the same digits; on CUDA that would cost speed."""
+    before, before_fill = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = before_fill
 
 
 @contextmanager

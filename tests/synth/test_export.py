@@ -1,0 +1,70 @@
+"""Export writes pictures, records and a contact sheet, whole or not at all."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vl2.processing.boxes import Box, Region
+from vl2.synth import export as export_module
+from vl2.synth.export import ExportError, contact_sheet, export, question_records
+from vl2.synth.registry import TaskError, generate
+from vl2.synth.sample import Question, Sample
+
+
+def test_files_and_records(tmp_path: Path):
+    out = tmp_path / "new" / "lines"
+    seen: list[int] = []
+    assert export("line", 6, out, seed=3, split="test", progress=seen.append) == out
+    assert seen == [1, 2, 3, 4, 5, 6]
+    records = [json.loads(line) for line in (out / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len({record["id"] for record in records}) == len(records) >= 6
+    for record in records:
+        assert set(record) == {"id", "images", "question", "answers", "metric", "task"}
+        assert record["task"] == "line"
+        assert (out / record["images"][0]).exists()
+    first = generate("line", 3, 0, "test")
+    assert records[0]["question"] == ""
+    assert records[0]["answers"] == list(first.questions[0].answers)
+    assert Image.open(out / records[0]["images"][0]).tobytes() == first.image.tobytes()
+    assert Image.open(out / "contact_sheet.png").width > 300
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["lines"]
+
+
+def test_ground_records_hold_boxes():
+    regions = (Region("cat", Box(1.234567, 2, 30, 40)),)
+    questions = (
+        Question("ground", "the cat", regions=regions, metric="iou"),
+        Question("ground", "a dog", metric="iou"),
+    )
+    blank = Image.new("RGB", (50, 50))
+    sample = Sample("ground", blank, questions, np.zeros(0, np.int16), np.zeros((0, 4), np.float32))
+    records = question_records(sample, "a.png", "ground/1")
+    assert records[0]["answers"] == [{"label": "cat", "box": [1.23, 2.0, 30.0, 40.0]}]
+    assert records[0]["question"] == "the cat"
+    assert records[1]["answers"] == []
+    assert contact_sheet([sample]).size[0] > 300
+
+
+def test_errors_name_the_limit(tmp_path: Path):
+    with pytest.raises(ExportError, match="count 0"):
+        export("line", 0, tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x").write_text("kept")
+    with pytest.raises(ExportError, match="not an empty folder"):
+        export("line", 1, tmp_path / "b")
+    with pytest.raises(TaskError, match="'poem'"):
+        export("poem", 1, tmp_path / "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def broken(samples: list[Sample]) -> Image.Image:
+        raise RuntimeError("no sheet")
+
+    monkeypatch.setattr(export_module, "contact_sheet", broken)
+    with pytest.raises(RuntimeError, match="no sheet"):
+        export("line", 1, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []

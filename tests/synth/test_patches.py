@@ -1,0 +1,107 @@
+"""Patch labels land on the letters, through exactly the geometry of tiling."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from vl2.processing.tiling import choose_canvas, letterbox, tile_image
+from vl2.synth.canvas import Canvas
+from vl2.synth.ingredients import fonts, load_font
+from vl2.synth.patches import PATCH, PATCHES_PER_SIDE, TILE, letterbox_geometry, patch_labels
+
+CANDIDATES = [(384, 384), (384, 768), (768, 384), (768, 768), (384, 1152), (1152, 384)]
+
+
+def centre_pixels(tile_CYX: np.ndarray) -> np.ndarray:
+    """(27 * 27, 3) pixels at the patch centres."""
+    places = np.arange(PATCHES_PER_SIDE) * PATCH + PATCH // 2
+    return tile_CYX[:, places][:, :, places].transpose(1, 2, 0).reshape(-1, 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(20, 1500), st.integers(20, 1500), st.sampled_from(CANDIDATES))
+def test_geometry_is_that_of_letterbox(width: int, height: int, canvas: tuple[int, int]):
+    white = letterbox(Image.new("RGB", (width, height), (255, 255, 255)), canvas, (0, 0, 0))
+    ink = np.asarray(white)[..., 0] > 0
+    ys, xs = np.nonzero(ink.any(1))[0], np.nonzero(ink.any(0))[0]
+    scale_x, scale_y, offset_x, offset_y = letterbox_geometry((width, height), canvas)
+    assert (offset_x, offset_y) == (xs[0], ys[0])
+    assert offset_x + scale_x * width == pytest.approx(xs[-1] + 1)
+    assert offset_y + scale_y * height == pytest.approx(ys[-1] + 1)
+
+
+@pytest.mark.parametrize("size", [(300, 200), (384, 384), (700, 250), (250, 700), (740, 730), (1100, 300)])
+def test_labels_equal_coloured_blocks_seen_through_tiling(size: tuple[int, int]):
+    """Blocks of distinct colour, tiled for real: the colour under each patch centre says which label is right."""
+    rng = np.random.default_rng(size[0])
+    width, height = size
+    canvas = Canvas(width, height, (0, 0, 0))
+    for number in range(40):
+        x, y = rng.integers(0, width - 30), rng.integers(0, height - 30)
+        w, h = rng.integers(20, 90, 2)
+        canvas.draw.rectangle((x, y, x + w - 1, y + h - 1), fill=(255, 6 * number, 0))
+        canvas.mark(100 + number, (x, y, x + w, y + h))
+    finished = canvas.finish(rng, damage=None)
+    tiled = tile_image(finished.image, CANDIDATES)
+    labels = patch_labels(finished.mark_ids, finished.mark_boxes, size, tiled, unique=False)
+    assert labels.shape == (len(tiled.tiles_NCYX), PATCHES_PER_SIDE**2)
+    assert labels.dtype == np.int16
+    agree, covered = 0, 0
+    for tile, row in zip(tiled.tiles_NCYX, labels, strict=True):
+        pixels = centre_pixels(tile).astype(int)
+        clear = (pixels[:, 0] > 250) & (pixels[:, 2] < 6) & (np.abs(pixels[:, 1] % 6 - 3) > 1)
+        expected = 100 + np.round(pixels[:, 1] / 6).astype(int)
+        agree += (expected == row)[clear].sum()
+        covered += clear.sum()
+        black = (pixels.max(1) < 3).sum()
+        assert ((row == 0) & (pixels.max(1) < 3)).sum() >= 0.97 * black
+    assert covered > 100
+    assert agree >= 0.97 * covered
+
+
+def test_labels_lie_on_big_letters():
+    font = load_font(fonts("train", "sans")[0], 90)
+    canvas = Canvas(760, 200)
+    for number, char in enumerate("ABCDEFG"):
+        canvas.text((20 + 104 * number, 40), char, font)
+    image, ids, boxes, _ = canvas.finish(np.random.default_rng(0), damage=None)
+    tiled = tile_image(image, CANDIDATES)
+    assert (tiled.grid.rows, tiled.grid.cols) == (1, 2)
+    labels = patch_labels(ids, boxes, image.size, tiled)
+    assert labels.shape == (3, 729)
+    assert set(labels[0].tolist()) == {0, *(ord(char) - 31 for char in "ABCDEFG")}
+    for tile, row in zip(tiled.tiles_NCYX, labels, strict=True):
+        dark = centre_pixels(tile).mean(1) < 60
+        assert dark.sum() > 5
+        assert (row[dark] != 0).all()
+    left, right = set(labels[1].tolist()), set(labels[2].tolist())
+    assert ord("A") - 31 in left
+    assert ord("A") - 31 not in right
+    assert ord("G") - 31 in right
+
+
+def test_one_local_tile_equals_the_global_view():
+    ids, boxes = np.array([5], np.int16), np.array([[0, 0, 100, 100]], np.float32)
+    tiled = tile_image(Image.new("RGB", (100, 100)), [(TILE, TILE)])
+    once = patch_labels(ids, boxes, (100, 100), tiled)
+    both = patch_labels(ids, boxes, (100, 100), tiled, unique=False)
+    assert once.shape == (1, 729)
+    assert (both == once).all()
+    assert (once == 5).all()
+
+
+def test_later_marks_win_and_no_marks_is_background():
+    tiled = tile_image(Image.new("RGB", (384, 384)), [(TILE, TILE)])
+    ids = np.array([3, 9], np.int16)
+    boxes = np.array([[0, 0, 384, 384], [0, 0, 20, 20]], np.float32)
+    labels = patch_labels(ids, boxes, (384, 384), tiled).reshape(27, 27)
+    assert labels[0, 0] == 9
+    assert labels[1, 1] == 3
+    none = patch_labels(np.zeros(0, np.int16), np.zeros((0, 4), np.float32), (384, 384), tiled)
+    assert (none == 0).all()
+
+
+def test_canvas_choice_is_untouched():
+    assert choose_canvas(760, 200, CANDIDATES) == (768, 384)

@@ -1,0 +1,200 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_synth import TINY_SYNTH
+
+from vl2.config import ConfigError
+from vl2.model.weights import load
+from vl2.processing.tokenizer import Tokenizer
+from vl2.train.checkpoint import CheckpointError, checkpoints, find_checkpoint, read_state
+from vl2.train.loop import Outcome, train
+from vl2.train.metrics import NonFiniteError, read_metrics
+
+SHORT = ("stages.0.steps=6", "stages.0.warmup_steps=2", "log_every=1", "checkpoint.every_sec=0")
+
+
+def run(out: Path, *overrides: str, resume: Path | None = None, stop_at: int | None = None) -> Outcome:
+    return train(
+        "debug", out, overrides=(*SHORT, *overrides), synth=TINY_SYNTH, resume=resume, stop_at=stop_at
+    )
+
+
+def losses(out: Path) -> list[float]:
+    return [line["loss"] for line in read_metrics(out)]
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return {k: v for file in checkpoint.glob("model-*.safetensors") for k, v in load_file(file).items()}
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    left, right = weights(a), weights(b)
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+MIXED = ("stages.0.mixture={line=1, scene=2}", "stages.0.questions_per_image=3")
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return run(tmp_path_factory.mktemp("straight"), *MIXED, "checkpoint.every_steps=2", "checkpoint.keep=2")
+
+
+def test_resume_is_exact(straight: Outcome, tmp_path: Path) -> None:
+    first = run(tmp_path, *MIXED, stop_at=3)
+    assert (first.step, first.finished) == (3, False)
+    second = run(tmp_path, *MIXED, resume=tmp_path)
+    assert (second.step, second.finished) == (6, True)
+    assert losses(tmp_path) == losses(straight.checkpoint.parent)
+    assert same_weights(second.checkpoint, straight.checkpoint)
+
+
+def test_a_resume_drops_metrics_of_steps_done_again(straight: Outcome, tmp_path: Path) -> None:
+    run(tmp_path, *MIXED, "checkpoint.every_steps=2", stop_at=5)
+    run(tmp_path, *MIXED, resume=tmp_path / "step-000004")
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3, 4, 5, 6]
+    assert losses(tmp_path) == losses(straight.checkpoint.parent)
+
+
+def test_workers_and_accumulation_do_not_change_the_data(straight: Outcome, tmp_path: Path) -> None:
+    run(tmp_path, *MIXED, "loader.workers=2", stop_at=2)
+    assert losses(tmp_path) == losses(straight.checkpoint.parent)[:2]
+
+
+def test_old_checkpoints_are_removed(straight: Outcome) -> None:
+    assert [path.name for path in checkpoints(straight.checkpoint.parent)] == ["step-000004", "step-000006"]
+
+
+def test_exported_weights_load(straight: Outcome) -> None:
+    model = load(straight.weights)
+    stored = weights(straight.checkpoint)
+    assert torch.equal(model.image_newline, stored["image_newline"].bfloat16().float())
+    assert Tokenizer.from_file(straight.weights / "tokenizer.json").encode("ab")
+    assert not any("patch_head" in name for file in straight.weights.glob("*.safetensors") for name in load_file(file))
+
+
+def test_metrics_name_every_task_and_expert(straight: Outcome) -> None:
+    last = read_metrics(straight.checkpoint.parent)[-1]
+    assert set(last["task_loss"]) <= {"line", "scene"}
+    assert last["task_loss"]
+    assert last["patch_loss"] > 0
+    assert last["total"]["tokens"] > 0
+    (router,) = last["expert_load"]
+    assert len(router) == 16
+    assert sum(router) == pytest.approx(16, abs=0.05)
+
+
+def test_router_bias_moves_by_the_step(straight: Outcome) -> None:
+    (bias,) = [v for k, v in weights(straight.checkpoint).items() if k.endswith("e_score_correction_bias")]
+    steps = bias / 0.001
+    assert bias.abs().max() > 0
+    assert torch.allclose(steps, steps.round(), atol=1e-3)
+
+
+@pytest.mark.parametrize("moments", ["none", "int8", "exact"])
+def test_compact_checkpoint(moments: str, tmp_path: Path) -> None:
+    settings = (*MIXED, "checkpoint.compact=true", f"checkpoint.moments={moments}", "checkpoint.max_file_mib=1")
+    run(tmp_path / "a", *settings, stop_at=3)
+    compact = tmp_path / "a" / "compact-000003"
+    assert all(file.stat().st_size <= 1.1 * 2**20 for file in compact.iterdir())
+    assert all(tensor.dtype == torch.bfloat16 for tensor in weights(compact).values())
+    assert bool(list(compact.glob("moments-*"))) == (moments != "none")
+    assert read_state(compact).state.rewarm_from == (3 if moments == "none" else None)
+    outcome = run(tmp_path / "b", *settings, "rewarm_steps=10", resume=compact)
+    assert outcome.finished
+    rates = {line["step"]: line["learning_rate"] for line in read_metrics(tmp_path / "a")}
+    resumed = read_metrics(tmp_path / "b")
+    assert [line["step"] for line in resumed] == [4, 5, 6]
+    assert resumed[0]["loss"] < 1.1 * losses(tmp_path / "a")[0]
+    expected = 0.1 if moments == "none" else 1.0
+    assert resumed[0]["learning_rate"] == pytest.approx(expected * 5e-3 * 0.5 * (1 + math.cos(math.pi * 0.5)))
+    assert rates
+
+
+def test_time_limit_stops_with_a_checkpoint_and_the_same_learning_rate(straight: Outcome, tmp_path: Path) -> None:
+    outcome = run(tmp_path, *MIXED, "time_limit_sec=0.001")
+    assert (outcome.step, outcome.finished) == (0, False)
+    assert find_checkpoint(tmp_path).name == "step-000000"
+    run(tmp_path, *MIXED, resume=tmp_path, stop_at=2)
+    assert losses(tmp_path) == losses(straight.checkpoint.parent)[:2]
+
+
+def test_frozen_groups_stay_and_the_next_stage_moves_them(tmp_path: Path) -> None:
+    stage = "{name='second', steps=1, learning_rate=1e-2, mixture={line=1}, tokens_per_batch=512, tiles_per_batch=4, max_sequence_tokens=512}"
+    from vl2.train.config import read_recipe
+
+    first = read_recipe("debug").stages[0]
+    recipe = tmp_path / "two.toml"
+    text = Path(__file__).parents[2].joinpath("vl2/recipes/debug.toml").read_text(encoding="utf-8")
+    keys = "".join(f"{line}\n" for line in stage.strip("{}").replace("mixture={line=1}, ", "").split(", "))
+    recipe.write_text(f"{text}\n[[stages]]\n{keys}mixture = {{ line = 1.0 }}\n", encoding="utf-8")
+    assert first.freeze == ()
+    overrides = (*SHORT, "stages.0.steps=1", "stages.0.freeze=['language']", "checkpoint.every_steps=1")
+    outcome = train(recipe, tmp_path / "run", overrides=overrides, synth=TINY_SYNTH)
+    assert outcome.finished
+    one, two = weights(tmp_path / "run/step-000001"), weights(outcome.checkpoint)
+    from vl2.model.vl2 import VL2
+    from vl2.train.config import read_recipe as read
+
+    config = read(recipe)
+    assert config.model.config is not None
+    fresh = VL2(config.model.config)
+    fresh.initialize(config.seed)
+    head = "language.lm_head.weight"
+    assert torch.equal(one[head], fresh.language.lm_head.weight)
+    assert not torch.equal(one["vision.norm.weight"], fresh.vision.norm.weight)
+    assert not torch.equal(two[head], one[head])
+
+
+def test_accumulation_gives_the_same_step_as_one_batch(tmp_path: Path) -> None:
+    """Two micro-batches of one sample each against losses divided by their global count."""
+    outcome = run(tmp_path, "stages.0.accumulation=2", "stages.0.max_prompts=2", stop_at=1)
+    (line,) = read_metrics(tmp_path)
+    assert outcome.step == 1
+    assert line["total"]["prompts"] == 4
+
+
+def test_non_finite_losses_are_skipped_then_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import vl2.train.loop as loop
+
+    real = loop.batch_losses
+
+    def broken(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202
+        losses = real(*args, **kwargs)
+        return type(losses)(losses.text * float("nan"), losses.text_L, losses.patch, losses.balance, losses.expert_counts_GE)
+
+    run(tmp_path / "good", stop_at=1)
+    monkeypatch.setattr(loop, "batch_losses", broken)
+    run(tmp_path / "bad", resume=tmp_path / "good", stop_at=3)
+    assert same_weights(tmp_path / "good/step-000001", tmp_path / "bad/step-000003")
+    assert [line["skipped"] for line in read_metrics(tmp_path / "bad")] == [1, 1]
+    with pytest.raises(NonFiniteError, match="10 steps in a row"):
+        run(tmp_path / "worse", "stages.0.steps=20")
+
+
+def test_resume_from_nothing_names_the_directory(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint here"):
+        run(tmp_path / "out", resume=tmp_path)
+
+
+def test_resume_of_another_model_is_refused(straight: Outcome, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="resume with the same recipe"):
+        run(tmp_path, "model.config.vision_config.layers=1", resume=straight.checkpoint)
+
+
+def test_damaged_state_is_refused(straight: Outcome, tmp_path: Path) -> None:
+    broken = tmp_path / "step-000001"
+    broken.mkdir()
+    (broken / "state.json").write_text(json.dumps({"format": 99}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="format 99"):
+        read_state(broken)
+
+
+def test_debug_recipe_overfits(tmp_path: Path) -> None:
+    train("debug", tmp_path, synth=TINY_SYNTH)
+    assert losses(tmp_path)[-1] < 0.02
+    assert losses(tmp_path)[0] > 1
