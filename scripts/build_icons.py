@@ -2,8 +2,8 @@
 
     npm packages of SVG drawings -> render at 256 px, crop to the ink -> 100 px WebP + index.json -> one zip
 
-Needs npm, and the Python packages resvg_py, Pillow and NumPy: `python scripts/build_icons.py`. The pack is committed, so
-only a change of the concepts needs this. `--node-modules DIR` reuses packages that are already installed.
+Needs npm, and the Python packages resvg_py, Pillow and NumPy: `python scripts/build_icons.py`. The pack is committed,
+so only a change of the concepts needs this. `--node-modules DIR` reuses packages that are already installed.
 
 Trap: emoji sets name the same emoji differently, so drawings are matched by code point (chars.json), not by name.
 """
@@ -207,8 +207,8 @@ def read_concepts(path: Path) -> tuple[list[dict], list[list[int]]]:
     """The lines of icon_concepts.txt.
 
     Returns:
-        concepts {name, group, names: [[singular, plural]], the: [name], drawings: [text]} sorted by name, and the sets of
-        indices of concepts that must not meet in one picture.
+        concepts {name, group, names: [[singular, plural]], the: [name], drawings: [text]} sorted by name, and the sets
+        of indices of concepts that must not meet in one picture.
     """
     concepts: list[dict] = []
     group, rival_names = "", []
@@ -299,7 +299,7 @@ def write_sources(path: Path, drawings: list[dict]) -> None:
     """icons.toml: who drew what, under which licence, and what was changed."""
     lines = [
         "# Sources of icons.zip, written by scripts/build_icons.py. Changes made to all drawings: rendered from SVG,",
-        f"# cropped to the ink, scaled to {SIDE} pixels, stored as WebP; interface icons are tinted when they are used.",
+        f"# cropped to the ink, scaled to {SIDE} pixels, stored as WebP; interface icons are tinted when used.",
         "",
     ]
     for source in SOURCES:
@@ -307,13 +307,14 @@ def write_sources(path: Path, drawings: list[dict]) -> None:
         attribution = f"{source.style} drawings, copyright {source.author} (https://{source.url}), {source.licence}"
         if source.licence == "CC-BY-4.0":
             attribution += " https://creativecommons.org/licenses/by/4.0/, rendered to small pictures"
+        used = f"{count} drawings of the concepts in scripts/icon_concepts.txt, {source.kind}, {source.split} split"
         lines += [
             "[[source]]",
             f'name = "npm {source.package}"',
             f'version = "{source.version}"',
             f'licence = "{source.licence}"',
             f'attribution = "{attribution}"',
-            f'used = "{count} drawings of the concepts in scripts/icon_concepts.txt, {source.kind}, {source.split} split"',
+            f'used = "{used}"',
             "",
         ]
     temporary = path.with_suffix(".tmp")

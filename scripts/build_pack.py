@@ -3,8 +3,8 @@
     sources.toml --npm install, apt-get download--> a work directory --cut, rename--> fonts/*.ttf, fonts.tsv
                  --build_texts--> text/{train,test,shared}/*.txt            licences/*.txt
 
-Needs npm, apt-get and dpkg-deb (Debian or Ubuntu) and `pip install fonttools brotli wordfreq==3.1.1 Faker==40.54.0`. The
-result is the same on every run. The trap: a font family is in one split only, with all its weights.
+Needs npm, apt-get and dpkg-deb (Debian or Ubuntu) and `pip install fonttools brotli pillow numpy wordfreq==3.1.1
+Faker==40.54.0`. The result is the same on every run. The trap: a font family is in one split only, with all its weights.
 
     python scripts/build_pack.py WORKDIR
 """
@@ -25,7 +25,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 PACK = Path(__file__).parent.parent / "vl2" / "synth" / "pack"
 CHARACTERS = [
-    *range(0x20, 0x7F), *range(0xA0, 0x100), 0x2013, 0x2014, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2026, 0x20AC, 0x2122,
+    *range(0x20, 0x7F), *range(0xA0, 0x100),
+    0x2013, 0x2014, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2026, 0x20AC, 0x2122,
 ]  # fmt: skip
 LARGEST_HINTED = 22_000  # bytes; hinting instructions of larger fonts are dropped
 

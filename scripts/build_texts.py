@@ -2,8 +2,8 @@
 
     wordfreq, WordNet, Faker --letters only, hash split--> text/{train,test}/*.txt, text/shared/function_words.txt
 
-A content word is a test word when `is_test_word` says so. Training texts hold none of them; test texts hold no other content
-word (test prose is training-like prose with its content words exchanged). Used by build_pack.py.
+A content word is a test word when `is_test_word` says so. Training texts hold none of them; test texts hold no other
+content word (test prose is training-like prose with its content words exchanged). Used by build_pack.py.
 """
 
 import hashlib
@@ -15,7 +15,22 @@ from pathlib import Path
 from faker import Faker
 from wordfreq import top_n_list
 
-FUNCTION_WORDS = ["the", "and", "for", "you", "that", "with", "this", "was", "are", "not", "but", "have", "had", "has", "his", "her", "him", "she", "they", "them", "their", "there", "then", "than", "from", "were", "been", "will", "would", "could", "should", "can", "may", "might", "must", "shall", "what", "when", "where", "which", "who", "whom", "whose", "why", "how", "all", "any", "each", "few", "more", "most", "other", "some", "such", "only", "own", "same", "too", "very", "just", "into", "onto", "over", "under", "after", "before", "about", "above", "below", "between", "through", "during", "again", "once", "here", "both", "nor", "its", "our", "your", "mine", "ours", "yours", "theirs", "does", "did", "doing", "being", "having", "out", "off", "down", "upon", "also", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "first", "second", "third", "new", "old", "last", "next", "use", "used", "usually", "especially", "someone", "something", "etc", "per", "via", "without", "within", "because", "while", "until", "against", "among", "around", "along", "across", "toward", "towards", "whether", "either", "neither", "many", "much", "little", "less", "least", "often", "never", "always", "ever", "even", "still", "yet"]
+FUNCTION_WORDS = """
+LABEL_WORDS = """
+street road avenue lane drive way square court place hill park row ridge view north south east west port lake new
+saint ltd inc llc plc gmbh group sons store shop market cafe foods bakery hotel books motors supplies trading works
+UNWANTED = re.compile(
+    r"^(fuck|shit|cunt|nigg|porn|bitch|slut|whore|dick|cock|rape|rapis|faggot|penis|vagin|pussy|bastard|horny|"
+    r"boob|tits|anal$|anus|arse|asshole|bullshit|motherf|wank|masturb|orgas|erotic|sex|naked|nude|nazi|hitler|"
+    r"genocid|suicid|jihad|terroris|incest|pedoph|molest|blowjob|retard|milf|dildo|negro|coon$|spic$|kike|"
+    r"tranny|whor|semen|sperm|genital|copulat|ejacul|prostitut|brothel|slave|excre|feces|fecal|urin|holocaust|"
+    r"apartheid|lynch|circumcis|hijack|behead|massacr|tortur|murder|abort|racis|sexu)"
+COMPANY_FORMS = (
+LOCALES = """en_US en_GB en_IN en_AU en_IE de_DE fr_FR es_ES it_IT nl_NL pt_PT sv_SE da_DK fi_FI""".split()    "& Sons",
+    "and Sons",
+)especially someone something etc per via without within because while until against among around along across toward
+towards whether either neither many much little less least often never always ever even still yet
+""".split()
 LABEL_WORDS = ["street", "road", "avenue", "lane", "drive", "way", "square", "court", "place", "hill", "park", "row", "ridge", "view", "north", "south", "east", "west", "port", "lake", "new", "saint", "ltd", "inc", "llc", "plc", "gmbh", "group", "sons", "store", "shop", "market", "cafe", "foods", "bakery", "hotel", "books", "motors", "supplies", "trading", "works", "services", "studio", "house", "mail", "email", "com", "org", "net", "info", "edu", "gov", "www", "http", "https", "total", "date", "name", "phone", "address", "number", "mr", "mrs", "miss", "dr"]
 SHARED = {*FUNCTION_WORDS, *LABEL_WORDS}
 # word beginnings that have no place in texts shown to people
@@ -41,7 +56,7 @@ def content_words(text: str) -> list[str]:
 
 
 def fits(text: str, split: str) -> bool:
-    """Whether every content word of the text is of the split, none is unwanted, and all characters are printable ASCII."""
+    """Whether every content word of the text is of the split, none is unwanted, and all is printable ASCII."""
     if not re.fullmatch(r"[ -~]+", text):
         return False
     found = content_words(text)
@@ -114,20 +129,10 @@ def drawn(fakers: list[Faker], method: str, count: int) -> list[str]:
     return sorted(text for text in found if re.fullmatch(r"[A-Za-z' -]{3,24}", text))
 
 
-def build_pools(words: dict[str, list[str]], split: str) -> dict[str, list[str]]:
-    """Names, places, companies and addresses of one split."""
-    rng = random.Random(f"pools {split}")
-    fakers = []
-    for locale in LOCALES:
-        fake = Faker(locale)
-        fake.seed_instance(11)
-        fakers.append(fake)
-    english = fakers[:5]
-    first = [name for name in drawn(fakers, "first_name", 40_000) if fits(name, split)]
-    last = [name for name in drawn(fakers, "last_name", 60_000) if fits(name, split)]
-    cities = [name for name in drawn(fakers, "city", 60_000) if fits(name, split)]
-    streets = [name for name in drawn(english, "street_name", 40_000) if fits(name, split)]
-    common = words[split][: 4000 if split == "train" else 1500]
+def _companies_and_emails(
+    first: list[str], last: list[str], common: list[str], rng: random.Random
+) -> tuple[list[str], list[str]]:
+    """Company names and e-mail addresses made of names and common words of one split."""
     companies = []
     for _ in range(1500):
         stem = rng.choice(
@@ -136,7 +141,7 @@ def build_pools(words: dict[str, list[str]], split: str) -> dict[str, list[str]]
                 f"{rng.choice(last)} & {rng.choice(last)}",
                 rng.choice(common).capitalize(),
                 f"{rng.choice(common).capitalize()} {rng.choice(common).capitalize()}",
-            ]  # fmt: skip
+            ]
         )
         companies.append(f"{stem} {rng.choice(COMPANY_FORMS)}" if rng.random() < 0.75 else stem)
     emails = []
@@ -153,13 +158,26 @@ def build_pools(words: dict[str, list[str]], split: str) -> dict[str, list[str]]
             ]
         )
         domain = rng.choice([word, f"{family}", f"{rng.choice(common)}-{word}", f"{word}mail", f"mail.{word}"])
-        emails.append(
-            re.sub(
-                r"[ ']",
-                "",
-                f"{user}@{domain}.{rng.choice(['com', 'org', 'net', 'co', 'io', 'info', 'de', 'eu', 'co.uk'])}",
-            )
-        )
+        top_level = rng.choice(["com", "org", "net", "co", "io", "info", "de", "eu", "co.uk"])
+        emails.append(re.sub(r"[ ']", "", f"{user}@{domain}.{top_level}"))
+    return companies, emails
+
+
+def build_pools(words: dict[str, list[str]], split: str) -> dict[str, list[str]]:
+    """Names, places, companies and addresses of one split."""
+    rng = random.Random(f"pools {split}")
+    fakers = []
+    for locale in LOCALES:
+        fake = Faker(locale)
+        fake.seed_instance(11)
+        fakers.append(fake)
+    english = fakers[:5]
+    first = [name for name in drawn(fakers, "first_name", 40_000) if fits(name, split)]
+    last = [name for name in drawn(fakers, "last_name", 60_000) if fits(name, split)]
+    cities = [name for name in drawn(fakers, "city", 60_000) if fits(name, split)]
+    streets = [name for name in drawn(english, "street_name", 40_000) if fits(name, split)]
+    common = words[split][: 4000 if split == "train" else 1500]
+    companies, emails = _companies_and_emails(first, last, common, rng)
     pools = {"first_names": first, "surnames": last, "cities": cities, "streets": streets}
     for pool in pools.values():
         rng.shuffle(pool)

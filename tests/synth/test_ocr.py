@@ -137,7 +137,7 @@ def test_fonts_of_a_split_only():
 
 
 def test_unknown_task_and_split_are_named():
-    with pytest.raises(TaskError, match="'lines'.*line, paragraph"):
+    with pytest.raises(TaskError, match=r"'lines'.*line, paragraph"):
         generate("lines", 0, 0)
     with pytest.raises(TaskError, match="'dev'"):
         generate("line", 0, 0, "dev")

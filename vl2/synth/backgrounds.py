@@ -3,8 +3,8 @@
     background(rng, width, height) --> Background(image, darkest and lightest luminance)
     ink(rng, background) --> a colour with enough contrast against all of it
 
-The trap: contrast is measured as in the web's accessibility rules, (L1 + 0.05) / (L2 + 0.05) of linear luminance, not as
-a difference of grey levels.
+The trap: contrast is measured as in the web's accessibility rules, (L1 + 0.05) / (L2 + 0.05) of linear luminance, not
+as a difference of grey levels.
 """
 
 import math

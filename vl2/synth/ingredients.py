@@ -46,7 +46,7 @@ def _ambiguous_table() -> dict[str, frozenset[str]]:
 
 
 def ambiguous(path: str) -> frozenset[str]:
-    """Characters that a person cannot tell from another one in this font, such as I and l; random strings avoid them."""
+    """Characters that a person cannot tell from another one in this font, such as I and l; kept out of random strings."""
     return _ambiguous_table()[path]
 
 

@@ -8,8 +8,48 @@ import numpy as np
 
 from vl2.synth.sample import Question
 
-READ = tuple(
-    ["Read all the text in the image.", "What does the text say?", "Read the text.", "What is written here?", "Transcribe the image.", "what text is in the image", "Please transcribe the text in this picture.", "Can you read this?", "Write down everything you can read.", "What does it say?", "read this", "Extract the text.", "Give me the text in the image.", "What is written in the picture?", "Please read the image.", "OCR this image.", "What's the text here?", "Copy out the text.", "Return all text in the image."]
+def _wordings(block: str) -> tuple[str, ...]:
+    """The wordings of a block of text; bars and line ends stand between them."""
+    return tuple(wording.strip() for wording in block.replace("\n", "|").split("|"))
+
+
+READ = _wordings(
+    """Read all the text in the image.|What does the text say?|Read the text.|What is written here?
+    Transcribe the image.|what text is in the image|Please transcribe the text in this picture.|Can you read this?
+WHOLE = _wordings(
+    """What does the image say?|What does this say?|what is written|What is the text?|Tell me what it says.
+    What's written in the image?|What does the line say?|Which text do you see?|what text is shown here
+FIRST_WORD = _wordings(
+    """What is the first word?|what's the first word|Which word comes first?|What is the very first word of the text?
+    Tell me the first word.|Read the first word.|The first word is?|What does the text start with?
+LAST_WORD = _wordings(
+    """What is the last word?|what's the last word|Which word comes last?|What is the very last word of the text?
+    Tell me the last word.|Read the last word.|What does the text end with?|which word ends the text|Last word?
+LINE = _wordings(
+    """What does {line} say?|what is written in {line}|What is in {line}?|Read {line}.|What's on {line}?
+    Tell me what {line} says.|Give me the text of {line}.|Which text is in {line}?|please read {line}
+WORD_OF_LINE = _wordings(
+    """What is the {end} word of {line}?|what's the {end} word in {line}|Which word comes {end} in {line}?
+    Read the {end} word of {line}.|Tell me the {end} word of {line}.|Give the {end} word on {line}.
+VALUE = _wordings(
+    """What is the {key}?|what's the {key}|What does it say for {key}?|Read the {key}.|Tell me the {key}.|{key}?
+    What is given as {key}?|Which {key} is shown?|Find the {key}.|What is written after {key}?|Give me the {key}.
+AFTER = _wordings(
+    """Which word comes after "{word}"?|What follows the word {word}?|what is the word after {word}
+    Which word is right of "{word}"?|What is the next word after "{word}"?|Read the word that follows '{word}'.
+COUNT = _wordings(
+    """How many lines of text are there?|how many lines|Count the lines of text.|How many lines does the text have?
+    What is the number of lines?|How many rows of text do you see?|Tell me how many lines there are.
+    number of text lines?|How many lines are written here?|Please count the lines.
+    how many lines of text can you see|Lines in total?|What is the line count?
+    Give the number of lines in the image.|Can you count the text lines?"""
+)   What word stands behind {word}?|Give the word right after {word}.
+    Could you tell me what word comes after '{word}'?"""
+)   What is written as the {end} word of {line}?|Find the {end} word in {line}.|please give the {end} word of {line}
+    Look at {line}: what is its {end} word?"""
+)   please give me the last word"""
+)   please give me the first word"""
+)   Return all text in the image."""
 )
 WHOLE = tuple(
     ["What does the image say?", "What does this say?", "what is written", "What is the text?", "Tell me what it says.", "What's written in the image?", "What does the line say?", "Which text do you see?", "what text is shown here", "Could you tell me what is written here?", "What can you read?", "Please tell me the text.", "What is printed here?", "What words are shown?", "Read it out."]

@@ -1,6 +1,6 @@
 """Marks of an image to one label per patch of its tiles, for the training-only head on the tower.
 
-    mark boxes in pixels of the image --letterbox of each view--> boxes on its canvas --patch centres--> (N, 27 * 27) int16
+    mark boxes in image pixels --letterbox of each view--> boxes on its canvas --patch centres--> (N, 27 * 27) int16
 
     global view:  the whole image on one tile         local tiles: the image on the canvas of the grid, cut row by row
 

@@ -41,7 +41,7 @@ def generator(task: str) -> Callable[[np.random.Generator, str], Sample]:
 
 
 def generate(task: str, seed: int, index: int, split: str = "train") -> Sample:
-    """Sample number `index` of a task; the same arguments give the same picture, questions and marks on every machine."""
+    """Sample number `index` of a task; the same arguments give the same picture, questions and marks."""
     if split not in SPLITS:
         raise TaskError(f"split {split!r} is not known; choose one of {', '.join(SPLITS)}")
     if seed < 0 or index < 0:

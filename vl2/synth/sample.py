@@ -27,8 +27,8 @@ NUM_LABELS = 640
 STRUCTURES: tuple[str, ...] = (
     "bar", "line point", "line segment", "pie slice", "legend swatch", "axis", "grid line", "tick", "rule",
     "dashed rule", "box border", "cell", "header cell", "checkbox", "checked box", "radio button", "selected radio",
-    "input field", "underline", "barcode", "qr code", "logo", "stamp", "signature", "button", "bullet", "frame", "shape",
-    "strike", "highlight", "separator",
+    "input field", "underline", "barcode", "qr code", "logo", "stamp", "signature", "button", "bullet", "frame",
+    "shape", "strike", "highlight", "separator",
 )  # fmt: skip
 
 

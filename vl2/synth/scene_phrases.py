@@ -31,7 +31,8 @@ _BIGGEST = ("biggest", "largest")
 _CLOSE = {
     frozenset(pair)
     for pair in (
-        ("red", "orange"), ("red", "pink"), ("red", "brown"), ("purple", "pink"), ("purple", "blue"), ("orange", "yellow"),
+        ("red", "orange"), ("red", "pink"), ("red", "brown"), ("purple", "pink"), ("purple", "blue"),
+        ("orange", "yellow"),
         ("orange", "brown"), ("black", "grey"), ("white", "grey"), ("brown", "black"),
     )
 }  # fmt: skip

@@ -32,22 +32,25 @@ from vl2.synth.scene_wordings import PLACED, PLACES, SIDES, article, pick, quest
 from vl2.synth.scenery import Scenery, Thing
 
 Maker = Callable[[np.random.Generator, Scenery], "Question | None"]
-NUMBER_WORDS = tuple(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"])
+NUMBER_WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen",
+)  # fmt: skip
 _OPPOSITE = {"left": "right", "right": "left", "above": "below", "below": "above"}
 # Group -> what people call its members, and concepts of other groups that some would count in.
 _GROUPS = {
     "animal": (
         "animals",
-        tuple(["teddy bear", "ghost", "robot", "person", "bug", "paw print", "skull", "alien", "seashell", "bone", "snowman"]),
+        ("teddy bear", "ghost", "robot", "person", "bug", "paw print", "skull", "alien", "seashell", "bone", "snowman"),
     ),
     "fruit": (
         "fruits",
-        tuple(["tomato", "avocado", "pumpkin", "eggplant", "chili pepper", "corn cob", "birthday cake", "slice of cake"]),
+        ("tomato", "avocado", "pumpkin", "eggplant", "chili pepper", "corn cob", "birthday cake", "slice of cake"),
     ),
-    "vehicle": ("vehicles", tuple(["shopping cart", "satellite", "wheel", "bed"])),
+    "vehicle": ("vehicles", ("shopping cart", "satellite", "wheel", "bed")),
 }
 # Members of a group that some would not count in.
-_DOUBTFUL = frozenset(["skateboard", "kick scooter", "canoe", "rocket", "flying saucer", "dragon", "unicorn"])
+_DOUBTFUL = frozenset({"skateboard", "kick scooter", "canoe", "rocket", "flying saucer", "dragon", "unicorn"})
 
 
 def _any(rng: np.random.Generator, things: list[Thing]) -> Thing:
@@ -55,7 +58,7 @@ def _any(rng: np.random.Generator, things: list[Thing]) -> Thing:
 
 
 def plain_reference(rng: np.random.Generator, scenery: Scenery, thing: Thing, *, color: bool = True) -> str | None:
-    """A phrase for the thing that says nothing about its place ("the dog", "the red star", "the biggest bell"), or None."""
+    """A phrase for the thing that says nothing about its place ("the dog", "the red star", "the biggest bell")."""
     same = scenery.groups[thing.concept.index]
     if len(same) == 1:
         return f"the {noun(rng, thing.concept)}"
@@ -84,7 +87,8 @@ def count_answer(number: int) -> tuple[str, str]:
 
 def count_concept(rng: np.random.Generator, scenery: Scenery) -> Question | None:
     """How many of a kind that is there."""
-    members = list(scenery.groups.values())[int(rng.integers(len(scenery.groups)))]
+    groups = list(scenery.groups.values())
+    members = max(groups, key=len) if rng.random() < 0.3 else groups[int(rng.integers(len(groups)))]
     if len(members) > 9:
         return None
     text = question(rng, "count", "number", names=plural(rng, members[0].concept))
@@ -316,8 +320,8 @@ COUNTING: tuple[Maker, ...] = (
     count_group,
 )
 ASKING: tuple[Maker, ...] = (
-    color_of, color_of, thing_of_color, is_color, where, where, placed, beside, beside, is_beside, presence, presence, sized, what,
-    named, named,
+    color_of, color_of, thing_of_color, is_color, where, where, placed, placed, beside, beside, beside, is_beside,
+    presence, sized, what, what, named, named,
 )  # fmt: skip
 
 

@@ -32,7 +32,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         How many icons are there?|How many symbols do you see?|How many things are shown in total?
         What's the total count of items?|Total number of objects?|How many objects does the image contain?
         Tell me how many objects there are.|How many separate objects are drawn?
-        How many pictures or symbols are there in all?|Give the total number of things.|Can you count all the items?"""),
+        How many pictures or symbols are there in all?
+        Give the total number of things.|Can you count all the items?"""),
     "color": _lines("""
         What color is {the}?|What colour is {the}?|What color is {the}?|What colour is {the}?
         What is the color of {the}?|What is the colour of {the}?|Which color is {the}?|Which colour does {the} have?
@@ -57,7 +58,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         What can you see {side} {the}?|What object is {side} {the}?|What do you see {side} {the}?
         Name the object {side} {the}.|What is located {side} {the}?|What thing is {side} {the}?
         Tell me what is {side} {the}.|Which item is {side} {the}?|What is placed {side} {the}?
-        {Side} {the}, what is there?|What is shown {side} {the}?|What lies {side} {the}?|What is drawn {side} {the}?"""),
+        {Side} {the}, what is there?|What is shown {side} {the}?|What lies {side} {the}?
+        What is drawn {side} {the}?"""),
     "is_beside": _lines("""
         Is {the} {side} {other}?|Is {the} {side} {other}?|Is {the} located {side} {other}?
         Is {the} placed {side} {other}?|Can {the} be found {side} {other}?|Does {the} appear {side} {other}?

@@ -39,7 +39,7 @@ _UPRIGHT = {"square", "rectangle", "diamond", "cross", "hexagon", "octagon", "pe
 
 @dataclass(frozen=True)
 class Thing:
-    """One drawn thing: what it is, its colour word ("" if people might differ), its box, its cell in a grid, its text."""
+    """One drawn thing: what it is, its colour word ("" if people might differ), its box, its grid cell, its text."""
 
     concept: Concept
     drawing: Drawing
@@ -126,7 +126,7 @@ def choose_look(rng: np.random.Generator) -> tuple[str, ...]:
 def choose_concepts(
     rng: np.random.Generator, split: str, look: tuple[str, ...], bases: list[np.ndarray], count: int
 ) -> list[tuple[int, list[Drawing]]]:
-    """Up to `count` different concepts that are no rivals, each with the drawings that stand out from the background."""
+    """Up to `count` different concepts that are no rivals, each with its drawings that stand out."""
     chosen: list[tuple[int, list[Drawing]]] = []
     taken: set[int] = set()
     for _ in range(4 * count + 8):
@@ -186,7 +186,7 @@ def render_thing(
 def _free_spot(
     rng: np.random.Generator, size: tuple[int, int], bounds: tuple[int, int], placed: np.ndarray, overlap: float
 ) -> tuple[int, int] | None:
-    """A place for a box of `size` that covers at most `overlap` of any placed box or of itself; None if none was found."""
+    """A place for a box of `size` that covers at most `overlap` of any placed box or of itself, if any."""
     width, height = size
     if width + 4 > bounds[0] or height + 4 > bounds[1]:
         return None
@@ -282,9 +282,10 @@ def _place_grid(
     """Things in the cells of a grid, with a word under each if texts."""
     rows, columns = shape
     cell_width, cell_height = canvas.width / columns, canvas.height / rows
-    paths = fonts(split, "sans")
-    font = load_font(paths[int(rng.integers(len(paths)))], int(np.clip(cell_height * 0.13, 11, 22)))
-    room = font.size * 1.6 if texts else 0.0
+    font_size = int(np.clip(cell_height * 0.13, 11, 22))
+    paths = fonts(split, "sans") if texts else []
+    room = font_size * 1.6 if texts else 0.0
+    font = load_font(paths[int(rng.integers(len(paths)))], font_size) if texts else None
     side = min(cell_width, cell_height - room) * rng.uniform(0.55, 0.85)
     things = []
     for number, order in enumerate(orders):
@@ -298,7 +299,7 @@ def _place_grid(
         spot = np.clip(np.round(spot), 0, np.array([canvas.width, canvas.height]) - size)
         box = _put(canvas, picture, ink, (int(spot[0]), int(spot[1])), order)
         word = ""
-        if texts:
+        if font is not None:
             word = _write_under(canvas, box, sample_words(rng, split, 1)[0].capitalize(), font, cell_width - 4)
         things.append(Thing(order.concept, order.drawing, order.word, box, row, column, word))
     return things

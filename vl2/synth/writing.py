@@ -6,8 +6,6 @@ A quarter of all lines are random characters that no language model can guess. T
 characters that the font draws like others (`ambiguous`), since nobody could read those.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from vl2.synth import values
@@ -51,9 +49,10 @@ def number(rng: np.random.Generator) -> str:
     value = float(10 ** rng.uniform(0, 7))
     whole = int(value)
     forms = (
-        f"{whole}", f"{whole:,}", f"{value:.1f}", f"{value:.2f}", f"{value:,.2f}", f"{value % 100:.1f}%", f"{whole % 101}%",
-        f"-{value:.2f}", f"+{whole}", f"{whole % 40}/{1 + whole % 39}", f"{whole % 500}-{whole % 500 + 25}",
-        f"{value % 10:.4f}", f"{whole % 100000:05d}", f"#{whole % 10000}", f"{value:.2e}", f"{whole % 300} x {whole % 200}",
+        f"{whole}", f"{whole:,}", f"{value:.1f}", f"{value:.2f}", f"{value:,.2f}", f"{value % 100:.1f}%",
+        f"{whole % 101}%", f"-{value:.2f}", f"+{whole}", f"{whole % 40}/{1 + whole % 39}",
+        f"{whole % 500}-{whole % 500 + 25}", f"{value % 10:.4f}", f"{whole % 100000:05d}", f"#{whole % 10000}",
+        f"{value:.2e}", f"{whole % 300} x {whole % 200}",
         f"({value % 1000:.2f})", f"{value % 100:.1f} kg", f"{whole % 1000} mm", f"{value % 50:.1f} C",
     )  # fmt: skip
     return forms[int(rng.integers(len(forms)))]
@@ -127,10 +126,8 @@ def entry(rng: np.random.Generator, split: str, limit: int) -> str:
 
 def key_value(rng: np.random.Generator, split: str, limit: int) -> str:
     """A label, a colon and a value."""
-    if rng.random() < 0.5:
-        key = _KEYS[int(rng.integers(len(_KEYS)))]
-    else:
-        key = sample_words(rng, split, 1)[0].capitalize()
+    known = rng.random() < 0.5
+    key = _KEYS[int(rng.integers(len(_KEYS)))] if known else sample_words(rng, split, 1)[0].capitalize()
     key = key[: max(1, limit // 2)]
     value = entry(rng, split, max(1, limit - len(key) - 2))
     return f"{key}: {value}"
@@ -148,6 +145,3 @@ def any_line(rng: np.random.Generator, split: str, limit: int, avoid: frozenset[
     if kind < 0.93:
         return entry(rng, split, limit)
     return key_value(rng, split, max(limit, 6))
-
-
-LineMaker = Callable[[np.random.Generator, str, int], str]
