@@ -1,17 +1,23 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_synth import TINY_SYNTH
 
+import vl2.train.loop as loop
 from vl2.config import ConfigError
+from vl2.model.vl2 import VL2
 from vl2.model.weights import load
 from vl2.processing.tokenizer import Tokenizer
 from vl2.train.checkpoint import CheckpointError, checkpoints, find_checkpoint, read_state
+from vl2.train.config import read_recipe, shipped_recipes
 from vl2.train.loop import Outcome, train
+from vl2.train.loss import Losses
 from vl2.train.metrics import NonFiniteError, read_metrics
 
 SHORT = ("stages.0.steps=6", "stages.0.warmup_steps=2", "log_every=1", "checkpoint.every_sec=0")
@@ -36,7 +42,8 @@ def same_weights(a: Path, b: Path) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-MIXED = ("stages.0.mixture={line=1, scene=2}", "stages.0.questions_per_image=3")
+PATCHES = "stages.0.patch_loss_weight=[[0.0, 1.0], [0.5, 1.0], [0.5, 0.2]]"
+MIXED = ("stages.0.mixture={line=1, scene=2}", "stages.0.questions_per_image=3", PATCHES)
 
 
 @pytest.fixture(scope="module")
@@ -124,23 +131,15 @@ def test_time_limit_stops_with_a_checkpoint_and_the_same_learning_rate(straight:
 
 
 def test_frozen_groups_stay_and_the_next_stage_moves_them(tmp_path: Path) -> None:
-    stage = "{name='second', steps=1, learning_rate=1e-2, mixture={line=1}, tokens_per_batch=512, tiles_per_batch=4, max_sequence_tokens=512}"
-    from vl2.train.config import read_recipe
-
-    first = read_recipe("debug").stages[0]
     recipe = tmp_path / "two.toml"
-    text = Path(__file__).parents[2].joinpath("vl2/recipes/debug.toml").read_text(encoding="utf-8")
-    keys = "".join(f"{line}\n" for line in stage.strip("{}").replace("mixture={line=1}, ", "").split(", "))
-    recipe.write_text(f"{text}\n[[stages]]\n{keys}mixture = {{ line = 1.0 }}\n", encoding="utf-8")
-    assert first.freeze == ()
+    debug = shipped_recipes()["debug"].read_text(encoding="utf-8")
+    second = debug[debug.index("[[stages]]") :].replace('"overfit"', '"second"').replace("steps = 120", "steps = 1")
+    recipe.write_text(f"{debug}\n{second}", encoding="utf-8")
     overrides = (*SHORT, "stages.0.steps=1", "stages.0.freeze=['language']", "checkpoint.every_steps=1")
     outcome = train(recipe, tmp_path / "run", overrides=overrides, synth=TINY_SYNTH)
     assert outcome.finished
     one, two = weights(tmp_path / "run/step-000001"), weights(outcome.checkpoint)
-    from vl2.model.vl2 import VL2
-    from vl2.train.config import read_recipe as read
-
-    config = read(recipe)
+    config = read_recipe(recipe)
     assert config.model.config is not None
     fresh = VL2(config.model.config)
     fresh.initialize(config.seed)
@@ -150,8 +149,7 @@ def test_frozen_groups_stay_and_the_next_stage_moves_them(tmp_path: Path) -> Non
     assert not torch.equal(two[head], one[head])
 
 
-def test_accumulation_gives_the_same_step_as_one_batch(tmp_path: Path) -> None:
-    """Two micro-batches of one sample each against losses divided by their global count."""
+def test_a_step_takes_all_its_micro_batches(tmp_path: Path) -> None:
     outcome = run(tmp_path, "stages.0.accumulation=2", "stages.0.max_prompts=2", stop_at=1)
     (line,) = read_metrics(tmp_path)
     assert outcome.step == 1
@@ -159,13 +157,10 @@ def test_accumulation_gives_the_same_step_as_one_batch(tmp_path: Path) -> None:
 
 
 def test_non_finite_losses_are_skipped_then_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import vl2.train.loop as loop
-
     real = loop.batch_losses
 
-    def broken(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202
-        losses = real(*args, **kwargs)
-        return type(losses)(losses.text * float("nan"), losses.text_L, losses.patch, losses.balance, losses.expert_counts_GE)
+    def broken(*args: Any, **settings: Any) -> Losses:
+        return replace(real(*args, **settings), text=torch.tensor(float("nan"), requires_grad=True))
 
     run(tmp_path / "good", stop_at=1)
     monkeypatch.setattr(loop, "batch_losses", broken)

@@ -24,6 +24,8 @@ class TinyQuestion:
 class TinySample:
     image: Image.Image
     questions: tuple[TinyQuestion, ...]
+    mark_ids: np.ndarray
+    mark_boxes: np.ndarray
 
 
 def generate(task: str, seed: int, index: int, split: str) -> TinySample:
@@ -39,14 +41,16 @@ def generate(task: str, seed: int, index: int, split: str) -> TinySample:
         TinyQuestion("ground", f"{colour} square", regions=(region,)),
         TinyQuestion("describe", "Describe it.", (f"A {colour} square on white.",), (region,)),
     )
-    return TinySample(image, questions[:1] if task == "line" else questions)
+    marks = np.array([1], np.int16), np.array([box], np.float32)
+    return TinySample(image, questions[:1] if task == "line" else questions, *marks)
 
 
-def patch_labels(sample: TinySample, image: TiledImage, patch_size: int) -> np.ndarray:
-    """Class 1 where a patch's centre is not white or grey."""
-    middle = slice(patch_size // 2, None, patch_size)
-    centres = image.tiles_NCYX[:, :, middle, middle].astype(np.int16)
-    return (centres.max(1) - centres.min(1) > 60).reshape(len(centres), -1).astype(np.int16)
+def patch_labels(ids: np.ndarray, boxes: np.ndarray, size: tuple[int, int], image: TiledImage) -> np.ndarray:
+    """The one mark's class where a patch's centre is not white or grey."""
+    assert boxes.shape == (1, 4)
+    assert size == image.size
+    centres = image.unique_tiles_NCYX[:, :, 6::12, 6::12].astype(np.int16)
+    return (ids[0] * (centres.max(1) - centres.min(1) > 60)).reshape(len(centres), -1).astype(np.int16)
 
 
 TINY_SYNTH = SynthSource(generate, patch_labels, ("line", "scene"), 4)

@@ -8,14 +8,14 @@ The trap: `vl2.data` may not import `vl2.synth`; generators arrive as functions 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from vl2.config import VL2Config
-from vl2.data.dialogue import record_conversation, sample_conversation
-from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem, unique_tiles
+from vl2.data.dialogue import Sample, record_conversation, sample_conversation
+from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem
 from vl2.data.records import Record
 from vl2.processing.messages import Message
 from vl2.processing.render import ContextError, Prompt
@@ -41,13 +41,13 @@ class SynthSource:
     """Generators of synthetic samples, passed in by the caller. All functions must be importable by name.
 
     generate: (task, seed, index, split) to a sample.
-    patch_labels: (sample, tiled image, patch size) to the (N, P) classes of the patches of its tiles, global view first.
+    patch_labels: (mark_ids, mark_boxes, image size, tiled image) to the (N, P) classes of the patches of its unique tiles.
     tasks: names that `generate` knows.
     num_labels: classes of `patch_labels`.
     """
 
-    generate: Callable[[str, int, int, str], Any]
-    patch_labels: Callable[[Any, TiledImage, int], np.ndarray]
+    generate: Callable[[str, int, int, str], Sample]
+    patch_labels: Callable[[np.ndarray, np.ndarray, tuple[int, int], TiledImage], np.ndarray]
     tasks: tuple[str, ...]
     num_labels: int
 
@@ -148,11 +148,10 @@ class PackedDataset(Dataset[PackedBatch]):
             prompt = self._render(sample_conversation(sample, rng, spec.max_questions))
             if not spec.with_patch_labels:
                 return PackItem(prompt, task)
-            image = prompt.images[0]
-            labels_NP = synth.patch_labels(sample, image, self.config.vision_config.patch_size)
+            labels_NP = synth.patch_labels(sample.mark_ids, sample.mark_boxes, sample.image.size, prompt.images[0])
+            return PackItem(prompt, task, labels_NP)
         except Exception as error:  # whatever a generator raises is worth nothing without the sample's name
             raise MixtureError(f"task {name!r}, seed {spec.seed}, index {index}: {error!r}") from error
-        return PackItem(prompt, task, labels_NP[: len(unique_tiles(image))])
 
     def _render(self, conversation: Sequence[Message]) -> Prompt:
         return self.renderer.render(conversation, for_generation=False, mask_prompt=self.spec.mask_prompt)

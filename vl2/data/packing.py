@@ -20,7 +20,6 @@ from torch import Tensor
 
 from vl2.layout import NEWLINE, TileGrid, tile_token_index
 from vl2.processing.render import Prompt
-from vl2.processing.tiling import TiledImage
 
 IGNORE_INDEX = -100
 NO_LABEL = -1  # patches that the patch loss skips
@@ -145,11 +144,6 @@ def _image_index(grid: TileGrid, first_tile: int, num_tiles: int, side: int) -> 
     return np.where(sources < 0, edges, (first_tile + tile) * per_tile + inner)
 
 
-def unique_tiles(image: TiledImage) -> np.ndarray:
-    """(N, 3, Y, X) tiles of an image without the repeated view of a 1x1 grid."""
-    return image.tiles_NCYX[:1] if image.grid.num_tiles == 2 else image.tiles_NCYX
-
-
 @dataclass(frozen=True)
 class PackItem:
     """A prompt, the number of its task, and (N, P) patch labels of its unique tiles if they are known."""
@@ -160,7 +154,7 @@ class PackItem:
 
     @property
     def num_tiles(self) -> int:
-        return sum(len(unique_tiles(image)) for image in self.prompt.images)
+        return sum(len(image.unique_tiles_NCYX) for image in self.prompt.images)
 
 
 class Packer:
@@ -266,7 +260,7 @@ class Packer:
                 assert item.patch_labels_NP.shape == (item.num_tiles, self.num_patches)
                 patch_labels[first : first + item.num_tiles] = item.patch_labels_NP
             for image in item.prompt.images:
-                own = unique_tiles(image)
+                own = image.unique_tiles_NCYX
                 tiles_NCYX[first : first + len(own)] = own
                 index.append(_image_index(image.grid, first, budget.tiles, self.tile_side))
                 first += len(own)
