@@ -177,12 +177,12 @@ def color_of_hsv(hue: float, saturation: float, value: float) -> str:
     if value < 0.3:
         return ""
     ranges = (
-        ("red", 0, 10), ("", 10, 19), ("orange", 19, 38), ("", 38, 43), ("yellow", 43, 62), ("", 62, 75),
+        ("red", 0, 10), ("", 10, 19), ("orange", 19, 35), ("", 35, 43), ("yellow", 43, 62), ("", 62, 75),
         ("green", 75, 165), ("", 165, 190), ("blue", 190, 243), ("", 243, 255), ("purple", 255, 290), ("", 290, 305),
         ("pink", 305, 345), ("red", 345, 361),
     )  # fmt: skip
     word = next(word for word, low, high in ranges if low <= hue < high)
-    if word == "red" and value > 0.85 and saturation < 0.55:
+    if word == "red" and value > 0.85 and saturation < 0.68:
         return "pink" if hue > 330 else ""
     if word == "orange" and (value < 0.85 or saturation < 0.75):  # tan, beige, skin
         return ""

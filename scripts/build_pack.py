@@ -3,14 +3,16 @@
     sources.toml --npm install, apt-get download--> a work directory --cut, rename--> fonts/*.ttf, fonts.tsv
                  --build_texts--> text/{train,test,shared}/*.txt            licences/*.txt
 
-Needs npm, apt-get and dpkg-deb (Debian or Ubuntu) and `pip install fonttools brotli pillow numpy wordfreq==3.1.1
-Faker==40.54.0`. The result is the same on every run. The trap: a font family is in one split only, with all its weights.
+Needs npm, apt-get and dpkg-deb (Debian or Ubuntu) and
+`pip install fonttools brotli pillow numpy wordfreq==3.1.1 Faker==40.54.0`. The result is the same on every run.
+The trap: a font family is in one split only, with all its weights.
 
-    python scripts/build_pack.py WORKDIR
+    PYTHONHASHSEED=0 python scripts/build_pack.py WORKDIR
 """
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -132,7 +134,9 @@ def build_licences(sources: dict, packages: Path, work: Path) -> None:
 def main() -> None:
     """Build everything in the work directory named on the command line."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/build_pack.py WORKDIR")
+        sys.exit("usage: PYTHONHASHSEED=0 python scripts/build_pack.py WORKDIR")
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        sys.exit("set PYTHONHASHSEED=0: Faker goes through sets, so that other runs would draw other towns and streets")
     work = Path(sys.argv[1])
     sources = tomllib.loads((PACK / "sources.toml").read_text(encoding="utf-8"))
     fetch(sources, work)

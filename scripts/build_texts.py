@@ -16,32 +16,35 @@ from faker import Faker
 from wordfreq import top_n_list
 
 FUNCTION_WORDS = """
+the and for you that with this was are not but have had has his her him she they them their there then than from were
+been will would could should can may might must shall what when where which who whom whose why how all any each few
+more most other some such only own same too very just into onto over under after before about above below between
+through during again once here both nor its our your mine ours yours theirs does did doing being having out off down
+upon also one two three four five six seven eight nine ten first second third new old last next use used usually
+especially someone something etc per via without within because while until against among around along across toward
+towards whether either neither many much little less least often never always ever even still yet
+""".split()  # noqa: SIM905
 LABEL_WORDS = """
 street road avenue lane drive way square court place hill park row ridge view north south east west port lake new
 saint ltd inc llc plc gmbh group sons store shop market cafe foods bakery hotel books motors supplies trading works
+services studio house mail email com org net info edu gov www http https total date name phone address number mr mrs
+miss dr
+""".split()  # noqa: SIM905
+SHARED = {*FUNCTION_WORDS, *LABEL_WORDS}
+# word beginnings that have no place in texts shown to people
 UNWANTED = re.compile(
     r"^(fuck|shit|cunt|nigg|porn|bitch|slut|whore|dick|cock|rape|rapis|faggot|penis|vagin|pussy|bastard|horny|"
     r"boob|tits|anal$|anus|arse|asshole|bullshit|motherf|wank|masturb|orgas|erotic|sex|naked|nude|nazi|hitler|"
     r"genocid|suicid|jihad|terroris|incest|pedoph|molest|blowjob|retard|milf|dildo|negro|coon$|spic$|kike|"
     r"tranny|whor|semen|sperm|genital|copulat|ejacul|prostitut|brothel|slave|excre|feces|fecal|urin|holocaust|"
     r"apartheid|lynch|circumcis|hijack|behead|massacr|tortur|murder|abort|racis|sexu)"
-COMPANY_FORMS = (
-LOCALES = """en_US en_GB en_IN en_AU en_IE de_DE fr_FR es_ES it_IT nl_NL pt_PT sv_SE da_DK fi_FI""".split()    "& Sons",
-    "and Sons",
-)especially someone something etc per via without within because while until against among around along across toward
-towards whether either neither many much little less least often never always ever even still yet
-""".split()
-LABEL_WORDS = ["street", "road", "avenue", "lane", "drive", "way", "square", "court", "place", "hill", "park", "row", "ridge", "view", "north", "south", "east", "west", "port", "lake", "new", "saint", "ltd", "inc", "llc", "plc", "gmbh", "group", "sons", "store", "shop", "market", "cafe", "foods", "bakery", "hotel", "books", "motors", "supplies", "trading", "works", "services", "studio", "house", "mail", "email", "com", "org", "net", "info", "edu", "gov", "www", "http", "https", "total", "date", "name", "phone", "address", "number", "mr", "mrs", "miss", "dr"]
-SHARED = {*FUNCTION_WORDS, *LABEL_WORDS}
-# word beginnings that have no place in texts shown to people
-UNWANTED = re.compile(
-    r"^(fuck|shit|cunt|nigg|porn|bitch|slut|whore|dick|cock|rape|rapis|faggot|penis|vagin|pussy|bastard|horny|boob|tits|anal$|anus|arse|asshole|"
-    r"bullshit|motherf|wank|masturb|orgas|erotic|sex|naked|nude|nazi|hitler|genocid|suicid|jihad|terroris|incest|pedoph|molest|blowjob|retard|"
-    r"milf|dildo|negro|coon$|spic$|kike|tranny|whor|semen|sperm|genital|copulat|ejacul|prostitut|brothel|slave|excre|feces|fecal|urin|"
-    r"holocaust|apartheid|lynch|circumcis|hijack|behead|massacr|tortur|murder|abort|racis|sexu)"
 )
-COMPANY_FORMS = ["Ltd", "Inc", "LLC", "PLC", "Group", "& Sons", "and Sons", "Foods", "Hotel", "Books", "Motors", "Supplies", "Trading", "Works", "Services", "Studio", "Store", "Market"]
-LOCALES = ["en_US", "en_GB", "en_IN", "en_AU", "en_IE", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pt_PT", "sv_SE", "da_DK", "fi_FI"]
+COMPANY_FORMS = """
+Ltd|Inc|LLC|PLC|Group|& Sons|and Sons|Foods|Hotel|Books|Motors|Supplies|Trading|Works|Services|Studio|Store|Market
+""".strip().split("|")
+LOCALES = """
+en_US en_GB en_IN en_AU en_IE de_DE fr_FR es_ES it_IT nl_NL pt_PT sv_SE da_DK fi_FI
+""".split()  # noqa: SIM905
 
 
 def is_test_word(word: str) -> bool:
@@ -145,7 +148,7 @@ def _companies_and_emails(
         )
         companies.append(f"{stem} {rng.choice(COMPANY_FORMS)}" if rng.random() < 0.75 else stem)
     emails = []
-    for _ in range(1500):
+    for _ in range(4000):
         given, family, word = rng.choice(first).lower(), rng.choice(last).lower(), rng.choice(common)
         user = rng.choice(
             [
@@ -182,7 +185,8 @@ def build_pools(words: dict[str, list[str]], split: str) -> dict[str, list[str]]
     for pool in pools.values():
         rng.shuffle(pool)
     limited = {name: pool[:2500] for name, pool in pools.items()}
-    return {**limited, "companies": sorted(set(companies)), "emails": sorted(set(emails))}
+    fitting = [address for address in emails if fits(address, split)]
+    return {**limited, "companies": sorted(set(companies)), "emails": sorted(set(fitting))}
 
 
 def build_texts(wordnet: Path, target: Path, licences: Path) -> None:

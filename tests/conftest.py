@@ -1,8 +1,75 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+
+from vl2.config import LanguageConfig, ProjectorConfig, VisionConfig, VL2Config
+from vl2.model.vl2 import VL2
+
+# Tiles of 38 pixels: patches of 7 leave 3 pixels unseen, 5 x 5 patches are padded to 3 x 3 tile tokens.
+_EDGE = 38
+_CANVASES = tuple((_EDGE * m, _EDGE * n) for m, n in [(1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (2, 2)])
+_LATENT = {"kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 6}
+_KINDS: dict[str, dict[str, Any]] = {
+    "tiny": {"use_mla": False, "kv_lora_rank": None},
+    "small": _LATENT,
+    "base": _LATENT
+    | {"topk_method": "noaux_tc", "scoring_func": "sigmoid", "norm_topk_prob": True, "routed_scaling_factor": 2.0},
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     default = Path(__file__).parent / "goldens"
     parser.addoption("--goldens", type=Path, default=default, help="directory of golden cases for tests/parity")
+
+
+def small_config(kind: str, **language: Any) -> VL2Config:
+    sizes: dict[str, Any] = {
+        "vocab_size": 352,
+        "hidden_size": 32,
+        "intermediate_size": 40,
+        "moe_intermediate_size": 16,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "q_lora_rank": None,
+        "n_routed_experts": 6,
+        "n_shared_experts": 2,
+        "num_experts_per_tok": 2,
+        "first_k_dense_replace": 1,
+        "n_group": 1,
+        "topk_group": 1,
+        "max_position_embeddings": 256,
+        "initializer_range": 0.2,
+    }
+    return VL2Config(
+        vision_config=VisionConfig(image_size=_EDGE, patch_size=7, width=24, layers=2, heads=3, mlp_ratio=1.5),
+        projector_config=ProjectorConfig(input_dim=24, n_embed=32),
+        language_config=LanguageConfig(**{**sizes, **_KINDS[kind], **language}),
+        candidate_resolutions=_CANVASES,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_config() -> Callable[..., VL2Config]:
+    """make_config(kind, **language changes): a member of the family ("tiny", "small" or "base") of tests' size."""
+    return small_config
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., VL2]:
+    """make_model(kind, seed=0, dtype=float32, **language changes): the same with random weights, norms and biases."""
+
+    def make(kind: str, seed: int = 0, dtype: torch.dtype = torch.float32, **language: Any) -> VL2:
+        model = VL2(small_config(kind, **language))
+        model.initialize(seed)
+        generator = torch.Generator().manual_seed(seed + 1)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "norm" in name or name.endswith("bias"):
+                    parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+        return model.to(dtype).requires_grad_(False).eval()
+
+    return make

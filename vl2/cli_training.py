@@ -1,18 +1,12 @@
 """The commands that make data, train and evaluate: `vl2 synth`, `vl2 train`, `vl2 eval`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import numpy as np
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vl2.cli import DeviceOption, DtypeOption, ModelOption, OfflineOption, app, errors_in_one_line, load_model, progress_console
-
-if TYPE_CHECKING:
-    from vl2.processing.tiling import TiledImage
-    from vl2.synth.sample import Sample
-
 
 def _progress() -> Progress:
     text = TextColumn("[progress.description]{task.description}")
@@ -38,16 +32,6 @@ def synth(
         print(f"{count} images -> {out}/records.jsonl, {out}/contact_sheet.png")
 
 
-def patch_labels(sample: "Sample", tiled: "TiledImage", patch_size: int) -> np.ndarray:
-    """Classes of the patches of a sample's unique tiles, (N, P) int16."""
-    from vl2.synth.patches import PATCH
-    from vl2.synth.patches import patch_labels as label
-
-    if patch_size != PATCH:
-        raise ValueError(f"patch_size = {patch_size}: patch labels are drawn for patches of {PATCH} pixels")
-    return label(sample.mark_ids, sample.mark_boxes, sample.image.size, tiled)
-
-
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="debug, nano, tiny-finetune, or the path of a recipe.toml.")],
@@ -59,6 +43,7 @@ def train(
     """Train as a recipe says; Ctrl-C stops with a checkpoint."""
     with errors_in_one_line():
         from vl2.data.mixture import SynthSource
+        from vl2.synth.patches import patch_labels
         from vl2.synth.registry import TASKS, generate
         from vl2.synth.sample import NUM_LABELS
         from vl2.train.loop import train as run

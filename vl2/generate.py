@@ -2,7 +2,8 @@
 
     Prompt --encode tiles, embed--> prefill each prompt --> step all unfinished sequences together --> Token
 
-The trap: prompts are prefilled one by one, so that a prompt's numbers do not depend on its neighbours.
+The trap: a prompt's tokens must not depend on its neighbours. Prompts are prefilled one by one; and on the CPU, where
+a matrix product rounds differently with its number of rows, every sequence also steps by itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,8 +57,10 @@ def generate(model: VL2, prompts: Sequence[Prompt], params: Sequence[SamplingPar
     """Generate for all prompts together, yielding tokens as they come.
 
     Ends a sequence at `eos_id`, at its max_tokens, or where the model's context ends. A consumer that has seen a
-    stop string may send the prompt's number back through `generator.send` to end that sequence early.
+    stop string may answer a token with its prompt's number (`generator.send`) to end that sequence early.
     """
+    if not prompts:
+        return
     language = model.config.language_config
     limits = [
         min(p.max_tokens, language.max_position_embeddings - len(q.input_ids))
@@ -87,11 +90,13 @@ def generate(model: VL2, prompts: Sequence[Prompt], params: Sequence[SamplingPar
         hidden_TD, _ = model(x_TD, cache.begin_step(counts), cache)
         if (yield choose(number, model.logits(hidden_TD[-1:])[0])) is not None:
             running.pop(number, None)
+    together = model.device.type != "cpu"
     while running:
         rows = sorted(running)
-        ids = torch.tensor([running.pop(row) for row in rows], device=model.device)
-        positions_T = cache.begin_step([int(seq in rows) for seq in range(len(prompts))])
-        hidden_TD, _ = model(model.language.embed_tokens(ids), positions_T, cache)
-        for row, logits_V in zip(rows, model.logits(hidden_TD), strict=True):
-            if (yield choose(row, logits_V)) is not None:
-                running.pop(row, None)
+        for step in [rows] if together else [[row] for row in rows]:
+            ids = torch.tensor([running.pop(row) for row in step], device=model.device)
+            positions_T = cache.begin_step([int(seq in step) for seq in range(len(prompts))])
+            hidden_TD, _ = model(model.language.embed_tokens(ids), positions_T, cache)
+            for row, logits_V in zip(step, model.logits(hidden_TD), strict=True):
+                if (yield choose(row, logits_V)) is not None:
+                    running.pop(row, None)

@@ -38,7 +38,8 @@ class SamplingParams:
         _require(finite, "temperature", self.temperature, "must be 0 (greedy) or a positive number")
         _require(0 < self.top_p <= 1, "top_p", self.top_p, "must be above 0 and at most 1")
         _require(self.top_k >= 0, "top_k", self.top_k, "must be 0 (all) or positive")
-        _require(self.repetition_penalty > 0, "repetition_penalty", self.repetition_penalty, "must be positive")
+        penalty = self.repetition_penalty
+        _require(math.isfinite(penalty) and penalty > 0, "repetition_penalty", penalty, "must be a positive number")
         _require(self.max_tokens > 0, "max_tokens", self.max_tokens, "must be positive")
         _require(not isinstance(self.stop, str), "stop", self.stop, "must be a list of strings, not one string")
         _require(all(self.stop), "stop", self.stop, "must not hold an empty string")
@@ -78,8 +79,8 @@ class Sampler:
 
     def _draw(self, logits_V: Tensor) -> int:
         params = self._params
-        logits_V = logits_V / params.temperature
-        ordered, ids = logits_V.sort(descending=True)
+        # float64, and the largest first made 0: no temperature above 0, however small, may overflow
+        ordered, ids = ((logits_V.double() - logits_V.max()) / params.temperature).sort(descending=True, stable=True)
         if params.top_k:
             ordered, ids = ordered[: params.top_k], ids[: params.top_k]
         probabilities = ordered.softmax(-1)

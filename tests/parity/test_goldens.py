@@ -47,7 +47,7 @@ def close(ours: Tensor, expected: Tensor) -> None:
 
 
 def test_vision_and_projector(case: Case) -> None:
-    _, _, tiles, grids = case.sample(0)
+    _, _, tiles, _ = case.sample(0)
     first = tiles[: case.expected["vision_features_sample0"].shape[0]]
     patches, tokens = case.model.encode_tiles(first)
     close(patches, case.expected["vision_features_sample0"])

@@ -127,7 +127,7 @@ def test_questions_about_lines_and_keys_are_true():
     assert answers["3"]
     assert any("last line" in text for text in answers["beta two three"])
     assert not any("first line" in text.lower() and "word" not in text for text in answers["beta two three"])
-    assert any("after" in text.lower() for text in answers["three"])
+    assert any("after" in text.lower() for text in answers["two"])
 
 
 def test_fonts_of_a_split_only():

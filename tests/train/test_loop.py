@@ -1,5 +1,7 @@
 import json
 import math
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +15,28 @@ import vl2.train.loop as loop
 from vl2.config import ConfigError
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load
-from vl2.processing.tokenizer import Tokenizer
-from vl2.train.checkpoint import CheckpointError, checkpoints, find_checkpoint, read_state
+from vl2.processing.processor import read_processor, read_tokenizer
+from vl2.train.assembly import assemble
+from vl2.train.checkpoint import (
+    CheckpointError,
+    CheckpointFormat,
+    TrainState,
+    checkpoints,
+    find_checkpoint,
+    read_state,
+    save_checkpoint,
+)
 from vl2.train.config import read_recipe, shipped_recipes
 from vl2.train.loop import Outcome, train
 from vl2.train.loss import Losses
 from vl2.train.metrics import NonFiniteError, read_metrics
+from vl2.train.optim import build_optimizer
 
 SHORT = ("stages.0.steps=6", "stages.0.warmup_steps=2", "log_every=1", "checkpoint.every_sec=0")
 
 
 def run(out: Path, *overrides: str, resume: Path | None = None, stop_at: int | None = None) -> Outcome:
-    return train(
-        "debug", out, overrides=(*SHORT, *overrides), synth=TINY_SYNTH, resume=resume, stop_at=stop_at
-    )
+    return train("debug", out, overrides=(*SHORT, *overrides), synth=TINY_SYNTH, resume=resume, stop_at=stop_at)
 
 
 def losses(out: Path) -> list[float]:
@@ -80,7 +90,8 @@ def test_exported_weights_load(straight: Outcome) -> None:
     model = load(straight.weights)
     stored = weights(straight.checkpoint)
     assert torch.equal(model.image_newline, stored["image_newline"].bfloat16().float())
-    assert Tokenizer.from_file(straight.weights / "tokenizer.json").encode("ab")
+    assert read_tokenizer(straight.weights, model.config).encode("ab")
+    read_processor(straight.weights).require_match(model.config)
     assert not any("patch_head" in name for file in straight.weights.glob("*.safetensors") for name in load_file(file))
 
 
@@ -133,7 +144,7 @@ def test_time_limit_stops_with_a_checkpoint_and_the_same_learning_rate(straight:
 def test_frozen_groups_stay_and_the_next_stage_moves_them(tmp_path: Path) -> None:
     recipe = tmp_path / "two.toml"
     debug = shipped_recipes()["debug"].read_text(encoding="utf-8")
-    second = debug[debug.index("[[stages]]") :].replace('"overfit"', '"second"').replace("steps = 120", "steps = 1")
+    second = debug[debug.index("[[stages]]") :].replace('"overfit"', '"second"').replace("steps = 240", "steps = 1")
     recipe.write_text(f"{debug}\n{second}", encoding="utf-8")
     overrides = (*SHORT, "stages.0.steps=1", "stages.0.freeze=['language']", "checkpoint.every_steps=1")
     outcome = train(recipe, tmp_path / "run", overrides=overrides, synth=TINY_SYNTH)
@@ -190,6 +201,43 @@ def test_damaged_state_is_refused(straight: Outcome, tmp_path: Path) -> None:
 
 
 def test_debug_recipe_overfits(tmp_path: Path) -> None:
-    train("debug", tmp_path, synth=TINY_SYNTH)
+    train("debug", tmp_path, overrides=("stages.0.steps=100",), synth=TINY_SYNTH)
     assert losses(tmp_path)[-1] < 0.02
     assert losses(tmp_path)[0] > 1
+
+
+def test_sigterm_ends_the_run_with_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = loop.batch_losses
+
+    def interrupted(*args: Any, **settings: Any) -> Losses:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*args, **settings)
+
+    monkeypatch.setattr(loop, "batch_losses", interrupted)
+    before = signal.getsignal(signal.SIGTERM)
+    outcome = run(tmp_path)
+    assert (outcome.step, outcome.finished) == (1, False)
+    assert outcome.checkpoint.name == "step-000001"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_bfloat16_keeps_float32_weights(straight: Outcome, tmp_path: Path) -> None:
+    outcome = run(tmp_path, *MIXED, "precision=bfloat16", stop_at=2)
+    assert losses(tmp_path) == pytest.approx(losses(straight.checkpoint.parent)[:2], rel=2e-2)
+    assert losses(tmp_path) != losses(straight.checkpoint.parent)[:2]
+    stored = weights(outcome.checkpoint)["language.lm_head.weight"]
+    assert stored.dtype == torch.float32
+    assert not torch.equal(stored, stored.bfloat16().float())
+
+
+def test_compact_checkpoint_of_nano_travels_in_eight_files(tmp_path: Path) -> None:
+    config = read_recipe("nano", ("model.tokenizer=bytes", "stages.*.mixture={line=1}", "device=cpu"))
+    assembly = assemble(config, replace(TINY_SYNTH, num_labels=640), None)
+    optimizer = build_optimizer(assembly.model, assembly.patch_head, config.optimizer)
+    kind = CheckpointFormat(torch.bfloat16, "none", config.checkpoint.max_file_mib << 20)
+    path = tmp_path / "compact-000000"
+    save_checkpoint(path, kind, TrainState(), config, assembly.model, assembly.patch_head, optimizer)
+    sizes = [file.stat().st_size for file in path.iterdir()]
+    assert len(sizes) <= 8
+    assert max(sizes) < 16 << 20
+    assert sum(sizes) < 62 << 20

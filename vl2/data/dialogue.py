@@ -114,7 +114,9 @@ def grounded_caption(caption: str, regions: Sequence[Region]) -> tuple[Part, ...
         elif found and found[-1][1] == region.label:
             found[-1][2].append(region.box)
         else:
-            raise ValueError(f"region {region.label!r} does not occur in the caption {caption!r} after the one before it")
+            raise ValueError(
+                f"region {region.label!r} does not occur in the caption {caption!r} after the one before it"
+            )
     parts: list[Part] = []
     cursor = 0
     for start, label, boxes in found:

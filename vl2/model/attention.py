@@ -59,7 +59,7 @@ class MHA(nn.Module):
 
 
 class MLA(nn.Module):
-    """Latent attention: keys and values of all heads come from one cached latent (SPEC E2; DeepSeek-V2, section 2.1)."""
+    """Latent attention: keys and values of all heads come from one cached latent (SPEC E2; DeepSeek-V2, 2.1)."""
 
     def __init__(self, config: LanguageConfig, layer: int) -> None:
         super().__init__()

@@ -80,7 +80,9 @@ class CachedSequences:
         spans = [torch.arange(end - count, end) for end, count in zip(self.lengths, counts, strict=True)]
         self._pos_T = torch.cat(spans).to(device)
         self._seq_T = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)
-        self._from_empty = not any(self._before) and PackedSequences.of_lengths([c for c in counts if c], device)
+        # sequences that bring nothing now do not matter: a prompt is prefilled the same alone and beside others
+        fresh = not any(before for before, count in zip(self._before, counts, strict=True) if count)
+        self._from_empty = PackedSequences.of_lengths([c for c in counts if c], device) if fresh else None
         self._end = max(self.lengths)
         # (T, L): key position not after the query's own
         self._seen_TL = torch.arange(self._end, device=device) <= self._pos_T[:, None]

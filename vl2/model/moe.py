@@ -35,7 +35,8 @@ class Router(nn.Module):
 
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
-        assert config.n_routed_experts and config.num_experts_per_tok
+        assert config.n_routed_experts
+        assert config.num_experts_per_tok
         self.config, self.active = config, config.num_experts_per_tok
         self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
         if config.topk_method == "noaux_tc":
@@ -60,7 +61,8 @@ class Router(nn.Module):
     def _keep_best_groups(self, choice_TE: Tensor) -> Tensor:
         """Zero (as published, not -inf) the experts outside the topk_group best groups."""
         config = self.config
-        assert config.n_group and config.topk_group
+        assert config.n_group
+        assert config.topk_group
         grouped = choice_TE.unflatten(-1, (config.n_group, -1))
         best = grouped.topk(2, -1).values.sum(-1) if config.topk_method == "noaux_tc" else grouped.amax(-1)
         keep = torch.zeros_like(best, dtype=torch.bool).scatter(-1, best.topk(config.topk_group, -1).indices, True)

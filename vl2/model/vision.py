@@ -61,7 +61,7 @@ class Block(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """SigLIP's pooling head. Published checkpoints hold its weights; image tokens come from patches, so it never runs."""
+    """SigLIP's pooling head. Checkpoints hold its weights; image tokens come from patches, so it never runs."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()

@@ -88,7 +88,8 @@ class VL2(nn.Module):
         """Token embeddings (T, D) with image tokens written at `image_positions_I`."""
         if image_positions_I.numel() != image_embeds_ID.shape[0]:
             raise ValueError(
-                f"the prompt holds {image_positions_I.numel()} image placeholders but {image_embeds_ID.shape[0]} image tokens were encoded"
+                f"the prompt holds {image_positions_I.numel()} image placeholders but "
+                f"{image_embeds_ID.shape[0]} image tokens were encoded"
             )
         x_TD = self.language.embed_tokens(input_ids_T)
         if image_positions_I.numel() == 0:

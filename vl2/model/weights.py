@@ -207,7 +207,7 @@ def load(
     return model.eval()
 
 
-def _open(file: Path):  # noqa: ANN202 - safetensors has no public type for it
+def _open(file: Path):  # safetensors has no public type for it
     try:
         return safe_open(file, framework="pt", device="cpu")
     except (SafetensorError, OSError, struct.error) as error:

@@ -1,6 +1,6 @@
 """Writes samples as files: pictures, records.jsonl for evaluation, and a contact sheet to look over.
 
-    generate(task, seed, 0..count) --> DIR/images/*.png, DIR/records.jsonl (a record per question), DIR/contact_sheet.png
+    generate(task, seed, 0..count) --> DIR/images/*.png, records.jsonl (a record per question), contact_sheet.png
 
 The folder appears whole: everything is written beside it first. An existing folder with records is an error.
 """

@@ -46,7 +46,7 @@ def _ambiguous_table() -> dict[str, frozenset[str]]:
 
 
 def ambiguous(path: str) -> frozenset[str]:
-    """Characters that a person cannot tell from another one in this font, such as I and l; kept out of random strings."""
+    """Characters that nobody can tell from another one in this font, such as I and l; no part of random strings."""
     return _ambiguous_table()[path]
 
 

@@ -129,6 +129,8 @@ def generate_paragraph(rng: np.random.Generator, split: str) -> Sample:
     lines: list[str] = []
     lowest = 0.0
     for column in range(columns):
+        if len(lines) == MOST_LINES:
+            break
         frame = _Frame(margin + column * (inner + 28), top, inner, height - 3)
         drawn, bottom = _fill(rng, canvas, frame, path, capital, colour, split, MOST_LINES - len(lines))
         lines += drawn

@@ -8,6 +8,7 @@ import numpy as np
 
 from vl2.synth.sample import Question
 
+
 def _wordings(block: str) -> tuple[str, ...]:
     """The wordings of a block of text; bars and line ends stand between them."""
     return tuple(wording.strip() for wording in block.replace("\n", "|").split("|"))
@@ -16,67 +17,67 @@ def _wordings(block: str) -> tuple[str, ...]:
 READ = _wordings(
     """Read all the text in the image.|What does the text say?|Read the text.|What is written here?
     Transcribe the image.|what text is in the image|Please transcribe the text in this picture.|Can you read this?
+    Write down everything you can read.|What does it say?|read this|Extract the text.|Give me the text in the image.
+    What is written in the picture?|Please read the image.|OCR this image.|What's the text here?|Copy out the text.
+    Return all text in the image."""
+)
 WHOLE = _wordings(
     """What does the image say?|What does this say?|what is written|What is the text?|Tell me what it says.
     What's written in the image?|What does the line say?|Which text do you see?|what text is shown here
+    Could you tell me what is written here?|What can you read?|Please tell me the text.|What is printed here?
+    What words are shown?|Read it out."""
+)
 FIRST_WORD = _wordings(
     """What is the first word?|what's the first word|Which word comes first?|What is the very first word of the text?
     Tell me the first word.|Read the first word.|The first word is?|What does the text start with?
+    which word starts the text|Give the first word of the image.|First word?|What word does it begin with?
+    What is the word at the beginning?|Could you read the first word?|Name the first word in the image.
+    please give me the first word"""
+)
 LAST_WORD = _wordings(
     """What is the last word?|what's the last word|Which word comes last?|What is the very last word of the text?
     Tell me the last word.|Read the last word.|What does the text end with?|which word ends the text|Last word?
+    Give the last word of the image.|What word does it end with?|What is the word at the end?
+    Could you read the last word?|Name the final word in the image.|what is the final word
+    please give me the last word"""
+)
 LINE = _wordings(
     """What does {line} say?|what is written in {line}|What is in {line}?|Read {line}.|What's on {line}?
     Tell me what {line} says.|Give me the text of {line}.|Which text is in {line}?|please read {line}
+    Could you read {line} to me?|What is the text of {line}?|Write out {line}.|Transcribe {line}.|{line}?
+    What do you read in {line}?|Copy {line} from the image.|what is {line}"""
+)
 WORD_OF_LINE = _wordings(
     """What is the {end} word of {line}?|what's the {end} word in {line}|Which word comes {end} in {line}?
     Read the {end} word of {line}.|Tell me the {end} word of {line}.|Give the {end} word on {line}.
+    {end} word of {line}?|In {line}, what is the {end} word?|What word is {end} in {line}?
+    name the {end} word of {line}|Could you read the {end} word in {line}?
+    What is written as the {end} word of {line}?|Find the {end} word in {line}.|please give the {end} word of {line}
+    Look at {line}: what is its {end} word?"""
+)
 VALUE = _wordings(
     """What is the {key}?|what's the {key}|What does it say for {key}?|Read the {key}.|Tell me the {key}.|{key}?
     What is given as {key}?|Which {key} is shown?|Find the {key}.|What is written after {key}?|Give me the {key}.
+    What is next to {key}?|Could you tell me the {key}?|please read the {key}|What {key} is printed in the image?
+    what is the value of {key}"""
+)
 AFTER = _wordings(
     """Which word comes after "{word}"?|What follows the word {word}?|what is the word after {word}
     Which word is right of "{word}"?|What is the next word after "{word}"?|Read the word that follows '{word}'.
+    What comes after {word}?|after {word} comes which word|Tell me the word following {word}.
+    Find the word after "{word}".|Which word follows {word} in the text?|{word} is followed by which word?
+    What word stands behind {word}?|Give the word right after {word}.
+    Could you tell me what word comes after '{word}'?"""
+)
 COUNT = _wordings(
     """How many lines of text are there?|how many lines|Count the lines of text.|How many lines does the text have?
     What is the number of lines?|How many rows of text do you see?|Tell me how many lines there are.
     number of text lines?|How many lines are written here?|Please count the lines.
     how many lines of text can you see|Lines in total?|What is the line count?
     Give the number of lines in the image.|Can you count the text lines?"""
-)   What word stands behind {word}?|Give the word right after {word}.
-    Could you tell me what word comes after '{word}'?"""
-)   What is written as the {end} word of {line}?|Find the {end} word in {line}.|please give the {end} word of {line}
-    Look at {line}: what is its {end} word?"""
-)   please give me the last word"""
-)   please give me the first word"""
-)   Return all text in the image."""
 )
-WHOLE = tuple(
-    ["What does the image say?", "What does this say?", "what is written", "What is the text?", "Tell me what it says.", "What's written in the image?", "What does the line say?", "Which text do you see?", "what text is shown here", "Could you tell me what is written here?", "What can you read?", "Please tell me the text.", "What is printed here?", "What words are shown?", "Read it out."]
-)
-FIRST_WORD = tuple(
-    ["What is the first word?", "what's the first word", "Which word comes first?", "What is the very first word of the text?", "Tell me the first word.", "Read the first word.", "The first word is?", "What does the text start with?", "which word starts the text", "Give the first word of the image.", "First word?", "What word does it begin with?", "What is the word at the beginning?", "Could you read the first word?", "Name the first word in the image.", "please give me the first word"]
-)
-LAST_WORD = tuple(
-    ["What is the last word?", "what's the last word", "Which word comes last?", "What is the very last word of the text?", "Tell me the last word.", "Read the last word.", "What does the text end with?", "which word ends the text", "Last word?", "Give the last word of the image.", "What word does it end with?", "What is the word at the end?", "Could you read the last word?", "Name the final word in the image.", "what is the final word", "please give me the last word"]
-)
-LINE = tuple(
-    ["What does {line} say?", "what is written in {line}", "What is in {line}?", "Read {line}.", "What's on {line}?", "Tell me what {line} says.", "Give me the text of {line}.", "Which text is in {line}?", "please read {line}", "Could you read {line} to me?", "What is the text of {line}?", "Write out {line}.", "Transcribe {line}.", "{line}?", "What do you read in {line}?", "Copy {line} from the image.", "what is {line}"]
-)
-WORD_OF_LINE = tuple(
-    ["What is the {end} word of {line}?", "what's the {end} word in {line}", "Which word comes {end} in {line}?", "Read the {end} word of {line}.", "Tell me the {end} word of {line}.", "Give the {end} word on {line}.", "{end} word of {line}?", "In {line}, what is the {end} word?", "What word is {end} in {line}?", "name the {end} word of {line}", "Could you read the {end} word in {line}?", "What is written as the {end} word of {line}?", "Find the {end} word in {line}.", "please give the {end} word of {line}", "Look at {line}: what is its {end} word?"]
-)
-VALUE = tuple(
-    ["What is the {key}?", "what's the {key}", "What does it say for {key}?", "Read the {key}.", "Tell me the {key}.", "{key}?", "What is given as {key}?", "Which {key} is shown?", "Find the {key}.", "What is written after {key}?", "Give me the {key}.", "What is next to {key}?", "Could you tell me the {key}?", "please read the {key}", "What {key} is printed in the image?", "what is the value of {key}"]
-)
-AFTER = tuple(
-    ['Which word comes after "{word}"?', 'What follows the word {word}?', 'what is the word after {word}', 'Which word is right of "{word}"?', 'What is the next word after "{word}"?', "Read the word that follows '{word}'.", 'What comes after {word}?', 'after {word} comes which word', 'Tell me the word following {word}.', 'Find the word after "{word}".', 'Which word follows {word} in the text?', '{word} is followed by which word?', 'What word stands behind {word}?', 'Give the word right after {word}.', "Could you tell me what word comes after '{word}'?"]
-)
-COUNT = tuple(
-    ["How many lines of text are there?", "how many lines", "Count the lines of text.", "How many lines does the text have?", "What is the number of lines?", "How many rows of text do you see?", "Tell me how many lines there are.", "number of text lines?", "How many lines are written here?", "Please count the lines.", "how many lines of text can you see", "Lines in total?", "What is the line count?", "Give the number of lines in the image.", "Can you count the text lines?"]
-)
-_ORDINALS = (
-    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth"]
+_ORDINALS = _wordings(
+    "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth"
 )
 _HINTS = (" Answer with a single word or phrase.", " Answer briefly.", " Just the answer.")
 

@@ -21,10 +21,10 @@ TASKS: dict[str, tuple[str, str]] = {
     "form": ("vl2.synth.documents", "generate_form"),
     "table": ("vl2.synth.tables", "generate"),
     "chart": ("vl2.synth.charts", "generate"),
-    "ground": ("vl2.synth.scenes", "ground"),
-    "count": ("vl2.synth.scenes", "count"),
-    "scene": ("vl2.synth.scenes", "scene"),
-    "caption": ("vl2.synth.scenes", "caption"),
+    "ground": ("vl2.synth.scenes", "generate_ground"),
+    "count": ("vl2.synth.scenes", "generate_count"),
+    "scene": ("vl2.synth.scenes", "generate_scene"),
+    "caption": ("vl2.synth.scenes", "generate_caption"),
 }
 
 

@@ -96,7 +96,9 @@ def count_concept(rng: np.random.Generator, scenery: Scenery) -> Question | None
 
 
 def count_absent(rng: np.random.Generator, scenery: Scenery) -> Question | None:
-    """How many of a kind that is not there: 0."""
+    """How many of a kind that is not there: 0; mostly declines, as it can always be asked."""
+    if rng.random() < 0.8:
+        return None
     concept = absent_concepts(rng, scenery, 1)[0]
     return Question("ask", question(rng, "count", "number", names=plural(rng, concept)), ("0", "zero", "none"), "exact")
 

@@ -45,7 +45,7 @@ def _few_of_each(rng: np.random.Generator, kinds: int, most: int) -> list[int]:
     return counts
 
 
-def ground(rng: np.random.Generator, split: str) -> Sample:
+def generate_ground(rng: np.random.Generator, split: str) -> Sample:
     """Phrases to locate: single things, several at once, and absent ones."""
     plan = Plan(
         _few_of_each(rng, int(rng.integers(1, 7)), 12),
@@ -92,7 +92,7 @@ def _phrase(rng: np.random.Generator, scenery: Scenery) -> tuple[str, list[Thing
     return phrase, things
 
 
-def count(rng: np.random.Generator, split: str) -> Sample:
+def generate_count(rng: np.random.Generator, split: str) -> Sample:
     """How many of a kind, of a colour, of a group, or altogether; 0 to 9 of a kind."""
     counts = [int(rng.integers(1, 10))]
     for _ in range(int(rng.integers(0, 4))):
@@ -103,7 +103,7 @@ def count(rng: np.random.Generator, split: str) -> Sample:
     return _finish(rng, "count", scenery, ask_several(rng, scenery, COUNTING, int(rng.integers(2, 5))))
 
 
-def scene(rng: np.random.Generator, split: str) -> Sample:
+def generate_scene(rng: np.random.Generator, split: str) -> Sample:
     """Colour, place, relation, presence, size, name and label questions."""
     kinds = 1 if rng.random() < 0.12 else int(rng.integers(2, 6))
     counts = [1] if kinds == 1 else _few_of_each(rng, kinds, 8) if rng.random() < 0.5 else [1] * kinds
@@ -196,7 +196,7 @@ def write_caption(rng: np.random.Generator, scenery: Scenery) -> tuple[str, tupl
     return text, tuple(regions)
 
 
-def caption(rng: np.random.Generator, split: str) -> Sample:
+def generate_caption(rng: np.random.Generator, split: str) -> Sample:
     """A grounded caption, the plain caption, and now and then a question."""
     counts = _few_of_each(rng, int(rng.integers(1, 5)), 8)
     scenery = _scenery(rng, split, Plan(counts, _layout(rng, 0.85)))

@@ -15,6 +15,7 @@ from vl2.data.packing import Budget
 from vl2.data.records import Record, read_records
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load, save
+from vl2.processing.processor import ProcessorConfig, write_processor
 from vl2.processing.render import Renderer
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
 from vl2.train.config import BYTE_TOKENIZER, TrainConfig
@@ -138,6 +139,7 @@ def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
 
 
 def export(assembly: Assembly, path: Path) -> None:
-    """Write the model in official layout, bfloat16, with its tokenizer: what `vl2.load` and other tools read."""
+    """Write the model in official layout, bfloat16, with its tokenizer and processor: what `vl2.load` reads."""
     save(assembly.model, path, torch.bfloat16)
     assembly.tokenizer.save(path)
+    write_processor(ProcessorConfig.of(assembly.model.config), path)

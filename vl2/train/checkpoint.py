@@ -174,9 +174,7 @@ def restore(stored: StoredRun, model: VL2, patch_head: nn.Linear | None, optimiz
         _restore_moments(stored, model, patch_head, optimizer)
 
 
-def _restore_moments(
-    stored: StoredRun, model: VL2, patch_head: nn.Linear | None, optimizer: torch.optim.AdamW
-) -> None:
+def _restore_moments(stored: StoredRun, model: VL2, patch_head: nn.Linear | None, optimizer: torch.optim.AdamW) -> None:
     tensors: dict[str, Tensor] = {}
     for file in sorted(stored.path.glob("moments-*.safetensors")):
         tensors |= _load(file)

@@ -10,10 +10,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-from vl2.config import PRESETS, ConfigError, VL2Config, Section, _require
+from vl2.config import PRESETS, ConfigError, Section, VL2Config, _require
 
 GROUPS = ("vision", "projector", "language")
 BYTE_TOKENIZER = "bytes"
@@ -35,8 +36,12 @@ class ModelSection(Section):
 
     def __post_init__(self) -> None:
         _require(bool(self.preset) != bool(self.weights), "preset", self.preset, "give either preset or weights")
-        _require(bool(self.preset) == (self.config is not None), "config", "...", "needs preset; weights bring their own")
-        _require(bool(self.tokenizer or self.weights), "tokenizer", self.tokenizer, "needed when starting from a preset")
+        _require(
+            bool(self.preset) == (self.config is not None), "config", "...", "needs preset; weights bring their own"
+        )
+        _require(
+            bool(self.tokenizer or self.weights), "tokenizer", self.tokenizer, "needed when starting from a preset"
+        )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
@@ -100,11 +105,14 @@ class Stage(Section):
     bias_update_step: float = 0.0
 
     def __post_init__(self) -> None:
-        for key in "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation".split():
+        positive = (
+            "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation questions_per_image"
+        )
+        for key in positive.split():
             _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
-        for key in "tiles_per_batch lr_floor warmup_steps num_samples aux_loss_alpha bias_update_step".split():
+        not_negative = "tiles_per_batch lr_floor warmup_steps num_samples aux_loss_alpha bias_update_step"
+        for key in not_negative.split():
             _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
-        _require(self.questions_per_image > 0, "questions_per_image", self.questions_per_image, "must be positive")
         _require(self.schedule in ("cosine", "step", "constant"), "schedule", self.schedule, "cosine, step or constant")
         _require(bool(self.mixture), "mixture", self.mixture, "needs at least one source")
         for source, weight in self.mixture:
@@ -114,7 +122,7 @@ class Stage(Section):
         _require(len(set(self.freeze)) < len(GROUPS), "freeze", self.freeze, "leaves nothing to train")
         points = self.patch_loss_weight
         _require(bool(points), "patch_loss_weight", points, "needs at least one (fraction, weight)")
-        ordered = all(a[0] <= b[0] for a, b in zip(points, points[1:], strict=False))
+        ordered = all(a[0] <= b[0] for a, b in pairwise(points))
         _require(ordered, "patch_loss_weight", points, "fractions must not decrease")
         _require(all(w >= 0 for _, w in points), "patch_loss_weight", points, "weights must not be negative")
 
@@ -200,6 +208,8 @@ class TrainConfig(Section):
     device: "auto", "cpu", "cuda" or "cuda:N".
     precision: "bfloat16" (autocast over float32 weights), "float32", or "auto": bfloat16 on CUDA.
     compile: "none", "vision" (blocks of the tower) or "all" (decoder layers too); ignored on CPU.
+    cpu_threads: threads of the model when it trains on a CPU, 0 for torch's own choice; sums, and so the last digits,
+        depend on it.
     tf32: lets float32 products on CUDA round to TF32.
     time_limit_sec: stop with a checkpoint after this long; 0 for never. It never changes the learning rate.
     rewarm_steps: learning rate warms up again over this many steps after a resume without moments.
@@ -217,6 +227,7 @@ class TrainConfig(Section):
     device: str = "auto"
     precision: str = "auto"
     compile: str = "all"
+    cpu_threads: int = 0
     tf32: bool = False
     time_limit_sec: float = 0.0
     rewarm_steps: int = 100
@@ -231,7 +242,7 @@ class TrainConfig(Section):
         _require(self.precision in precisions, "precision", self.precision, f"must be one of {', '.join(precisions)}")
         _require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
         _require(self.log_every > 0, "log_every", self.log_every, "must be positive")
-        for key in ("seed", "time_limit_sec", "rewarm_steps", "background_weight"):
+        for key in ("seed", "cpu_threads", "time_limit_sec", "rewarm_steps", "background_weight"):
             _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
 
     @classmethod
@@ -276,7 +287,9 @@ def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
     path = Path(recipe)
     if path.suffix != ".toml":
         known = shipped_recipes()
-        _require(str(recipe) in known, "recipe", str(recipe), f"no such recipe; shipped: {', '.join(known)}; or give a .toml")
+        _require(
+            str(recipe) in known, "recipe", str(recipe), f"no such recipe; shipped: {', '.join(known)}; or give a .toml"
+        )
         path = known[str(recipe)]
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))

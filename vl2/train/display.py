@@ -1,7 +1,6 @@
 """Live progress of a run: a bar and a table on a terminal, one line per report anywhere else."""
 
 import sys
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from rich.console import Group
@@ -14,9 +13,7 @@ class Display(Protocol):
     """Where a run reports to."""
 
     def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
     def say(self, text: str) -> None: ...
     def show(self, record: dict[str, Any], total_steps: int) -> None: ...
 
@@ -51,7 +48,7 @@ class PlainDisplay:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         return None
 
     def say(self, text: str) -> None:
@@ -76,7 +73,7 @@ class LiveDisplay:
         self._live.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._live.stop()
 
     def say(self, text: str) -> None:

@@ -39,6 +39,7 @@ from vl2.train.display import Display, make_display
 from vl2.train.loss import batch_losses
 from vl2.train.metrics import Meter, MetricsLog
 from vl2.train.optim import (
+    SkippingAdamW,
     build_optimizer,
     freeze_for,
     learning_rate,
@@ -71,7 +72,7 @@ class Run:
     """A run in progress."""
 
     assembly: Assembly
-    optimizer: torch.optim.AdamW
+    optimizer: SkippingAdamW
     state: TrainState
     out: Path
     log: MetricsLog
@@ -129,7 +130,7 @@ def train(
     stop_at = min(stop_at or config.total_steps, config.total_steps)
     log = MetricsLog(out, state.step)
     try:
-        with display or make_display() as shown, _signals() as stopping, _repeatable(assembly.device):
+        with display or make_display() as shown, _signals() as stopping, _repeatable(config, assembly.device):
             run = Run(assembly, optimizer, state, out, log, shown, stop_at, stopping, started)
             if stored:
                 shown.say(f"resumed {stored.path} at step {state.step}, moments: {stored.moments}")
@@ -141,17 +142,16 @@ def train(
 
 
 @contextmanager
-def _repeatable(device: torch.device) -> Iterator[None]:
-    """On the CPU sums happen in a fixed order, so that a resume gives the same digits; on CUDA that would cost speed."""
-    before, before_fill = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
-    if device.type == "cpu":
-        torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+def _repeatable(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """On the CPU sums happen in a fixed order, so that a resume gives the same digits; on CUDA that costs speed."""
+    before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    torch.use_deterministic_algorithms(before or device.type == "cpu")
+    torch.set_num_threads(config.cpu_threads or threads)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-        torch.utils.deterministic.fill_uninitialized_memory = before_fill
+        torch.set_num_threads(threads)
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def _signals() -> Iterator[threading.Event]:
         stopping.set()
         signal.signal(number, before[number])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, request)
     try:
@@ -183,7 +183,10 @@ def compile_blocks(assembly: Assembly) -> None:
         return
     model = assembly.model
     blocks = [*model.vision.blocks, *(model.language.layers if choice == "all" else ())]
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 2 * len(blocks))  # one per layer
+    torch._dynamo.config.recompile_limit = max(
+        torch._dynamo.config.recompile_limit,
+        8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
+    )
     for block in blocks:
         block.compile(dynamic=False)
 
@@ -258,7 +261,7 @@ def _step(
     parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
     finite = norm.isfinite() & total.isfinite()
-    run.optimizer.found_inf = 1 - finite.float()  # the fused step looks at it on the device and does nothing if 1
+    run.optimizer.found_inf = 1 - finite.float()
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     if stage.bias_update_step and expert_counts is not None and "language" not in stage.freeze:

@@ -1,7 +1,7 @@
 """Metrics: summed on the device, read every few steps, one JSON line each time.
 
-    every step   --Meter.add-->  sums on the device, counts on the host     (never waits for the device)
-    every k-th   --Meter.read--> dict --MetricsLog.write--> metrics.jsonl
+every step   --Meter.add-->  sums on the device, counts on the host     (never waits for the device)
+every k-th   --Meter.read--> dict --MetricsLog.write--> metrics.jsonl
 """
 
 import json
@@ -43,17 +43,19 @@ class Meter:
         self._task_targets_K = torch.zeros(len(self.tasks), device=self.device)
         self._patch, self._balance, self._norm, self._skipped, self._worst_run = torch.zeros(5, device=self.device)
         self._expert_counts: Tensor | None = None
-        self._host = dict.fromkeys(("tokens", "tiles", "prompts", "targets", "dropped", "steps", "wait_sec"), 0.0)
+        names = "tokens tiles prompts targets dropped steps wait_sec"
+        self._host: dict[str, float] = dict.fromkeys(names.split(), 0.0)
         self._patch_weight = 0.0
         self._started = time.perf_counter()
 
     def add_micro(self, batch: PackedBatch, losses: Losses, share: float, patch_weight: float) -> None:
         """One micro-batch: its share of the step's tokens, and the summed weights of its labelled patches."""
-        self._task_losses_K.index_add_(0, batch.target_tasks_L, losses.text_L)
-        self._task_targets_K.index_add_(0, batch.target_tasks_L, torch.ones_like(losses.text_L))
-        self._patch += losses.patch.detach()
+        finite_L = losses.text_L.isfinite()  # of a step that will be skipped nothing else is worth showing
+        self._task_losses_K.index_add_(0, batch.target_tasks_L, torch.where(finite_L, losses.text_L, 0.0))
+        self._task_targets_K.index_add_(0, batch.target_tasks_L, finite_L.float())
+        self._patch += losses.patch.detach().nan_to_num(0.0, 0.0, 0.0)
         self._patch_weight += patch_weight
-        self._balance += losses.balance.detach() * share
+        self._balance += losses.balance.detach().nan_to_num(0.0, 0.0, 0.0) * share
         counts = losses.expert_counts_GE
         self._expert_counts = counts if self._expert_counts is None else self._expert_counts + counts
         for key, amount in _counts(batch).items():
@@ -73,12 +75,14 @@ class Meter:
         """Means since the last read, which is where this waits for the device. Raises NonFiniteError."""
         head = torch.stack([self._patch, self._balance, self._norm, self._skipped, self._worst_run])
         counts = self._expert_counts if self._expert_counts is not None else head.new_zeros(0, 0)
-        together = torch.cat([head, self._task_losses_K, self._task_targets_K, counts.flatten().to(head.dtype)]).tolist()
+        together = torch.cat(
+            [head, self._task_losses_K, self._task_targets_K, counts.flatten().to(head.dtype)]
+        ).tolist()
         patch, balance, norm, skipped, worst = together[:5]
         if worst >= MAX_SKIPPED_IN_A_ROW:
             raise NonFiniteError(
-                f"loss or gradient was not finite in {int(worst)} steps in a row; the last good weights are in the newest "
-                "checkpoint: resume from it with a lower learning_rate, or with precision = 'float32' to find the cause"
+                f"loss or gradient was not finite in {int(worst)} steps in a row; the last good weights are in the "
+                "newest checkpoint: resume from it with a lower learning_rate, or with precision = 'float32'"
             )
         num = len(self.tasks)
         losses, targets = together[5 : 5 + num], together[5 + num : 5 + 2 * num]

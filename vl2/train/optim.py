@@ -48,12 +48,18 @@ def learned_parameters(model: VL2, patch_head: nn.Linear | None) -> Iterator[tup
             yield f"patch_head.{name}", "patch_head", parameter
 
 
-def build_optimizer(model: VL2, patch_head: nn.Linear | None, config: OptimizerSection) -> torch.optim.AdamW:
-    """AdamW with one parameter group for each (group, decay); fused, so that a step can be skipped on the device."""
+class SkippingAdamW(torch.optim.AdamW):
+    """Fused AdamW whose step does nothing where `found_inf` is 1: the device decides, the host need not ask."""
+
+    found_inf: Tensor | None = None  # read by torch's fused step, as its gradient scaler uses it
+
+
+def build_optimizer(model: VL2, patch_head: nn.Linear | None, config: OptimizerSection) -> SkippingAdamW:
+    """One parameter group for each (group, decay)."""
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, group, parameter in learned_parameters(model, patch_head):
         groups.setdefault((group, decays(name, parameter)), []).append(parameter)
-    return torch.optim.AdamW(
+    return SkippingAdamW(
         [
             {"params": params, "group": group, "weight_decay": config.weight_decay if decay else 0.0}
             for (group, decay), params in groups.items()

@@ -42,7 +42,9 @@ def draw_plots(run: Path, out: Path | None = None) -> list[Path]:
 
 def _loss(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
     figure, axes = pyplot.subplots(figsize=(9, 5))
-    axes.plot([line["step"] for line in lines], [line["loss"] for line in lines], color="black", linewidth=2, label="all")
+    axes.plot(
+        [line["step"] for line in lines], [line["loss"] for line in lines], color="black", linewidth=2, label="all"
+    )
     for task in sorted({task for line in lines for task in line["task_loss"]}):
         points = [(line["step"], line["task_loss"][task]) for line in lines if task in line["task_loss"]]
         axes.plot(*zip(*points, strict=True), linewidth=1, label=task)

@@ -1,0 +1,131 @@
+"""Write docs/licences.md: everything that ships with vl2 and was made by others, read from the lists in the pack.
+
+vl2/synth/pack/{sources,icons}.toml --> docs/licences.md
+
+python scripts/list_licences.py            write the page
+python scripts/list_licences.py --check    exit with 1 if the page is out of date
+"""
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PACK = ROOT / "vl2" / "synth" / "pack"
+PAGE = ROOT / "docs" / "licences.md"
+
+INTRODUCTION = """\
+<!-- Written by scripts/list_licences.py from vl2/synth/pack/*.toml; change those lists, then run it again. -->
+# Licences
+
+The code of vl2 and the weights of Nano are under the MIT licence (`LICENSE`). The data engine ships fonts, drawings and
+texts that others made, under the licences below; they are in the folder `vl2/synth/pack` of the repository and of the
+installed package. Nano was trained on pictures drawn with the entries marked `train` and on nothing else; entries
+marked `test` are only in pictures that measure it. `scripts/build_pack.py` and `scripts/build_icons.py` take nothing
+that is not listed.
+
+The published DeepSeek-VL2 weights (tiny, small, base) are not part of vl2. They are downloaded on request and are under
+the DeepSeek model licence of their own pages.
+"""
+
+FONTS = """
+## Fonts
+
+Files: `fonts/`. Changes: cut to Latin-1 and a few marks of punctuation, layout tables removed, renamed inside as the
+Open Font License asks, stored as TrueType. Copyright notices of every font and the licence texts: `licences/fonts.txt`.
+All are npm packages.
+"""
+
+DRAWINGS = """
+## Drawings
+
+Files: `icons.zip`. Changes: rendered from SVG, cropped to the ink, scaled to 100 pixels, stored as WebP; one-colour
+icons are tinted when they are used.
+"""
+
+NOTICES = """
+## Licence texts
+
+OFL-1.1, Ubuntu Font Licence (UFL-1.0) and Apache-2.0: in `vl2/synth/pack/licences/fonts.txt`.
+WordNet: `licences/wordnet.txt`. Faker: `licences/faker.txt`.
+CC-BY-4.0: <https://creativecommons.org/licenses/by/4.0/legalcode>.
+CC-BY-SA-4.0: <https://creativecommons.org/licenses/by-sa/4.0/legalcode>.
+
+MIT, for the drawings marked so, with the copyright lines above:
+
+> Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+> documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+> rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
+> persons to whom the Software is furnished to do so, subject to the following conditions:
+>
+> The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+> Software.
+>
+> THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+> WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+> COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+> OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+ISC, for the drawings marked so, with the copyright lines above:
+
+> Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby
+> granted, provided that the above copyright notice and this permission notice appear in all copies.
+>
+> THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES WITH REGARD TO THIS SOFTWARE INCLUDING ALL
+> IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT,
+> INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN
+> AN ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR
+> PERFORMANCE OF THIS SOFTWARE.
+"""
+
+
+def read(name: str) -> dict[str, list[dict[str, Any]]]:
+    return tomllib.loads((PACK / name).read_text(encoding="utf-8"))
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def page() -> str:
+    """The whole page."""
+    sources, drawings = read("sources.toml"), read("icons.toml")["source"]
+    fonts = sorted(sources["fonts"], key=lambda font: (font["licence"], font["package"]))
+    texts = [
+        [f"{text['registry']} {text['package']} {text['version']}", text["licence"], text["used"]]
+        for text in sources["texts"]
+    ]
+    return "".join(
+        [
+            INTRODUCTION,
+            "\n## Texts\n",
+            table(["package", "licence", "used"], texts),
+            DRAWINGS,
+            table(
+                ["package", "attribution", "used"],
+                [[f"{d['name']} {d['version']}", d["attribution"], d["used"]] for d in drawings],
+            ),
+            FONTS,
+            table(
+                ["package", "licence", "split"],
+                [[f"{font['package']} {font['version']}", font["licence"], font["split"]] for font in fonts],
+            ),
+            NOTICES,
+        ]
+    )
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--check"]:
+        current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+        if current != page():
+            sys.exit(f"{PAGE} is out of date: run python scripts/list_licences.py")
+        return
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

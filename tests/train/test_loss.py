@@ -1,0 +1,97 @@
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_synth import TINY_SYNTH
+
+from vl2.data.packing import IGNORE_INDEX, NO_LABEL, PackedBatch
+from vl2.model.moe import RouterStats
+from vl2.train.assembly import Assembly, assemble, stage_dataset
+from vl2.train.config import read_recipe
+from vl2.train.loss import balance_loss, batch_losses, patch_loss
+
+MIXED = ("stages.0.mixture={line=1, scene=3}", "stages.0.questions_per_image=3", "stages.0.patch_loss_weight=1.0")
+
+
+@pytest.fixture(scope="module")
+def assembly() -> Assembly:
+    return assemble(read_recipe("debug", MIXED), TINY_SYNTH, None)
+
+
+@pytest.fixture(scope="module")
+def batch(assembly: Assembly) -> PackedBatch:
+    return stage_dataset(assembly, 0)[0]
+
+
+def test_packed_losses_equal_those_of_each_prompt_alone(assembly: Assembly) -> None:
+    """No leak between sequences, labels shifted once, filler without effect."""
+    settings = "stages.0.max_prompts=1"
+    alone = assemble(read_recipe("debug", (*MIXED, "stages.0.max_prompts=3")), TINY_SYNTH, None)
+    packed = stage_dataset(alone, 0)[5]
+    together = batch_losses(alone.model, None, packed, background_weight=0.05, static=False)
+    single = assemble(read_recipe("debug", (*MIXED, settings)), TINY_SYNTH, None)
+    first = stage_dataset(single, 0)[5]  # the same draw, closed after one prompt
+    losses = batch_losses(alone.model, None, first, background_weight=0.05, static=False)
+    count = losses.text_L.numel()
+    assert 0 < count < together.text_L.numel()
+    torch.testing.assert_close(together.text_L[:count], losses.text_L, atol=1e-5, rtol=1e-5)
+
+
+def test_static_shapes_change_nothing(assembly: Assembly, batch: PackedBatch) -> None:
+    tight = batch_losses(assembly.model, assembly.patch_head, batch, background_weight=0.05, static=False)
+    padded = batch_losses(assembly.model, assembly.patch_head, batch, background_weight=0.05, static=True)
+    torch.testing.assert_close(padded.text_L, tight.text_L, atol=1e-5, rtol=1e-5)
+    assert torch.equal(padded.expert_counts_GE, tight.expert_counts_GE)
+
+
+def test_text_loss_is_the_plain_cross_entropy(assembly: Assembly, batch: PackedBatch) -> None:
+    losses = batch_losses(assembly.model, None, batch, background_weight=0.05, static=False)
+    assert losses.text_L.numel() == batch.num_targets == int((batch.labels_T != IGNORE_INDEX).sum())
+    torch.testing.assert_close(losses.text.detach(), losses.text_L.sum())
+    vocabulary = assembly.model.config.language_config.vocab_size
+    assert losses.text_L.mean() == pytest.approx(float(torch.tensor(vocabulary).log()), rel=0.1)  # knows nothing yet
+
+
+def test_patch_loss_weights_background_and_skips_unknown() -> None:
+    head = torch.nn.Linear(4, 3)
+    patches, labels = torch.randn(2, 3, 4), torch.tensor([[0, 1, 2], [NO_LABEL, 0, NO_LABEL]], dtype=torch.int16)
+    log_p = F.log_softmax(head(patches), -1)
+    expected = -(0.05 * (log_p[0, 0, 0] + log_p[1, 1, 0]) + log_p[0, 1, 1] + log_p[0, 2, 2])
+    torch.testing.assert_close(patch_loss(head, patches, labels, 0.05), expected)
+
+
+def test_balance_loss_against_a_loop_over_prompts(batch: PackedBatch) -> None:
+    num_experts, active = 6, 2
+    tokens = batch.input_ids_T.numel()
+    scores = torch.rand(tokens, num_experts, requires_grad=True)
+    indices = scores.topk(active).indices
+    loss, counts = balance_loss([RouterStats(1, scores, indices), RouterStats(2, scores, indices)], batch)
+    start, terms, total = 0, [], torch.zeros(num_experts)
+    for length in batch.prompt_lengths:
+        own = slice(start, start + length)
+        chosen = F.one_hot(indices[own], num_experts).sum((0, 1)).float()
+        probability = (scores[own] / scores[own].sum(-1, keepdim=True)).mean(0)
+        terms.append((chosen * num_experts / (length * active) * probability).sum())
+        total += chosen
+        start += length
+    torch.testing.assert_close(loss, 2 * torch.stack(terms).mean())
+    assert counts.tolist() == [total.tolist()] * 2
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert gradient[:start].abs().sum() > 0
+    assert gradient[start:].abs().sum() == 0  # filler does not teach the router
+
+
+def test_uniform_routing_has_balance_loss_one(batch: PackedBatch) -> None:
+    tokens = batch.input_ids_T.numel()
+    indices = torch.arange(4).repeat(tokens, 1)
+    loss, _ = balance_loss([RouterStats(0, torch.full((tokens, 4), 0.3), indices)], batch)
+    assert loss == pytest.approx(1.0)
+
+
+def test_a_batch_without_tiles(assembly: Assembly, batch: PackedBatch) -> None:
+    empty = torch.zeros(0, dtype=torch.long)
+    text_only = replace(batch, tiles_NCYX=batch.tiles_NCYX[:0], image_positions_I=empty, image_index_I=empty)
+    losses = batch_losses(assembly.model, assembly.patch_head, text_only, background_weight=0.05, static=False)
+    assert losses.text.isfinite()
+    assert losses.patch == 0

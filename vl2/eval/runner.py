@@ -1,0 +1,228 @@
+"""Runs a model over records and scores what it says.
+
+    records --by task, in batches--> model.answer --> outputs --metrics.score--> scores --aggregate--> results --> JSON
+
+A batch never spans tasks, so that seconds and tokens belong to one task.
+
+The trap: one unreadable image or overlong question must not cost the whole run. Where a batch is refused with a
+ValueError its records are asked one by one, and those refused again count as wrong, with the reason in the results.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NotRequired, Protocol, TypedDict
+
+from vl2.data.records import Metric, Record
+from vl2.eval.metrics import Estimate, Score, aggregate, score
+from vl2.processing.boxes import Region
+
+_SEED = 0
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model answered to one record.
+
+    text: the answer; scored by every metric but `iou`.
+    regions: boxes in pixels of the record's image; scored by metric `iou`.
+    tokens: number of generated tokens, 0 where a model has none.
+    finish_reason: why generation ended ("stop", "length", ...), kept in the results.
+    """
+
+    text: str
+    regions: tuple[Region, ...] = ()
+    tokens: int = 0
+    finish_reason: str = ""
+
+
+class Answerer(Protocol):
+    """Anything that answers records: a model of this package, or another program to compare with."""
+
+    def answer(self, records: Sequence[Record]) -> list[Output]:
+        """One output for each record, in order. Raises ValueError for records that cannot be answered."""
+        ...
+
+
+class TaskSummary(TypedDict):
+    """The row of one task. `ci_low` and `ci_high` bound the 95 % bootstrap interval of `value`."""
+
+    metric: Metric
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+    failed: int
+    seconds: float
+    tokens: int
+    mean_iou: NotRequired[float]
+
+
+class ScoredOutput(TypedDict):
+    """One record's output. For cer and wer the score is `edits` / `length`; for iou it is 0 or 1."""
+
+    id: str
+    task: str
+    text: str
+    score: float
+    tokens: int
+    finish_reason: str
+    regions: NotRequired[list[dict[str, Any]]]
+    iou: NotRequired[float]
+    edits: NotRequired[float]
+    length: NotRequired[float]
+    error: NotRequired[str]
+
+
+class Results(TypedDict):
+    """Everything one evaluation found out; JSON as it stands."""
+
+    config: dict[str, Any]
+    tasks: dict[str, TaskSummary]
+    outputs: list[ScoredOutput]
+
+
+Progress = Callable[[str, int, int], None]  # task, records done, records in all
+
+
+def evaluate(
+    records: Sequence[Record],
+    model: Answerer,
+    progress: Progress | None = None,
+    batch_size: int = 8,
+    *,
+    config: Mapping[str, Any] | None = None,
+) -> Results:
+    """Answer and score all records.
+
+    Args:
+        records: any order; a task asked by several metrics gets one row a metric, named "task (metric)".
+        model: what answers.
+        progress: called after each batch with the task, the records done and the records in all.
+        batch_size: most records given to the model at once.
+        config: what to write beside the numbers, such as the model's name, device and dtype.
+
+    Raises:
+        ValueError: without records, or for a batch size below 1.
+    """
+    if not records:
+        raise ValueError("records: empty; expected at least one record")
+    if batch_size < 1:
+        raise ValueError(f"batch_size = {batch_size}: expected at least 1")
+    tasks: dict[str, TaskSummary] = {}
+    outputs: list[ScoredOutput] = []
+    for task, members in _group(records).items():
+        scores: list[Score] = []
+        seconds, tokens, failed = 0.0, 0, 0
+        for start in range(0, len(members), batch_size):
+            batch = members[start : start + batch_size]
+            began = time.perf_counter()
+            answered = _answer(model, batch)
+            seconds += time.perf_counter() - began
+            for record, output in zip(batch, answered, strict=True):
+                scored, row = _score(record, task, output)
+                scores.append(scored)
+                outputs.append(row)
+                tokens += row["tokens"]
+                failed += "error" in row
+            if progress is not None:
+                progress(task, len(outputs), len(records))
+        tasks[task] = _summary(members[0].metric, scores, seconds=seconds, tokens=tokens, failed=failed)
+    settings = {**(config or {}), "batch_size": batch_size, "bootstrap": {"seed": _SEED, "resamples": _RESAMPLES}}
+    return {"config": settings, "tasks": tasks, "outputs": outputs}
+
+
+def _group(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records by row of the results, tasks in order of first appearance."""
+    metrics: dict[str, set[str]] = {}
+    for record in records:
+        metrics.setdefault(record.task, set()).add(record.metric)
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        mixed = len(metrics[record.task]) > 1
+        groups.setdefault(f"{record.task} ({record.metric})" if mixed else record.task, []).append(record)
+    return groups
+
+
+def _answer(model: Answerer, batch: Sequence[Record]) -> list[Output | ValueError]:
+    """Outputs of a batch; a record that the model refuses even alone gets the refusal in its place."""
+    try:
+        outputs = model.answer(batch)
+    except ValueError as error:
+        if len(batch) == 1:
+            return [error]
+        return [output for record in batch for output in _answer(model, [record])]
+    if len(outputs) != len(batch):
+        raise RuntimeError(f"the model gave {len(outputs)} outputs for {len(batch)} records")
+    return list(outputs)
+
+
+def _score(record: Record, task: str, output: Output | ValueError) -> tuple[Score, ScoredOutput]:
+    error = ""
+    if isinstance(output, ValueError):
+        error, output = str(output), Output("")
+    scored = score(record, output.text, output.regions)
+    if error and record.metric not in ("cer", "wer"):  # saying nothing is no right answer to "absent" or to ""
+        scored = Score(0.0, 1.0, None if scored.iou is None else 0.0)
+    row: ScoredOutput = {
+        "id": record.id,
+        "task": task,
+        "text": output.text,
+        "score": scored.value,
+        "tokens": output.tokens,
+        "finish_reason": output.finish_reason,
+    }
+    if scored.iou is not None:
+        row["iou"] = scored.iou
+        row["regions"] = [{"label": region.label, "box": list(region.box)} for region in output.regions]
+    if record.metric in ("cer", "wer"):
+        row["edits"], row["length"] = scored.numerator, scored.denominator
+    if error:
+        row["error"] = error
+    return scored, row
+
+
+def _summary(metric: Metric, scores: list[Score], *, seconds: float, tokens: int, failed: int) -> TaskSummary:
+    estimate: Estimate = aggregate(scores, seed=_SEED, resamples=_RESAMPLES)
+    summary: TaskSummary = {
+        "metric": metric,
+        "value": estimate.value,
+        "ci_low": estimate.low,
+        "ci_high": estimate.high,
+        "n": len(scores),
+        "failed": failed,
+        "seconds": round(seconds, 3),
+        "tokens": tokens,
+    }
+    ious = [s.iou for s in scores if s.iou is not None]
+    if ious:
+        summary["mean_iou"] = sum(ious) / len(ious)
+    return summary
+
+
+def save_results(results: Results, path: str | Path) -> None:
+    """Write results as JSON, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+        try:
+            json.dump(results, file, ensure_ascii=False, indent=1, allow_nan=False)
+            file.write("\n")
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.chmod(file.name, 0o644)  # temporary files are private; results are an ordinary file
+    os.replace(file.name, path)
+
+
+def load_results(path: str | Path) -> Results:
+    """Read what save_results wrote, for the report and the gallery."""
+    values = json.loads(Path(path).read_text("utf-8"))
+    if not isinstance(values, dict) or set(values) != {"config", "tasks", "outputs"}:
+        raise ValueError(f"{path}: expected results of `vl2 eval`, with config, tasks and outputs")
+    return Results(config=values["config"], tasks=values["tasks"], outputs=values["outputs"])

@@ -1,0 +1,191 @@
+"""Questions about a table: cells by row and column, extremes, look-ups, counts, headers, title, reading, finding.
+
+    Content + named boxes --table_questions--> 2 to 5 questions, each of another kind or about another cell
+
+The trap: a question is asked only where its answer is unique, so ties and repeated values rule kinds out.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vl2.processing.boxes import Box, Region
+from vl2.synth.canvas import Rect
+from vl2.synth.ocr_questions import READ
+from vl2.synth.sample import Question
+from vl2.synth.table_content import Column, Content
+from vl2.synth.values import pick
+from vl2.synth.wordings import ask
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_MOST_READ = 260  # characters of a table that is read as a whole
+_FIND_CELL = (
+    "the cell {x}", "the cell with {x}", "the cell that says {x}", "the table cell containing {x}", "the cell containing {x}",
+    "the cell where {x} is written", "{x}'s cell", "the box with {x} in it",
+)  # fmt: skip
+_FIND_TEXT = (
+    "the text {x}", "{x}", "the word {x}", "the entry {x}", "where it says {x}", "the text that reads {x}", "the writing {x}",
+    "the words {x}", "the value {x}",
+)  # fmt: skip
+_FIND_ROW = (
+    "the row of {x}", "the row {x}", "the {x} row", "the row for {x}", "the table row of {x}", "the whole row with {x}",
+    "the line of {x} in the table", "the row that starts with {x}",
+)  # fmt: skip
+_FIND_COLUMN = (
+    "the column {x}", "the {x} column", "the column headed {x}", "the column of {x}", "the whole {x} column",
+    "the column under {x}", "the table column {x}",
+)  # fmt: skip
+_FIND_HEADER = (
+    "the header {x}",
+    "the column header {x}",
+    "the heading {x}",
+    "the header cell {x}",
+    "the head of the {x} column",
+)
+_FIND_TITLE = ("the title", "the table title", "the heading", "the title of the table", "the title above the table")
+
+
+def table_questions(rng: np.random.Generator, content: Content, regions: dict[str, Rect]) -> list[Question]:
+    """Two to five questions about a table; `regions` are the boxes that the drawing named."""
+    wanted = int(rng.integers(2, 6))
+    names = list(_MAKERS)
+    chances = np.array([_MAKERS[name][0] for name in names])
+    found: dict[tuple[str, str], Question] = {}
+    if rng.random() < 0.07:
+        found["find", ""] = _find(rng, content, regions)
+    if rng.random() < 0.12:
+        text = read_text(content)
+        if len(text) <= _MOST_READ:
+            found["read", ""] = Question("read", pick(rng, READ), (text,), "cer")
+    for _ in range(24):
+        if len(found) >= wanted:
+            break
+        name = names[int(rng.choice(len(names), p=chances / chances.sum()))]
+        made = _MAKERS[name][1](rng, content)
+        if made is None:
+            continue
+        topic, text, answer = made
+        found.setdefault((name, topic), Question("ask", text, (answer,), "exact"))
+    return list(found.values())
+
+
+def read_text(content: Content) -> str:
+    """Everything in the table row by row, cells joined by a space."""
+    lines = [content.title] if content.title else []
+    lines.append(" ".join(column.header for column in content.columns))
+    lines += [" ".join(column.cells[row] for column in content.columns) for row in range(content.num_rows)]
+    return "\n".join(lines)
+
+
+_Made = tuple[str, str, str] | None  # topic (so that none comes twice), question, answer
+
+
+def _header(rng: np.random.Generator, column: Column) -> str:
+    """A header as people write it in a question: as drawn or in lower case."""
+    return column.header if rng.random() < 0.6 else column.header.lower()
+
+
+def _other(rng: np.random.Generator, content: Content) -> Column:
+    return content.columns[int(rng.integers(1, len(content.columns)))]
+
+
+def _key(content: Content) -> str:
+    return content.columns[0].header.lower()
+
+
+def _cell(rng: np.random.Generator, content: Content) -> _Made:
+    row, column = int(rng.integers(content.num_rows)), _other(rng, content)
+    text = ask(rng, "table.cell", row=content.columns[0].cells[row], col=_header(rng, column))
+    return f"{row} {column.header}", text, column.cells[row]
+
+
+def _at(rng: np.random.Generator, content: Content) -> _Made:
+    row, column = int(rng.integers(content.num_rows)), content.columns[int(rng.integers(len(content.columns)))]
+    text = ask(rng, "table.at", i=row + 1, nth=_ORDINALS[row], col=_header(rng, column))
+    return f"{row} {column.header}", text, column.cells[row]
+
+
+def _extreme(rng: np.random.Generator, content: Content, kind: str) -> _Made:
+    columns = [column for column in content.columns if column.amounts is not None]
+    if not columns:
+        return None
+    column = columns[int(rng.integers(len(columns)))]
+    amounts = np.array(column.amounts)
+    highest = kind in ("highest", "max")
+    best = amounts.max() if highest else amounts.min()
+    rows = np.flatnonzero(amounts == best)
+    if kind in ("highest", "lowest") and len(rows) > 1:
+        return None
+    answer = content.columns[0].cells[rows[0]] if kind in ("highest", "lowest") else column.cells[rows[0]]
+    return column.header, ask(rng, f"table.{kind}", key=_key(content), col=_header(rng, column)), answer
+
+
+def _lookup(rng: np.random.Generator, content: Content) -> _Made:
+    row, column = int(rng.integers(content.num_rows)), _other(rng, content)
+    if column.cells.count(column.cells[row]) > 1:
+        return None
+    text = ask(rng, "table.lookup", key=_key(content), col=_header(rng, column), value=column.cells[row])
+    return f"{row} {column.header}", text, content.columns[0].cells[row]
+
+
+def _num_rows(rng: np.random.Generator, content: Content) -> _Made:
+    return "", ask(rng, "table.num_rows", key=_key(content)), str(content.num_rows)
+
+
+def _num_columns(rng: np.random.Generator, content: Content) -> _Made:
+    return "", ask(rng, "table.num_columns"), str(len(content.columns))
+
+
+def _headers(rng: np.random.Generator, content: Content) -> _Made:
+    return "", ask(rng, "table.headers"), ", ".join(column.header for column in content.columns)
+
+
+def _title(rng: np.random.Generator, content: Content) -> _Made:
+    return ("", ask(rng, "table.title"), content.title) if content.title else None
+
+
+def _end(rng: np.random.Generator, content: Content, kind: str) -> _Made:
+    keys = content.columns[0].cells
+    return "", ask(rng, f"table.{kind}", key=_key(content)), keys[0 if kind == "first" else -1]
+
+
+_MAKERS: dict[str, tuple[float, Callable[[np.random.Generator, Content], _Made]]] = {
+    "cell": (9.0, _cell),
+    "at": (1.5, _at),
+    "highest": (2.0, lambda rng, content: _extreme(rng, content, "highest")),
+    "lowest": (1.6, lambda rng, content: _extreme(rng, content, "lowest")),
+    "max": (1.0, lambda rng, content: _extreme(rng, content, "max")),
+    "min": (0.8, lambda rng, content: _extreme(rng, content, "min")),
+    "lookup": (3.0, _lookup),
+    "num_rows": (1.2, _num_rows),
+    "num_columns": (0.6, _num_columns),
+    "headers": (0.9, _headers),
+    "title": (1.6, _title),
+    "first": (0.5, lambda rng, content: _end(rng, content, "first")),
+    "last": (0.5, lambda rng, content: _end(rng, content, "last")),
+}
+
+
+def _find(rng: np.random.Generator, content: Content, regions: dict[str, Rect]) -> Question:
+    """A cell, a text, a row, a column or the title, to be located."""
+    texts = [text for column in content.columns for text in (column.header, *column.cells)] + [content.title]
+    row = int(rng.integers(1, content.num_rows + 1))
+    c = int(rng.integers(len(content.columns)))
+    column = content.columns[c]
+    kind = rng.random()
+    if kind < 0.1 and content.title:
+        return _found(pick(rng, _FIND_TITLE), regions["title"])
+    if kind < 0.3:
+        return _found(pick(rng, _FIND_ROW).format(x=content.columns[0].cells[row - 1]), regions[f"row {row}"])
+    if kind < 0.45:
+        return _found(pick(rng, _FIND_COLUMN).format(x=column.header), regions[f"column {c}"])
+    text = column.cells[row - 1]
+    if texts.count(text) > 1 or kind < 0.55:
+        return _found(pick(rng, _FIND_HEADER).format(x=column.header), regions[f"cell 0 {c}"])
+    if kind < 0.75:
+        return _found(pick(rng, _FIND_CELL).format(x=text), regions[f"cell {row} {c}"])
+    return _found(pick(rng, _FIND_TEXT).format(x=text), regions[f"text {row} {c}"])
+
+
+def _found(phrase: str, box: Rect) -> Question:
+    return Question("ground", phrase, (), "iou", (Region(phrase, Box(*box)),))
