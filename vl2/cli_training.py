@@ -1,12 +1,16 @@
 """The commands that make data, train and evaluate: `vl2 synth`, `vl2 train`, `vl2 eval`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vl2.cli import DeviceOption, DtypeOption, ModelOption, OfflineOption, app, errors_in_one_line, load_model, progress_console
+if TYPE_CHECKING:
+    from vl2.eval.runner import Answerer
+
 
 def _progress() -> Progress:
     text = TextColumn("[progress.description]{task.description}")
@@ -62,10 +66,32 @@ def evaluate(
     limit: Annotated[int, typer.Option(help="Only the first N records; 0 for all.", min=0)] = 0,
     gallery: Annotated[Path | None, typer.Option(help="Write a picture of good and bad cases.")] = None,
 ) -> None:  # fmt: skip
-    """Score a model on records; prints a table by task with confidence intervals."""
+    """Score a model on records; prints a table by task with confidence intervals. --model tesseract scores Tesseract."""
     with errors_in_one_line():
-        from vl2.eval.command import run_evaluation
+        from vl2.data.records import read_records
+        from vl2.eval.report import gallery as draw_gallery
+        from vl2.eval.report import live_progress, table
+        from vl2.eval.runner import evaluate as run
+        from vl2.eval.runner import save_results
 
-        answerer = model if model == "tesseract" else load_model(model, device, dtype, offline)
-        with _progress() as progress:
-            run_evaluation(data, answerer, out, progress, batch_size, max_tokens, limit, gallery)
+        records = list(read_records(data))[: limit or None]
+        answerer = _answerer(model, device, dtype, offline, max_tokens)
+        settings = {"model": model, "device": device, "dtype": dtype, "data": str(data), "max_tokens": max_tokens}
+        with live_progress() as progress:
+            results = run(records, answerer, progress, batch_size, config=settings)
+        save_results(results, out)
+        Console().print(table(results))
+        print(f"every output: {out}")
+        if gallery:
+            draw_gallery(results, records, gallery)
+            print(f"gallery: {gallery}")
+
+
+def _answerer(model: str, device: str, dtype: str, offline: bool, max_tokens: int) -> "Answerer":
+    if model == "tesseract":
+        from vl2.eval.tesseract import TesseractAnswerer
+
+        return TesseractAnswerer()
+    from vl2.answerer import ModelAnswerer
+
+    return ModelAnswerer(load_model(model, device, dtype, offline), max_tokens)

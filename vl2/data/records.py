@@ -1,13 +1,15 @@
 """Records: one JSON object a line, for evaluation and for fine-tuning on one's own data.
 
-    {"id": "receipt/7", "images": ["images/7.png"], "question": "What is the total?", "answers": ["12.50"], "metric": "anls"}
+    {"id": "receipt/7", "images": ["7.png"], "question": "What is the total?", "answers": ["12.50"], "metric": "anls"}
 
-For metric "iou" the question is the phrase to locate and answers hold {"label": ..., "box": [x0, y0, x1, y1]} in pixels;
-no answers mean that it is not there. For "cer" and "wer" an empty question asks for a full reading.
+For metric "iou" the question is the phrase to locate and answers hold {"label": ..., "box": [x0, y0, x1, y1]} in
+pixels; no answers mean that it is not there. For "cer" and "wer" an empty question asks for a full reading. Without "task" a
+record belongs to the part of its id before "/", or to "all" if there is none.
+
+The trap: only a line feed ends a line. A text may hold other separators of Unicode, at which str.splitlines breaks.
 """
 
 import json
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,22 +47,42 @@ def read_records(path: Path) -> Iterator[Record]:
     """Records of a JSONL file; blank lines are skipped. Raises RecordError naming file, line and field."""
     seen: dict[str, int] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error})") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            record = _parse(json.loads(line), path.parent)
-        except json.JSONDecodeError as error:
+            record = _parse(json.loads(line.decode("utf-8"), object_pairs_hook=_unique), path.parent)
+        except UnicodeDecodeError as error:
+            raise RecordError(f"{path}:{number}: not UTF-8 at byte {error.start} of the line") from error
+        except (json.JSONDecodeError, RecursionError) as error:
             raise RecordError(f"{path}:{number}: not JSON ({error})") from error
-        except RecordError as error:
+        except ValueError as error:  # RecordError, or a number with too many digits to convert
             raise RecordError(f"{path}:{number}: {error}") from None
         if record.id in seen:
             raise RecordError(f"{path}:{number}: id {record.id!r} already stands on line {seen[record.id]}")
         seen[record.id] = number
         yield record
+
+
+def require_images(records: Iterable[Record]) -> None:
+    """Raises RecordError for the first image that is not a file, so that a long run does not find out at its end."""
+    for record in records:
+        for number, image in enumerate(record.images):
+            if not Path(image).is_file():
+                raise RecordError(f"record {record.id!r}: images[{number}] = {image!r}: no such file")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys differ; json itself would silently keep the last."""
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise RecordError(f"{key}: given twice in one object")
+        values[key] = value
+    return values
 
 
 def _parse(values: Any, base: Path) -> Record:
@@ -73,42 +95,63 @@ def _parse(values: Any, base: Path) -> Record:
     for key in ("id", "question", "metric", "task"):
         if not isinstance(values.get(key, ""), str):
             raise RecordError(f"{key} = {values[key]!r}: expected a string")
+        _check_characters(key, values.get(key, ""))
+    if not values["id"].strip():
+        raise RecordError(f"id = {values['id']!r}: empty; every record needs a name of its own")
     metric = values["metric"]
     if metric not in METRICS:
         raise RecordError(f"metric = {metric!r}: must be one of {', '.join(METRICS)}")
     images, answers = values["images"], values["answers"]
-    if not isinstance(images, list) or not images or not all(isinstance(i, str) and i for i in images):
+    if (
+        not isinstance(images, list)
+        or not images
+        or not all(isinstance(i, str) and i and "\0" not in i for i in images)
+    ):
         raise RecordError(f"images = {images!r}: expected a list of at least one path")
     if not isinstance(answers, list) or (metric != "iou" and not answers):
         raise RecordError(f"answers = {answers!r}: expected a list of at least one answer")
-    if metric == "iou" and not values["question"]:
-        raise RecordError("question = '': metric iou needs the phrase to locate")
+    if metric not in ("cer", "wer") and not values["question"].strip():
+        asked = "the phrase to locate" if metric == "iou" else "a question (only cer and wer read without one)"
+        raise RecordError(f"question = {values['question']!r}: metric {metric} needs {asked}")
     parse = _region if metric == "iou" else _string
     return Record(
         id=values["id"],
         images=tuple(str(base / image) for image in images),
         question=values["question"],
-        answers=tuple(parse(answer) for answer in answers),
+        answers=tuple(parse(answer, f"answers[{number}]") for number, answer in enumerate(answers)),
         metric=metric,
-        task=values.get("task") or values["id"].split("/")[0],
+        task=values.get("task") or _task_of(values["id"]),
     )
 
 
-def _string(answer: Any) -> str:
+def _task_of(record_id: str) -> str:
+    task, slash, _ = record_id.partition("/")
+    return task if slash and task else "all"
+
+
+def _check_characters(field: str, text: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise RecordError(f"{field} = {text!r}: half of a surrogate pair is no character")
+
+
+def _string(answer: Any, field: str) -> str:
     if isinstance(answer, bool) or not isinstance(answer, str | int | float):
-        raise RecordError(f"answers: {answer!r} is not a string")
+        raise RecordError(f"{field} = {answer!r}: expected a string")
+    _check_characters(field, str(answer))
     return str(answer)
 
 
-def _region(answer: Any) -> Region:
+def _region(answer: Any, field: str) -> Region:
     box = answer.get("box") if isinstance(answer, dict) else None
     label = answer.get("label", "") if isinstance(answer, dict) else None
-    numbers = isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) and math.isfinite(v) for v in box)
-    if not isinstance(label, str) or not numbers:
-        raise RecordError(f'answers: {answer!r}: expected {{"label": "...", "box": [x0, y0, x1, y1]}}')
+    # Comparing keeps integers beyond any float, and NaN, out of float().
+    numbers = isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) and abs(v) < 1e9 for v in box)
+    if not isinstance(label, str) or not numbers or set(answer) - {"label", "box"}:
+        raise RecordError(f'{field} = {answer!r}: expected {{"label": "...", "box": [x0, y0, x1, y1]}} in pixels')
     assert isinstance(box, list)
-    if box[0] > box[2] or box[1] > box[3]:
-        raise RecordError(f"answers: box {box}: expected x0 <= x1 and y0 <= y1")
+    if box[0] >= box[2] or box[1] >= box[3]:
+        raise RecordError(f"{field}.box = {box}: expected x0 < x1 and y0 < y1")
+    _check_characters(f"{field}.label", label)
     return Region(label, Box(*map(float, box)))
 
 

@@ -14,15 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
 
-from vl2.data.records import Metric, Record
+try:
+    from rapidfuzz.distance import Levenshtein
+except ImportError as error:
+    raise ImportError("vl2.eval needs rapidfuzz for edit distances: pip install 'vl2[eval]'") from error
+
+from vl2.data.records import Record
 from vl2.processing.boxes import Box, Region
 
 ANLS_THRESHOLD = 0.5
 RELATIVE_TOLERANCE = 0.05
 IOU_THRESHOLD = 0.5
-LOWER_IS_BETTER = frozenset({"cer", "wer"})
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,8 @@ def grounding(predicted: Sequence[Region], gold: Sequence[Region]) -> Score:
     return Score(float(all_found), 1, sum(ious) / max(len(gold_boxes), len(predicted_boxes)))
 
 
-_ACCURACIES: Mapping[Metric, Callable[[str, Sequence[str]], float]] = {
+ERROR_RATES: Mapping[str, Callable[[str, Sequence[str]], Score]] = {"cer": cer, "wer": wer}  # lower is better
+_ACCURACIES: Mapping[str, Callable[[str, Sequence[str]], float]] = {
     "anls": anls,
     "relaxed_accuracy": relaxed_accuracy,
     "exact": exact,
@@ -183,12 +187,13 @@ _ACCURACIES: Mapping[Metric, Callable[[str, Sequence[str]], float]] = {
 def score(record: Record, text: str, regions: Sequence[Region]) -> Score:
     """Score one output by its record's metric; `regions` count for metric `iou`, `text` for all others."""
     if record.metric == "iou":
-        return grounding(regions, record.regions)
-    if record.metric == "cer":
-        return cer(text, record.answers)
-    if record.metric == "wer":
-        return wer(text, record.answers)
-    return Score(_ACCURACIES[record.metric](text, record.answers), 1)
+        return grounding(regions, [answer for answer in record.answers if isinstance(answer, Region)])
+    golds = [answer for answer in record.answers if isinstance(answer, str)]
+    if record.metric in ERROR_RATES:
+        return ERROR_RATES[record.metric](text, golds)
+    if record.metric in _ACCURACIES:
+        return Score(_ACCURACIES[record.metric](text, golds), 1)
+    raise ValueError(f"metric = {record.metric!r}: must be one of iou, {', '.join((*_ACCURACIES, *ERROR_RATES))}")
 
 
 def aggregate(scores: Sequence[Score], *, seed: int = 0, resamples: int = 1000) -> Estimate:

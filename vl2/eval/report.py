@@ -3,48 +3,30 @@
     Results --table--> rich table        {name: Results} --to_markdown--> table, one column a model
     Results + records --gallery--> PNG: bad cases right, good cases left, one card each
 
-The trap: error rates are better when lower. `quality` turns every score into "higher is better" before cases are chosen.
+The trap: error rates are better when lower; `quality` turns every score into "higher is better" to choose cases.
 """
 
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 
 from vl2.data.records import Record
-from vl2.eval.metrics import LOWER_IS_BETTER
-from vl2.eval.runner import Progress, Results, ScoredOutput, TaskSummary
-from vl2.processing.boxes import Box
+from vl2.eval.metrics import ERROR_RATES
+from vl2.eval.runner import Results, ScoredOutput, TaskSummary
+from vl2.files import write_whole
+from vl2.processing.boxes import Box, Region
 from vl2.processing.images import open_image
 
 _NAMES = {"anls": "ANLS", "relaxed_accuracy": "relaxed accuracy", "cer": "CER", "wer": "WER", "iou": "IoU@0.5"}
-_PERCENT = ("cer", "wer")
 
 _CARD = (620, 190)  # width, height in pixels
 _THUMB = (240, 166)
 _MARGIN = 12
 _GOOD, _BAD, _GOLD, _INK, _FAINT = "#1a7f37", "#b42318", "#0b7a75", "#1f2328", "#6b7280"
-
-
-@contextmanager
-def live_progress(console: Console | None = None) -> Iterator[Progress]:
-    """A progress bar on the terminal; gives the callback that `evaluate` takes."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bars:
-        bar = bars.add_task("starting", total=None)
-
-        def update(task: str, done: int, total: int) -> None:
-            bars.update(bar, description=task, completed=done, total=total)
-
-        yield update
+_PREDICTED = "#ff2d95"
 
 
 def table(results: Results) -> Table:
@@ -76,22 +58,19 @@ def to_markdown(runs: Mapping[str, Results]) -> str:
             rows.setdefault(task, summary)
     lines = [f"| task | metric | records | {' | '.join(runs)} |", f"|---|---|---:|{'---:|' * len(runs)}"]
     for task, first in rows.items():
-        cells = [
-            _cell(results["tasks"][task]) if task in results["tasks"] else "–"  # noqa: RUF100
-            for results in runs.values()
-        ]
+        cells = [_cell(run["tasks"][task]) if task in run["tasks"] else "–" for run in runs.values()]
         lines.append(f"| {task} | {_metric(first)} | {first['n']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def _metric(summary: TaskSummary) -> str:
-    arrow = " ↓" if summary["metric"] in LOWER_IS_BETTER else ""
-    return _NAMES.get(summary["metric"], summary["metric"]) + arrow
+    metric = summary["metric"]
+    return f"{_NAMES.get(metric, metric)} ↓" if metric in ERROR_RATES else _NAMES.get(metric, metric)
 
 
 def _number(summary: TaskSummary, key: str) -> str:
     number = float(summary[key])
-    return f"{100 * number:.2f} %" if summary["metric"] in _PERCENT else f"{number:.3f}"
+    return f"{100 * number:.2f} %" if summary["metric"] in ERROR_RATES else f"{number:.3f}"
 
 
 def _value(summary: TaskSummary) -> str:
@@ -150,23 +129,22 @@ def gallery(
         for row, output in enumerate(cases):
             card = _card(by_id[output["id"]], output, results["tasks"][output["task"]], colour, body)
             sheet.paste(card, (x, header + row * (_CARD[1] + _MARGIN)))
-    _save_png(sheet, Path(out))
+    with write_whole(Path(out)) as staging:
+        sheet.save(staging, format="PNG")
 
 
 def quality(output: ScoredOutput, summary: TaskSummary) -> float:
     """The score of one output from 0 (worst) to 1, whatever the metric; the IoU decides between located phrases."""
     if "error" in output:
         return 0.0
-    if summary["metric"] in LOWER_IS_BETTER:
+    if summary["metric"] in ERROR_RATES:
         return 1.0 - min(output["score"], 1.0)
     if "iou" in output:
         return 0.5 * output["score"] + 0.5 * output["iou"]
     return output["score"]
 
 
-def choose_cases(
-    results: Results, *, good: int, bad: int, seed: int
-) -> tuple[list[ScoredOutput], list[ScoredOutput]]:
+def choose_cases(results: Results, *, good: int, bad: int, seed: int) -> tuple[list[ScoredOutput], list[ScoredOutput]]:
     """Bad and good cases, never the same one twice, taken from the tasks in turn."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(results["outputs"]))
@@ -208,12 +186,9 @@ def _card(
     images = f"  ({len(record.images)} images)" if len(record.images) > 1 else ""
     question = record.question or "(read everything)"
     if summary["metric"] == "iou":
-        gold = f"{len(record.regions)} boxes" if len(record.regions) != 1 else "1 box"
-        gold = gold if record.regions else "absent"
-        found = output.get("regions", [])
-        answer = ("1 box" if len(found) == 1 else f"{len(found)} boxes") if found else "no box"
+        gold, answer = _boxes(len(record.answers)), _boxes(len(output.get("regions", [])))
     else:
-        gold, answer = " | ".join(record.answers), output["text"]
+        gold, answer = " | ".join(map(str, record.answers)), output["text"]
     if "error" in output:
         answer = f"failed: {output['error']}"
     name = _NAMES.get(summary["metric"], summary["metric"])
@@ -222,14 +197,18 @@ def _card(
     parts = (
         (f"{record.id}   {name} {score}{images}", _FAINT, 1),
         (question, _INK, 3),
-        (f"gold: {_one_line(gold)}", _GOLD, 2 if summary["metric"] == "iou" else 3),
-        (f"output: {_one_line(answer)}", colour, 3),
+        (f"gold: {gold}", _GOLD, 3),
+        (f"output: {answer}", colour, 3),
     )
     for text, fill, most in parts:
         for line in _wrap(_one_line(text), font, width, most):
             draw.text((x, y), line, fill=fill, font=font)
             y += 17
     return card
+
+
+def _boxes(count: int) -> str:
+    return {0: "not there", 1: "1 box"}.get(count, f"{count} boxes")
 
 
 def _one_line(text: str) -> str:
@@ -248,7 +227,8 @@ def _thumbnail(record: Record, output: ScoredOutput) -> Image.Image:
     scale_x, scale_y = small.width / image.width, small.height / image.height
     draw = ImageDraw.Draw(small)
     predicted = [Box(*region["box"]) for region in output.get("regions", [])]
-    for boxes, fill, line in (([r.box for r in record.regions], _GOLD, 4), (predicted, "#ff2d95", 2)):
+    gold = [answer.box for answer in record.answers if isinstance(answer, Region)]
+    for boxes, fill, line in ((gold, _GOLD, 4), (predicted, _PREDICTED, 2)):
         for box in boxes:
             x0, x1 = sorted((box.x0 * scale_x, box.x1 * scale_x))
             y0, y1 = sorted((box.y0 * scale_y, box.y1 * scale_y))
@@ -281,15 +261,3 @@ def _font(size: int, path: str | Path | None) -> ImageFont.FreeTypeFont:
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise RuntimeError("Pillow was built without FreeType; install a Pillow wheel to draw galleries")
     return font
-
-
-def _save_png(image: Image.Image, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".png", delete=False) as file:
-        try:
-            image.save(file, format="PNG")
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)

@@ -9,16 +9,15 @@ ValueError its records are asked one by one, and those refused again count as wr
 """
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, Protocol, TypedDict
 
-from vl2.data.records import Metric, Record
-from vl2.eval.metrics import Estimate, Score, aggregate, score
+from vl2.data.records import Record
+from vl2.eval.metrics import ERROR_RATES, Score, aggregate, score
+from vl2.files import write_whole
 from vl2.processing.boxes import Region
 
 _SEED = 0
@@ -52,7 +51,7 @@ class Answerer(Protocol):
 class TaskSummary(TypedDict):
     """The row of one task. `ci_low` and `ci_high` bound the 95 % bootstrap interval of `value`."""
 
-    metric: Metric
+    metric: str
     value: float
     ci_low: float
     ci_high: float
@@ -167,8 +166,10 @@ def _score(record: Record, task: str, output: Output | ValueError) -> tuple[Scor
     if isinstance(output, ValueError):
         error, output = str(output), Output("")
     scored = score(record, output.text, output.regions)
-    if error and record.metric not in ("cer", "wer"):  # saying nothing is no right answer to "absent" or to ""
-        scored = Score(0.0, 1.0, None if scored.iou is None else 0.0)
+    if error:  # silence is no right answer, not even to "absent" or to an empty page
+        length = scored.denominator
+        wrong = max(length, 1) if record.metric in ERROR_RATES else 0
+        scored = Score(wrong, length, None if scored.iou is None else 0.0)
     row: ScoredOutput = {
         "id": record.id,
         "task": task,
@@ -180,15 +181,15 @@ def _score(record: Record, task: str, output: Output | ValueError) -> tuple[Scor
     if scored.iou is not None:
         row["iou"] = scored.iou
         row["regions"] = [{"label": region.label, "box": list(region.box)} for region in output.regions]
-    if record.metric in ("cer", "wer"):
+    if record.metric in ERROR_RATES:
         row["edits"], row["length"] = scored.numerator, scored.denominator
     if error:
         row["error"] = error
     return scored, row
 
 
-def _summary(metric: Metric, scores: list[Score], *, seconds: float, tokens: int, failed: int) -> TaskSummary:
-    estimate: Estimate = aggregate(scores, seed=_SEED, resamples=_RESAMPLES)
+def _summary(metric: str, scores: list[Score], *, seconds: float, tokens: int, failed: int) -> TaskSummary:
+    estimate = aggregate(scores, seed=_SEED, resamples=_RESAMPLES)
     summary: TaskSummary = {
         "metric": metric,
         "value": estimate.value,
@@ -207,17 +208,9 @@ def _summary(metric: Metric, scores: list[Score], *, seconds: float, tokens: int
 
 def save_results(results: Results, path: str | Path) -> None:
     """Write results as JSON, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-        try:
-            json.dump(results, file, ensure_ascii=False, indent=1, allow_nan=False)
-            file.write("\n")
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)  # temporary files are private; results are an ordinary file
-    os.replace(file.name, path)
+    text = json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False)
+    with write_whole(Path(path)) as staging:
+        staging.write_text(text + "\n", encoding="utf-8")
 
 
 def load_results(path: str | Path) -> Results:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from vl2.data.records import Record
+from vl2.eval.metrics import ERROR_RATES
 from vl2.eval.runner import Output
 from vl2.processing.images import open_image
 
@@ -56,7 +57,7 @@ class TesseractAnswerer:
             return list(pool.map(self._read, records))
 
     def _read(self, record: Record) -> Output:
-        if record.metric not in ("cer", "wer") or len(record.images) != 1:
+        if record.metric not in ERROR_RATES or len(record.images) != 1:
             raise TesseractError(
                 f"{record.id}: metric {record.metric} with {len(record.images)} images: "
                 "Tesseract only reads one image in full (cer or wer)"

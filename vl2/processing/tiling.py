@@ -67,7 +67,8 @@ def tile_image(
     canvas = choose_canvas(*image.size, candidates) if tiling else (tile_size, tile_size)
     grid = TileGrid(rows=canvas[1] // tile_size, cols=canvas[0] // tile_size)
     global_YXC = np.asarray(letterbox(image, (tile_size, tile_size), fill))
-    local_YXC = np.asarray(letterbox(image, canvas, fill))
+    one_tile = canvas == (tile_size, tile_size)  # then both views are the same picture
+    local_YXC = global_YXC if one_tile else np.asarray(letterbox(image, canvas, fill))
     local_NYXC = (
         local_YXC.reshape(grid.rows, tile_size, grid.cols, tile_size, 3)
         .transpose(0, 2, 1, 3, 4)
