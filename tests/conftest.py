@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from vl2.config import LanguageConfig, ProjectorConfig, VisionConfig, VL2Config
 from vl2.model.vl2 import VL2
+from vl2.processing.tokenizer import Tokenizer
 
 # Tiles of 38 pixels: patches of 7 leave 3 pixels unseen, 5 x 5 patches are padded to 3 x 3 tile tokens.
 _EDGE = 38
@@ -73,3 +76,15 @@ def make_model() -> Callable[..., VL2]:
         return model.to(dtype).requires_grad_(False).eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> Tokenizer:
+    """A byte-level BPE of about 300 ids, the family's special tokens last; fits `make_model`'s vocabulary."""
+    backend = Backend(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    backend.train_from_iterator(["what is the total of this receipt? the total is 42.00"] * 4, trainer)
+    return Tokenizer(backend)

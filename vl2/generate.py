@@ -6,7 +6,7 @@ The trap: a prompt's tokens must not depend on its neighbours. Prompts are prefi
 a matrix product rounds differently with its number of rows, every sequence also steps by itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,7 +53,9 @@ def embed_prompt(model: VL2, prompt: Prompt) -> Tensor:
 
 
 @torch.inference_mode()
-def generate(model: VL2, prompts: Sequence[Prompt], params: Sequence[SamplingParams], eos_id: int) -> Iterator[Token]:
+def generate(
+    model: VL2, prompts: Sequence[Prompt], params: Sequence[SamplingParams], eos_id: int
+) -> Generator[Token, int | None, None]:
     """Generate for all prompts together, yielding tokens as they come.
 
     Ends a sequence at `eos_id`, at its max_tokens, or where the model's context ends. A consumer that has seen a

@@ -3,8 +3,8 @@
     {"id": "receipt/7", "images": ["7.png"], "question": "What is the total?", "answers": ["12.50"], "metric": "anls"}
 
 For metric "iou" the question is the phrase to locate and answers hold {"label": ..., "box": [x0, y0, x1, y1]} in
-pixels; no answers mean that it is not there. For "cer" and "wer" an empty question asks for a full reading. Without "task" a
-record belongs to the part of its id before "/", or to "all" if there is none.
+pixels; no answers mean that it is not there. For "cer" and "wer" an empty question asks for a full reading. Without
+"task" a record belongs to the part of its id before "/", or to "all" if there is none.
 
 The trap: only a line feed ends a line. A text may hold other separators of Unicode, at which str.splitlines breaks.
 """

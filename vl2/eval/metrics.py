@@ -123,7 +123,7 @@ def wer(answer: str, golds: Sequence[str]) -> Score:
 
 def _error_rate(answer: str | list[str], golds: Sequence[str | list[str]]) -> Score:
     scores = [Score(Levenshtein.distance(answer, gold), len(gold)) for gold in golds]
-    return min(scores, key=lambda score: (score.value, -score.denominator))
+    return min(scores, key=lambda score: (score.value, score.numerator))
 
 
 def box_iou(first: Box, second: Box) -> float:

@@ -26,6 +26,7 @@ from vl2.model.vl2 import VL2
 
 INDEX_NAME = "model.safetensors.index.json"
 _LISTED = 8  # names shown per kind of problem
+_STORED_DTYPES = ("BF16", "F16", "F32", "F64")  # quantised weights need scales, which the family does not have
 
 
 class WeightsError(ValueError):
@@ -189,16 +190,16 @@ def load(
     loaded = 0
     with torch.no_grad():
         for file, names in shards.items():
-            finite: list[tuple[str, Tensor]] = []
+            extremes: dict[str, Tensor] = {}
             with _open(file) as shard:
                 for name in names:
                     target = ours[table[name].parameter][table[name].where]
                     target.copy_(shard.get_tensor(name))
-                    finite.append((name, target.isfinite().all()))
+                    extremes[name] = torch.stack(target.aminmax())  # both finite only if everything is
                     loaded += 1
                     if progress:
                         progress(loaded, len(table))
-            broken += [name for name, ok in finite if not ok]
+            broken += [name for name, extreme in extremes.items() if not extreme.isfinite().all()]
     if broken:
         raise WeightsError(
             f"{path}: NaN or infinite values in {_listing(broken)}; the checkpoint is damaged or overflows {dtype}"
@@ -221,7 +222,7 @@ def _shards(path: Path) -> dict[Path, list[str]]:
         try:
             weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
             names = sorted({Path(name).name for name in weight_map.values()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise WeightsError(f"{index}: not a weight index ({error!r})") from error
         files = [path / name for name in names]
         absent = [file.name for file in files if not file.exists()]
@@ -249,16 +250,23 @@ def _check_names(path: Path, shards: dict[Path, list[str]], table: dict[str, Slo
     for file, names in shards.items():
         twice += [name for name in names if name in present]
         present |= dict.fromkeys(names, file)
-    misshapen = []
+    misshapen: list[str] = []
+    not_floats: list[str] = []
     for file, names in shards.items():
         with _open(file) as shard:
             for name in names:
-                if name in table and (shape := tuple(shard.get_slice(name).get_shape())) != table[name].shape:
+                if name not in table:
+                    continue
+                stored = shard.get_slice(name)
+                if (shape := tuple(stored.get_shape())) != table[name].shape:
                     misshapen.append(f"{name} {list(shape)} (expected {list(table[name].shape)})")
+                elif (kind := stored.get_dtype()) not in _STORED_DTYPES:
+                    not_floats.append(f"{name} {kind}")
     problems = {
         "missing": [name for name in table if name not in present],
         "unexpected": [name for name in present if name not in table],
         "misshapen": misshapen,
+        f"not stored as {', '.join(_STORED_DTYPES)}": not_floats,
         "stored twice": twice,
     }
     found = [f"{kind}: {_listing(names)}" for kind, names in problems.items() if names]
@@ -286,14 +294,35 @@ def plan_shards(table: Iterable[Slot], bytes_per_value: int, max_shard_bytes: in
 
 
 def save(model: VL2, path: Path, dtype: torch.dtype = torch.bfloat16, max_shard_bytes: int = 5 * 10**9) -> None:
-    """Write config.json, shards and index in official layout; `path` appears whole or stays as it was."""
+    """Write config.json, shards and index in official layout; `path` appears whole or stays as it was.
+
+    Other files of a checkpoint that is replaced (tokenizer, processor) stay. Raises WeightsError if `path` is
+    something else than a checkpoint or an empty directory.
+    """
+    path = path.resolve()
+    kept = _other_files(path)
     staging = path.with_name(f".{path.name}.writing-{os.getpid()}")
     staging.mkdir(parents=True)
     try:
         write_weights(model, staging, dtype, max_shard_bytes)
+        for file in kept:
+            shutil.copy2(file, staging / file.name)
         replace_directory(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _other_files(path: Path) -> list[Path]:
+    """What a save into `path` keeps."""
+    if not path.exists():
+        return []
+    if not path.is_dir() or (any(path.iterdir()) and not (path / "config.json").exists()):
+        raise WeightsError(f"{path}: exists and is not a checkpoint (no config.json inside); choose another path")
+    written = {"config.json", INDEX_NAME}
+    files = [file for file in path.iterdir() if file.name not in written and file.suffix != ".safetensors"]
+    if folders := [file.name for file in files if not file.is_file()]:
+        raise WeightsError(f"{path}: would lose what is in {_listing(folders)}; choose another path")
+    return files
 
 
 def write_weights(model: VL2, path: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
@@ -316,10 +345,14 @@ def write_weights(model: VL2, path: Path, dtype: torch.dtype, max_shard_bytes: i
 
 def replace_directory(staging: Path, path: Path) -> None:
     """Put a finished directory in place; a directory already there is removed only once the new one stands."""
-    if path.exists():
-        old = path.with_name(f".{path.name}.old-{os.getpid()}")
-        os.replace(path, old)
+    if not path.exists():
         os.replace(staging, path)
-        shutil.rmtree(old)
-    else:
+        return
+    old = path.with_name(f".{path.name}.old-{os.getpid()}")
+    os.replace(path, old)
+    try:
         os.replace(staging, path)
+    except BaseException:
+        os.replace(old, path)
+        raise
+    shutil.rmtree(old)

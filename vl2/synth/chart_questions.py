@@ -1,0 +1,265 @@
+"""Questions about a chart: values, extremes, comparisons, counts, labels, colours, and finding its parts.
+
+    Chart + named boxes --chart_questions--> 2 to 5 questions, each of another kind or about another part
+
+The trap: a question is asked only where its answer is unique and stands on the picture; equal values rule kinds out.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from vl2.processing.boxes import Box, Region
+from vl2.synth.canvas import Rect
+from vl2.synth.chart_content import COLOUR_ANSWERS, Chart, clean
+from vl2.synth.sample import Question
+from vl2.synth.values import pick
+from vl2.synth.wordings import ask
+
+_KIND_ANSWERS = {
+    "bar": ("bar chart", "bar", "bar graph", "vertical bar chart", "column chart"),
+    "barh": ("bar chart", "bar", "bar graph", "horizontal bar chart"),
+    "line": ("line chart", "line", "line graph"),
+    "pie": ("pie chart", "pie"),
+    "donut": ("donut chart", "donut", "doughnut chart", "ring chart", "pie chart"),
+}
+_FIND_PART = (
+    "the {m} for {x}", "the {m} of {x}", "{x}'s {m}", "the {x} {m}", "the {m} labelled {x}", "the {m} that shows {x}",
+    "the {m} that belongs to {x}",
+)  # fmt: skip
+_FIND_BOTH = (
+    "the {s} {m} for {x}", "the {m} of {s} in {x}", "the {s} {m} at {x}", "the {m} for {s} and {x}", "the {m} showing {s} for {x}",
+    "the {m} of {s} at {x}",
+)  # fmt: skip
+_FIND_LEGEND = ("the legend entry {x}", "{x} in the legend", "the legend entry for {x}", "the entry {x} of the legend")
+_FIND_TITLE = ("the title", "the chart title", "the heading", "the title of the chart")
+_FIND_AXIS = ("the {a}-axis label", "the label of the {a} axis", "the {a} axis title", "the text at the {a} axis")
+_FIND_NAME = ("the text {x}", "the category label {x}", "the axis label {x}", "the label {x}")
+
+
+class _Made(NamedTuple):
+    """A question: `topic` keeps the same thing from being asked twice."""
+
+    topic: str
+    text: str
+    answers: tuple[str, ...]
+    metric: str = "exact"
+
+
+def chart_questions(rng: np.random.Generator, chart: Chart, regions: dict[str, Rect]) -> list[Question]:
+    """Two to five questions about a chart as drawn; `regions` are the boxes that the drawing named."""
+    wanted = int(rng.integers(2, 6))
+    names = list(_MAKERS)
+    chances = np.array([_MAKERS[name][0] for name in names])
+    found: dict[tuple[str, str], Question] = {}
+    if rng.random() < 0.14:
+        found["find", ""] = _find(rng, chart, regions)
+    for _ in range(40):
+        if len(found) >= wanted:
+            break
+        name = names[int(rng.choice(len(names), p=chances / chances.sum()))]
+        made = _MAKERS[name][1](rng, chart)
+        if made is not None:
+            found.setdefault((name, made.topic), Question("ask", made.text, made.answers, made.metric))
+    return list(found.values())
+
+
+def plain(chart: Chart, value: float) -> tuple[str, ...]:
+    """Right answers for a number: without commas, with the percent sign of the chart and without."""
+    text = f"{clean(value):.4f}".rstrip("0").rstrip(".") if clean(value) % 1 else str(round(value))
+    texts = [text + chart.suffix, text, chart.text(value)]
+    return tuple(dict.fromkeys(texts))
+
+
+def _mark(chart: Chart) -> str:
+    return "slice" if chart.pie else "point" if chart.kind == "line" else "bar"
+
+
+def _number(chart: Chart, topic: str, text: str, value: float) -> _Made:
+    return _Made(topic, text, plain(chart, value), "relaxed_accuracy")
+
+
+def _value(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    s, c = int(rng.integers(len(chart.values))), int(rng.integers(len(chart.categories)))
+    value, cat = chart.values[s][c], chart.categories[c]
+    if chart.pie and chart.suffix:
+        return _number(chart, cat, ask(rng, "chart.share", cat=cat), value)
+    if len(chart.values) > 1:
+        text = ask(rng, "chart.value_series", cat=cat, series=chart.series[s], mark=_mark(chart), unit=chart.unit)
+        return _number(chart, f"{s} {c}", text, value)
+    return _number(chart, cat, ask(rng, "chart.value", cat=cat, mark=_mark(chart), unit=chart.unit), value)
+
+
+def _extreme(rng: np.random.Generator, chart: Chart, highest: bool) -> _Made | None:
+    """The category at the top or bottom; of several series, the series at one category."""
+    if len(chart.values) > 1:
+        c = int(rng.integers(len(chart.categories)))
+        column = sorted((row[c], name) for row, name in zip(chart.values, chart.series, strict=True))
+        if not highest or column[-1][0] == column[-2][0]:
+            return None
+        cat = chart.categories[c]
+        text = ask(rng, "chart.highest_series", cat=cat, mark=_mark(chart), unit=chart.unit)
+        return _Made(cat, text, (column[-1][1],))
+    values = chart.values[0]
+    best = max(values) if highest else min(values)
+    if values.count(best) > 1:
+        return None
+    text = ask(rng, "chart.highest" if highest else "chart.lowest", mark=_mark(chart), unit=chart.unit)
+    return _Made("", text, (chart.categories[values.index(best)],))
+
+
+def _bound(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    numbers = [value for row in chart.values for value in row]
+    highest = rng.random() < 0.55
+    text = ask(rng, "chart.max" if highest else "chart.min", mark=_mark(chart))
+    return _number(chart, "", text, max(numbers) if highest else min(numbers))
+
+
+def _title(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    return _Made("", ask(rng, "chart.title"), (chart.title,), "anls") if chart.title else None
+
+
+def _axis_label(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    labels = {"x": chart.category_label, "y": chart.value_label}
+    if chart.kind == "barh":
+        labels = {"x": chart.value_label, "y": chart.category_label}
+    axis = "x" if rng.random() < 0.5 else "y"
+    return _Made(axis, ask(rng, f"chart.{axis}_label"), (labels[axis],), "anls") if labels[axis] else None
+
+
+def _count(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    if len(chart.values) > 1:
+        return None
+    return _Made("", ask(rng, "chart.count", mark=_mark(chart)), (str(len(chart.categories)),))
+
+
+def _num_series(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    return _Made("", ask(rng, "chart.num_series"), (str(len(chart.series)),)) if len(chart.series) > 1 else None
+
+
+def _coloured(chart: Chart) -> tuple[str, ...]:
+    """What each colour stands for; empty when there is one colour without a name."""
+    return chart.categories if chart.by_category else chart.series
+
+
+def _colour_of(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    names = _coloured(chart)
+    if not names:
+        return None
+    i = int(rng.integers(len(names)))
+    mark = "line" if chart.kind == "line" else _mark(chart)
+    colour = chart.colours[i][0]
+    answers = COLOUR_ANSWERS.get(colour, (colour,))
+    return _Made(names[i], ask(rng, "chart.color_of", series=names[i], mark=mark), answers)
+
+
+def _series_of(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    names = _coloured(chart)
+    if len(names) < 2:
+        return None
+    i = int(rng.integers(len(names)))
+    mark = "line" if chart.kind == "line" else _mark(chart)
+    # the colour is read as part of the sentence, so it is put in before quotes could be
+    text = ask(rng, "chart.series_of", color=_Plain(chart.colours[i][0]), mark=mark)
+    return _Made(names[i], text, (names[i],))
+
+
+class _Plain:
+    """A word that is never put in quotes."""
+
+    def __init__(self, word: str):
+        self.word = word
+
+    def __str__(self) -> str:
+        return self.word
+
+
+def _two(rng: np.random.Generator, chart: Chart) -> tuple[int, int] | None:
+    """Two categories of different value, of a chart with one series."""
+    if len(chart.values) > 1 or len(chart.categories) < 2:
+        return None
+    a, b = (int(i) for i in rng.permutation(len(chart.categories))[:2])
+    return (a, b) if chart.values[0][a] != chart.values[0][b] else None
+
+
+def _compare(rng: np.random.Generator, chart: Chart, kind: str) -> _Made | None:
+    pair = _two(rng, chart)
+    if pair is None:
+        return None
+    (a, b), values = pair, chart.values[0]
+    text = ask(rng, f"chart.{kind}", a=chart.categories[a], b=chart.categories[b])
+    if kind == "bigger":
+        return _Made(f"{a} {b}", text, (chart.categories[a if values[a] > values[b] else b],))
+    return _number(
+        chart, f"{a} {b}", text, abs(values[a] - values[b]) if kind == "difference" else values[a] + values[b]
+    )
+
+
+def _category_of(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    if len(chart.values) > 1:
+        return None
+    c = int(rng.integers(len(chart.categories)))
+    value = chart.values[0][c]
+    if chart.values[0].count(value) > 1:
+        return None
+    text = ask(rng, "chart.category_of", value=_Plain(chart.text(value)), mark=_mark(chart))
+    return _Made(str(c), text, (chart.categories[c],))
+
+
+def _kind(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    return _Made("", ask(rng, "chart.kind"), _KIND_ANSWERS[chart.kind])
+
+
+def _end(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    if chart.pie:
+        return None
+    first = rng.random() < 0.5
+    mark = "bar" if chart.kind != "line" else "point"
+    text = ask(rng, "chart.first" if first else "chart.last", mark=mark)
+    return _Made(str(first), text, (chart.categories[0 if first else -1],))
+
+
+_MAKERS: dict[str, tuple[float, Callable[[np.random.Generator, Chart], _Made | None]]] = {
+    "value": (9.0, _value),
+    "highest": (2.2, lambda rng, chart: _extreme(rng, chart, True)),
+    "lowest": (1.8, lambda rng, chart: _extreme(rng, chart, False)),
+    "bound": (1.2, _bound),
+    "title": (1.3, _title),
+    "axis_label": (1.4, _axis_label),
+    "count": (1.2, _count),
+    "num_series": (0.7, _num_series),
+    "colour_of": (1.6, _colour_of),
+    "series_of": (1.2, _series_of),
+    "difference": (0.6, lambda rng, chart: _compare(rng, chart, "difference")),
+    "sum": (0.4, lambda rng, chart: _compare(rng, chart, "sum")),
+    "bigger": (1.0, lambda rng, chart: _compare(rng, chart, "bigger")),
+    "category_of": (1.3, _category_of),
+    "kind": (0.5, _kind),
+    "end": (0.6, _end),
+}
+
+
+def _find(rng: np.random.Generator, chart: Chart, regions: dict[str, Rect]) -> Question:
+    """A bar, point, slice, legend entry or label to be located."""
+    c, s = int(rng.integers(len(chart.categories))), int(rng.integers(len(chart.values)))
+    cat, kind = chart.categories[c], rng.random()
+    legend = [name for name in regions if name.startswith("legend")]
+    if kind < 0.1 and chart.title:
+        return _found(pick(rng, _FIND_TITLE), regions["title"])
+    if kind < 0.2 and "x label" in regions:
+        return _found(pick(rng, _FIND_AXIS).format(a="x"), regions["x label"])
+    if kind < 0.3 and legend:
+        i = int(rng.integers(len(legend)))
+        name = (chart.categories if chart.pie else chart.series)[i]
+        return _found(pick(rng, _FIND_LEGEND).format(x=name), regions[f"legend {i}"])
+    if f"category {c}" in regions and (kind < 0.4 or chart.kind == "line"):
+        return _found(pick(rng, _FIND_NAME).format(x=cat), regions[f"category {c}"])
+    if len(chart.values) > 1:
+        phrase = pick(rng, _FIND_BOTH).format(s=chart.series[s], m=_mark(chart), x=cat)
+        return _found(phrase, regions[f"value {s} {c}"])
+    return _found(pick(rng, _FIND_PART).format(m=_mark(chart), x=cat), regions[f"value {s} {c}"])
+
+
+def _found(phrase: str, box: Rect) -> Question:
+    return Question("ground", phrase, (), "iou", (Region(phrase, Box(*box)),))
