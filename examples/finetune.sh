@@ -8,4 +8,4 @@ records=$(cd "$(dirname "$records")" && pwd)/$(basename "$records")
 out=${2:-runs/finetune}
 steps=${3:-20}
 vl2 train "$here/finetune.toml" --out "$out" --set "records.mine=$records" --set "stages.0.steps=$steps"
-vl2 ask "$here/receipt.png" "What is the total?" --model "$out/weights"
+vl2 ask "$here/receipt.png" "What is the total?" --model "$out/weights" --max-tokens 32

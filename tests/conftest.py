@@ -47,10 +47,11 @@ def small_config(kind: str, **language: Any) -> VL2Config:
         "max_position_embeddings": 256,
         "initializer_range": 0.2,
     }
+    text = LanguageConfig(**{**sizes, **_KINDS[kind], **language})
     return VL2Config(
         vision_config=VisionConfig(image_size=_EDGE, patch_size=7, width=24, layers=2, heads=3, mlp_ratio=1.5),
-        projector_config=ProjectorConfig(input_dim=24, n_embed=32),
-        language_config=LanguageConfig(**{**sizes, **_KINDS[kind], **language}),
+        projector_config=ProjectorConfig(input_dim=24, n_embed=text.hidden_size),
+        language_config=text,
         candidate_resolutions=_CANVASES,
     )
 

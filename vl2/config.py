@@ -125,6 +125,7 @@ class VisionConfig(Section):
             _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         _require(self.width % self.heads == 0, "width", self.width, f"must divide by heads = {self.heads}")
         _require(self.patch_size <= self.image_size, "patch_size", self.patch_size, "larger than image_size")
+        _require(self.mlp_ratio * self.width >= 1, "mlp_ratio", self.mlp_ratio, "must be positive")
         _require(self.global_pool == "map", "global_pool", self.global_pool, 'only "map" (a stored, unused pool head)')
         _require(self.ignore_head, "ignore_head", self.ignore_head, "only true: image tokens come from patches")
 
@@ -175,7 +176,8 @@ class RopeScaling(Section):
 
     def __post_init__(self) -> None:
         _require(self.type in ("linear", "yarn"), "type", self.type, 'only "linear" and "yarn" are implemented')
-        _require(self.factor > 0, "factor", self.factor, "must be positive")
+        for key in ("factor", "original_max_position_embeddings", "beta_fast", "beta_slow"):
+            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,11 @@ class LanguageConfig(Section):
 
     def __post_init__(self) -> None:
         positive = "vocab_size hidden_size num_hidden_layers num_attention_heads num_key_value_heads moe_layer_freq"
-        for key in [*positive.split(), "max_position_embeddings", "intermediate_size"]:
+        for key in [*positive.split(), *"max_position_embeddings intermediate_size rope_theta rms_norm_eps".split()]:
             _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        _require(
+            self.first_k_dense_replace >= 0, "first_k_dense_replace", self.first_k_dense_replace, "must be 0 or more"
+        )
         _require(self.hidden_act == "silu", "hidden_act", self.hidden_act, 'only "silu"')
         _require(
             self.attention_dropout == 0, "attention_dropout", self.attention_dropout, "only 0: the family has none"
@@ -243,14 +248,20 @@ class LanguageConfig(Section):
             for key in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"):
                 _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive when use_mla is true")
             _require(self.qk_rope_head_dim % 2 == 0, "qk_rope_head_dim", self.qk_rope_head_dim, "must be even")
+            rank = self.q_lora_rank
+            _require(rank is None or rank > 0, "q_lora_rank", rank, "must be positive (or null for full-rank queries)")
         else:
             _require(self.hidden_size % heads == 0, "hidden_size", self.hidden_size, f"must divide by {heads} heads")
+            _require(self.head_dim % 2 == 0, "hidden_size", self.hidden_size, "hidden_size / heads must be even")
             _require(heads % kv_heads == 0, "num_key_value_heads", kv_heads, f"must divide {heads} attention heads")
             kind = self.rope_scaling.type if self.rope_scaling else None
             _require(kind in (None, "linear"), "rope_scaling.type", kind, "only linear when use_mla is false")
 
     def _check_experts(self, experts: int) -> None:
         active, method, scoring = self.num_experts_per_tok, self.topk_method, self.scoring_func
+        width, shared = self.moe_intermediate_size, self.n_shared_experts
+        _require(width > 0, "moe_intermediate_size", width, "must be positive")
+        _require(shared is None or shared > 0, "n_shared_experts", shared, "must be positive (or null for none)")
         _require(experts > 0, "n_routed_experts", experts, "must be positive (or null for a dense model)")
         _require(active is not None and 0 < active <= experts, "num_experts_per_tok", active, f"must be 1..{experts}")
         methods = ("greedy", "group_limited_greedy", "noaux_tc")
@@ -349,11 +360,14 @@ def read_config(path: Path) -> VL2Config:
     """Read a published config.json."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a JSON object, got {type(values).__name__}")
-    return VL2Config.from_dict(values)
+    try:
+        return VL2Config.from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def _family(hidden: int, **language: Any) -> VL2Config:

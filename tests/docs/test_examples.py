@@ -21,7 +21,7 @@ def test_script(script: str, tmp_path: Path, run):
 
 def test_ground(tmp_path: Path, run):
     out = tmp_path / "boxed.png"
-    run([sys.executable, str(EXAMPLES / "ground.py"), str(EXAMPLES / "scene.png"), "the camel", str(out)], tmp_path)
+    run([sys.executable, str(EXAMPLES / "ground.py"), str(EXAMPLES / "scene.png"), "the bicycle", str(out)], tmp_path)
     with Image.open(out) as boxed, Image.open(EXAMPLES / "scene.png") as scene:
         assert boxed.size == scene.size
 

@@ -54,6 +54,12 @@ def test_markdown_puts_models_side_by_side(results: Results, records: list[Recor
     assert lines[1] == "|---|---|---:|---:|---:|"
     assert lines[2].startswith("| line | CER ↓ | 2 | 16.67 % (0.00 % – 100.00 %) | 0.00 % (")
     assert lines[3].endswith(") | – |")
+    words = Record("line/9", records[0].images, "", ("4",), "wer", "line")
+    mixed = evaluate([records[0], words], Scripted())  # rows "line (cer)" and "line (wer)"
+    lines = to_markdown({"a": mixed, "b": other}).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| line", "| line"]
+    assert lines[2].split("|")[5].strip() == "0.00 % (0.00 % – 0.00 %)"
+    assert lines[3].split("|")[5].strip() == "–"
     with pytest.raises(ValueError, match="runs: empty"):
         to_markdown({})
 

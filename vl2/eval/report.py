@@ -36,11 +36,11 @@ def table(results: Results) -> Table:
         grid.add_column(name)
     for name in ("value", "95 % interval", "records", "s", "tokens"):
         grid.add_column(name, justify="right")
-    for task, summary in results["tasks"].items():
+    for summary in results["tasks"].values():
         n = f"{summary['n']} ({summary['failed']} failed)" if summary["failed"] else str(summary["n"])
         low, high = _number(summary, "ci_low"), _number(summary, "ci_high")
         seconds, tokens = f"{summary['seconds']:.1f}", str(summary["tokens"])
-        grid.add_row(task, _metric(summary), _value(summary), f"{low} – {high}", n, seconds, tokens)
+        grid.add_row(summary["task"], _metric(summary), _value(summary), f"{low} – {high}", n, seconds, tokens)
     return grid
 
 
@@ -52,14 +52,15 @@ def to_markdown(runs: Mapping[str, Results]) -> str:
     """
     if not runs:
         raise ValueError("runs: empty; expected the results of at least one model")
-    rows: dict[str, TaskSummary] = {}
-    for results in runs.values():
-        for task, summary in results["tasks"].items():
-            rows.setdefault(task, summary)
+    # By task and metric: whether a run names a row "line" or "line (cer)" depends on what else it was asked.
+    cells = {name: {(s["task"], s["metric"]): s for s in results["tasks"].values()} for name, results in runs.items()}
+    rows: dict[tuple[str, str], TaskSummary] = {}
+    for summaries in cells.values():
+        rows = summaries | rows
     lines = [f"| task | metric | records | {' | '.join(runs)} |", f"|---|---|---:|{'---:|' * len(runs)}"]
-    for task, first in rows.items():
-        cells = [_cell(run["tasks"][task]) if task in run["tasks"] else "–" for run in runs.values()]
-        lines.append(f"| {task} | {_metric(first)} | {first['n']} | {' | '.join(cells)} |")
+    for key in dict.fromkeys(key for summaries in cells.values() for key in summaries):
+        values = [_cell(summaries[key]) if key in summaries else "–" for summaries in cells.values()]
+        lines.append(f"| {key[0]} | {_metric(rows[key])} | {rows[key]['n']} | {' | '.join(values)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -126,6 +127,8 @@ def gallery(
     for index, (name, colour, cases) in enumerate(columns):
         x = _MARGIN + index * (_CARD[0] + _MARGIN)
         draw.text((x, 8), f"{name} ({len(cases)})", fill=colour, font=title)
+        draw.text((x + 150, 13), "gold box", fill=_GOLD, font=body)
+        draw.text((x + 220, 13), "box of the output", fill=_PREDICTED, font=body)
         for row, output in enumerate(cases):
             card = _card(by_id[output["id"]], output, results["tasks"][output["task"]], colour, body)
             sheet.paste(card, (x, header + row * (_CARD[1] + _MARGIN)))
@@ -197,8 +200,8 @@ def _card(
     parts = (
         (f"{record.id}   {name} {score}{images}", _FAINT, 1),
         (question, _INK, 3),
-        (f"gold: {gold}", _GOLD, 3),
-        (f"output: {answer}", colour, 3),
+        (f"gold: {gold or '(nothing)'}", _GOLD, 4),
+        (f"output: {answer or '(nothing)'}", colour, 4),
     )
     for text, fill, most in parts:
         for line in _wrap(_one_line(text), font, width, most):
@@ -228,11 +231,12 @@ def _thumbnail(record: Record, output: ScoredOutput) -> Image.Image:
     draw = ImageDraw.Draw(small)
     predicted = [Box(*region["box"]) for region in output.get("regions", [])]
     gold = [answer.box for answer in record.answers if isinstance(answer, Region)]
-    for boxes, fill, line in ((gold, _GOLD, 4), (predicted, _PREDICTED, 2)):
+    for boxes, fill, line in ((gold, _GOLD, 3), (predicted, _PREDICTED, 1)):
         for box in boxes:
             x0, x1 = sorted((box.x0 * scale_x, box.x1 * scale_x))
             y0, y1 = sorted((box.y0 * scale_y, box.y1 * scale_y))
-            draw.rectangle((x0, y0, x1, y1), outline=fill, width=line)
+            # Around the box, not inside it: a line of small text must stay readable.
+            draw.rectangle((x0 - line, y0 - line, x1 + line, y1 + line), outline=fill, width=line)
     frame.paste(small, ((_THUMB[0] - small.width) // 2, (_THUMB[1] - small.height) // 2))
     return frame
 

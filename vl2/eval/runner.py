@@ -51,6 +51,7 @@ class Answerer(Protocol):
 class TaskSummary(TypedDict):
     """The row of one task. `ci_low` and `ci_high` bound the 95 % bootstrap interval of `value`."""
 
+    task: str
     metric: str
     value: float
     ci_low: float
@@ -131,7 +132,7 @@ def evaluate(
                 failed += "error" in row
             if progress is not None:
                 progress(task, len(outputs), len(records))
-        tasks[task] = _summary(members[0].metric, scores, seconds=seconds, tokens=tokens, failed=failed)
+        tasks[task] = _summary(members[0], scores, seconds=seconds, tokens=tokens, failed=failed)
     settings = {**(config or {}), "batch_size": batch_size, "bootstrap": {"seed": _SEED, "resamples": _RESAMPLES}}
     return {"config": settings, "tasks": tasks, "outputs": outputs}
 
@@ -188,10 +189,11 @@ def _score(record: Record, task: str, output: Output | ValueError) -> tuple[Scor
     return scored, row
 
 
-def _summary(metric: str, scores: list[Score], *, seconds: float, tokens: int, failed: int) -> TaskSummary:
+def _summary(first: Record, scores: list[Score], *, seconds: float, tokens: int, failed: int) -> TaskSummary:
     estimate = aggregate(scores, seed=_SEED, resamples=_RESAMPLES)
     summary: TaskSummary = {
-        "metric": metric,
+        "task": first.task,
+        "metric": first.metric,
         "value": estimate.value,
         "ci_low": estimate.low,
         "ci_high": estimate.high,

@@ -190,12 +190,12 @@ def load(
     loaded = 0
     with torch.no_grad():
         for file, names in shards.items():
-            extremes: dict[str, Tensor] = {}
+            extremes: dict[str, Tensor] = {}  # finite only if every value is; read when the shard is done
             with _open(file) as shard:
                 for name in names:
                     target = ours[table[name].parameter][table[name].where]
                     target.copy_(shard.get_tensor(name))
-                    extremes[name] = torch.stack(target.aminmax())  # both finite only if everything is
+                    extremes[name] = torch.stack(target.aminmax())
                     loaded += 1
                     if progress:
                         progress(loaded, len(table))

@@ -6,10 +6,21 @@ Everything is computed along two directions, "value" and "category", so that upr
 """
 
 import math
+from itertools import pairwise
 
-from vl2.synth.canvas import Canvas, Rect, text_width
+from vl2.synth.canvas import Canvas, Colour, Rect, text_width
 from vl2.synth.chart_content import Chart
-from vl2.synth.chart_parts import Look, NoRoomError, Point, Room, line_height, smooth_line, upright_text
+from vl2.synth.chart_parts import (
+    Look,
+    NoRoomError,
+    Point,
+    Room,
+    contrast_ink,
+    line_height,
+    mix,
+    smooth_line,
+    upright_text,
+)
 from vl2.synth.sample import structure_id
 
 _BAR, _AXIS, _GRID, _TICK = (structure_id(name) for name in ("bar", "axis", "grid line", "tick"))
@@ -50,23 +61,59 @@ def draw_axes(canvas: Canvas, chart: Chart, look: Look, room: Room) -> Chart:
     name_wide = max(text_width(name, look.font) for name in chart.categories)
     left = room.x0 + (high + 3 if y_label else 0) + (name_wide if lying else tick_wide) + 7
     right = room.x1 - (text_width(ticks[-1], look.font) / 2 if lying else 0)
-    if name_wide > 0.4 * room.width and lying:
-        raise NoRoomError("category names too wide")
     slot = (right - left) / len(chart.categories)
     upright = not lying and name_wide + 5 > slot
     bottom = room.y1 - (high + 3 if x_label else 0) - (name_wide + 6 if upright else high + 4)
-    label_wide = max(text_width(chart.text(v), look.font) for row in chart.values for v in row)
-    if chart.labelled and not _labels_fit(chart, look, high, label_wide, slot, bottom - room.y0):
-        chart = chart.unlabelled()
-    head = (label_wide + 6 if lying else high + 3) if chart.labelled else 2.0 if lying else high / 2
     box = (round(left), round(room.y0), round(right), round(bottom))
-    plot = _Plot(chart, box, head)
+    if lying and name_wide > 0.4 * room.width:
+        raise NoRoomError("category names too wide")
     if upright and (name_wide > 0.35 * room.height or slot < high):
         raise NoRoomError("category names too long")
-    if box[2] - box[0] < _LEAST_PLOT or box[3] - box[1] < _LEAST_PLOT or plot.slot < 12:
+    chart, inside, head = _place_numbers(chart, look, box)
+    plot = _Plot(chart, box, head)
+    if min(box[2] - box[0], box[3] - box[1]) < _LEAST_PLOT or plot.slot < 12:
         raise NoRoomError("plot too small")
     _draw_scale(canvas, chart, look, plot, ticks)
     _draw_names(canvas, chart, look, plot, upright)
+    _draw_labels(canvas, look, room, box, (x_label, y_label))
+    if chart.kind == "line":
+        _draw_lines(canvas, chart, look, plot)
+    else:
+        _draw_bars(canvas, chart, look, plot, inside)
+    return chart
+
+
+def _place_numbers(chart: Chart, look: Look, box: Rect) -> tuple[Chart, bool, float]:
+    """Decide where the numbers of bars and points go.
+
+    Returns the chart (without numbers where they do not fit), whether they stand inside of the bars, and the pixels
+    that they need beyond the last tick.
+    """
+    high = line_height(look.font)
+    lying = chart.kind == "barh"
+    wide = max(text_width(chart.text(v), look.font) for row in chart.values for v in row)
+    slot = (box[3] - box[1] if lying else box[2] - box[0]) / len(chart.categories)
+    thick = slot * look.bar_share / (1 if chart.stacked else len(chart.values))
+    across = high * 0.8 if lying else wide + 2  # what a number needs across its bar
+    if chart.stacked:
+        long = box[2] - box[0] if lying else box[3] - box[1]
+        shortest = min(v for row in chart.values for v in row) / (chart.top - chart.low) * (long - high)
+        if across > thick or shortest < (wide + 4 if lying else high):
+            raise NoRoomError("parts of bars too small for their numbers")
+        return chart, True, high / 2
+    inside = look.inside and chart.kind != "line" and across <= thick
+    room = thick if chart.grouped or inside else slot
+    if chart.labelled and across > room:
+        chart = chart.unlabelled()
+    if not chart.labelled or inside:
+        return chart, inside, 2.0 if lying else high / 2
+    return chart, False, wide + 6 if lying else high + 3
+
+
+def _draw_labels(canvas: Canvas, look: Look, room: Room, box: Rect, labels: tuple[str, str]) -> None:
+    """What the axes are called: below the plot, and upright on its left."""
+    x_label, y_label = labels
+    high = line_height(look.font)
     if x_label:
         wide = text_width(x_label, look.font)
         if wide > room.width:
@@ -74,26 +121,11 @@ def draw_axes(canvas: Canvas, chart: Chart, look: Look, room: Room) -> Chart:
         x = min((box[0] + box[2] - wide) / 2, room.x1 - wide)
         canvas.region("x label", canvas.text((round(x), round(room.y1 - high)), x_label, look.font, look.ink))
     if y_label:
-        tall = text_width(y_label, look.font)
+        tall = text_width(y_label, look.font) + 2
         if tall > room.height:
             raise NoRoomError("axis label too tall")
-        y = max(room.y0, (box[1] + box[3] - tall) / 2)
+        y = min(max(room.y0, (box[1] + box[3] - tall) / 2), room.y1 - tall)
         canvas.region("y label", upright_text(canvas, (room.x0, y), y_label, look.font, look.ink))
-    if chart.kind == "line":
-        _draw_lines(canvas, chart, look, plot)
-    else:
-        _draw_bars(canvas, chart, look, plot)
-    return chart
-
-
-def _labels_fit(chart: Chart, look: Look, high: float, wide: float, slot: float, long: float) -> bool:
-    """Whether numbers fit beside all bars or points."""
-    lines = max(1, len(chart.series))
-    if chart.kind == "line":
-        return wide + 2 < slot
-    if chart.kind == "barh":
-        return high * 0.8 < (long / len(chart.categories)) * look.bar_share / lines
-    return wide + 2 < slot * (look.bar_share if lines > 1 else 1.0) / lines
 
 
 def _draw_scale(canvas: Canvas, chart: Chart, look: Look, plot: _Plot, ticks: list[str]) -> None:
@@ -148,25 +180,44 @@ def _draw_names(canvas: Canvas, chart: Chart, look: Look, plot: _Plot, upright: 
         canvas.region(f"category {c}", box)
 
 
-def _draw_bars(canvas: Canvas, chart: Chart, look: Look, plot: _Plot) -> None:
-    """Bars of all series side by side, numbers at their ends."""
-    thick = plot.slot * look.bar_share / len(chart.values)
-    high = line_height(look.font)
-    base = round(plot.along(chart.low))
+def _draw_bars(canvas: Canvas, chart: Chart, look: Look, plot: _Plot, inside: bool) -> None:
+    """Bars of all series side by side or on top of each other, with their numbers."""
+    rows = 1 if chart.stacked else len(chart.values)
+    thick = plot.slot * look.bar_share / rows
+    below = [chart.low] * len(chart.categories)
     for s, row in enumerate(chart.values):
         for c, value in enumerate(row):
-            first = plot.middle(c) + (s - len(chart.values) / 2) * thick
-            near, far, end = round(first), round(first + thick) - 1, round(plot.along(value))
-            box = (base, near, end, far) if plot.lying else (near, end, far, base)
+            first = plot.middle(c) + ((0 if chart.stacked else s) - rows / 2) * thick
+            near, far = round(first), round(first + thick) - 1
+            base, end = round(plot.along(below[c])), round(plot.along(below[c] + value - chart.low))
+            if chart.stacked:
+                below[c] += value
+            x0, y0, x1, y1 = (base, near, end, far) if plot.lying else (near, end, far, base)
             colour = chart.colours[c if chart.by_category else s][1]
-            canvas.draw.rectangle(box, fill=colour, outline=look.outline)
-            canvas.mark(_BAR, (box[0], box[1], box[2] + 1, box[3] + 1))
-            canvas.region(f"value {s} {c}", (box[0], box[1], box[2] + 1, box[3] + 1))
+            canvas.draw.rectangle((x0, y0, x1, y1), fill=colour, outline=look.outline)
+            canvas.mark(_BAR, (x0, y0, x1 + 1, y1 + 1))
+            canvas.region(f"value {s} {c}", (x0, y0, x1 + 1, y1 + 1))
             if chart.labelled:
-                text = chart.text(value)
-                wide = text_width(text, look.font)
-                place = (end + 4, (near + far - high) / 2) if plot.lying else ((near + far - wide) / 2, end - high - 1)
-                canvas.text((round(place[0]), round(place[1])), text, look.font, look.ink)
+                _write_number(
+                    canvas, chart, look, plot, (x0, y0, x1, y1), chart.text(value), colour if inside else None
+                )
+
+
+def _write_number(
+    canvas: Canvas, chart: Chart, look: Look, plot: _Plot, bar: Rect, text: str, inside: Colour | None
+) -> None:
+    """The number of a bar (x0, y0, x1, y1): within it (on this colour) where it is long enough, else beyond its end."""
+    wide, high = text_width(text, look.font), line_height(look.font)
+    x0, y0, x1, y1 = bar
+    if inside and (x1 - x0 if plot.lying else y1 - y0) >= (wide + 8 if plot.lying else high + 2):
+        fill = contrast_ink(inside)
+        place = (x1 - wide - 4, (y0 + y1 - high) / 2) if plot.lying else ((x0 + x1 - wide) / 2, y0 + 2)
+        if chart.stacked:
+            place = (x0 + x1 - wide) / 2, (y0 + y1 - high) / 2
+    else:
+        fill = look.ink
+        place = (x1 + 4, (y0 + y1 - high) / 2) if plot.lying else ((x0 + x1 - wide) / 2, y0 - high - 1)
+    canvas.text((round(place[0]), round(place[1])), text, look.font, fill)
 
 
 def _draw_lines(canvas: Canvas, chart: Chart, look: Look, plot: _Plot) -> None:
@@ -174,8 +225,12 @@ def _draw_lines(canvas: Canvas, chart: Chart, look: Look, plot: _Plot) -> None:
     high = line_height(look.font)
     for s, row in enumerate(chart.values):
         points: list[Point] = [(plot.middle(c), plot.along(value)) for c, value in enumerate(row)]
-        smooth_line(canvas, points, chart.colours[s][1], look.line_width, look.dots)
-        for (xa, ya), (xb, yb) in zip(points, points[1:], strict=False):
+        colour = chart.colours[s][1]
+        if look.area and not chart.grouped:
+            corners = [*points, (points[-1][0], plot.y1 - 1), (points[0][0], plot.y1 - 1)]
+            canvas.draw.polygon(corners, fill=mix(look.plot, colour, 0.3))
+        smooth_line(canvas, points, colour, look.line_width, look.dots)
+        for (xa, ya), (xb, yb) in pairwise(points):
             steps = max(1, math.ceil(max(abs(xb - xa), abs(yb - ya)) / 8))
             for i in range(steps):
                 x, y = xa + (xb - xa) * (i + 0.5) / steps, ya + (yb - ya) * (i + 0.5) / steps
@@ -185,7 +240,13 @@ def _draw_lines(canvas: Canvas, chart: Chart, look: Look, plot: _Plot) -> None:
             canvas.mark(_POINT, (x - reach, y - reach, x + reach, y + reach))
             canvas.region(f"value {s} {c}", (x - reach, y - reach, x + reach, y + reach))
     if chart.labelled:
-        for c, value in enumerate(chart.values[0]):
+        row = chart.values[0]
+        for c, value in enumerate(row):
             text = chart.text(value)
-            x = plot.middle(c) - text_width(text, look.font) / 2
-            canvas.text((round(x), round(plot.along(value) - high - look.dots - 1)), text, look.font, look.ink)
+            x, y = plot.middle(c) - text_width(text, look.font) / 2, plot.along(value)
+            # below a valley, where the line leaves room, unless the axis is too near
+            valley = all(value < row[i] for i in (c - 1, c + 1) if 0 <= i < len(row))
+            below = valley and y + look.dots + high + 3 < plot.y1
+            canvas.text(
+                (round(x), round(y + look.dots + 2 if below else y - high - look.dots - 1)), text, look.font, look.ink
+            )

@@ -12,7 +12,7 @@ import numpy as np
 
 from vl2.synth.canvas import Colour
 from vl2.synth.ingredients import cities, companies
-from vl2.synth.table_content import a_name, content_word, distinct, short_pick, time_keys
+from vl2.synth.table_content import a_name, content_word, distinct, listed, short_pick, time_keys
 from vl2.synth.values import chance, pick
 
 # name -> how it may look
@@ -30,32 +30,24 @@ COLOURS: dict[str, tuple[Colour, ...]] = {
     "black": ((15, 15, 15), (30, 30, 30)),
 }
 COLOUR_ANSWERS = {"gray": ("gray", "grey"), "cyan": ("cyan", "turquoise", "light blue", "teal")}
-_MEASURES = (
-    "Sales", "Revenue", "Price", "Score", "Points", "Population", "Visitors", "Profit", "Orders", "Cost", "Units", "Votes", "Students",
-    "Output", "Income", "Rainfall", "Temperature", "Speed", "Distance", "Members", "Users", "Downloads", "Hours", "Exports", "Imports",
-    "Amount", "Count", "Frequency", "Percentage", "Rate", "Value", "Number", "Weight", "Production", "Expenses", "Attendance", "Clicks",
-)  # fmt: skip
-_UNITS = (
-    " ($)",
-    " (%)",
-    " (kg)",
-    " (km)",
-    " (thousands)",
-    " (millions)",
-    " (mm)",
-    " (tons)",
-    " (hours)",
-    " (units)",
-    " in %",
-    " in USD",
+_MEASURES = listed(
+    """Sales|Revenue|Price|Score|Points|Population|Visitors|Profit|Orders|Cost|Units|Votes|Students|Output|Income|Rainfall
+    Temperature|Speed|Distance|Members|Users|Downloads|Hours|Exports|Imports|Amount|Count|Frequency|Percentage|Rate|Value
+    Number|Weight|Production|Expenses|Attendance|Clicks"""
 )
-_PAIRS = (("Men", "Women"), ("Male", "Female"), ("Yes", "No"), ("Before", "After"), ("Plan", "Actual"), ("Online", "Store"), ("Day", "Night"),
-          ("Low", "Medium", "High"), ("Import", "Export"), ("Urban", "Rural"), ("Summer", "Winter"), ("Win", "Draw", "Loss"))  # fmt: skip
-_TITLES = (
-    "{m} by {x}", "{m} per {x}", "{w} {m}", "{m} of {w}", "{w}", "{m} {year}", "{w} in {year}", "{m} in {city}", "{w} and {v}", "{w} {v}",
-    "{city} {w}", "{m} for each {x}", "Share of {w}", "{w} by {x}", "{m}, {year} to {later}", "Number of {w}", "{w} survey {year}", "Total {m}",
-    "Annual {w} {m}", "{w} {v} {year}",
-)  # fmt: skip
+_UNITS = (" ($)", " (kg)", " (km)", " (thousands)", " (millions)", " (mm)", " (tons)", " (hours)", " in USD")
+_PAIRS = tuple(
+    tuple(pair.split("/"))
+    for pair in listed(
+        """Men/Women|Male/Female|Yes/No|Before/After|Plan/Actual|Online/Store|Day/Night|Low/Medium/High|Import/Export
+        Urban/Rural|Summer/Winter|Win/Draw/Loss"""
+    )
+)
+_TITLES = listed(
+    """{m} by {x}|{m} per {x}|{w} {m}|{m} of {w}|{w}|{m} {year}|{w} in {year}|{m} in {city}|{w} and {v}|{w} {v}
+    {city} {w}|{m} for each {x}|Share of {w}|{w} by {x}|{m}, {year} to {later}|Number of {w}|{w} survey {year}|Total {m}
+    Annual {w} {m}|{w} {v} {year}"""
+)
 _STEPS = (
     0.1,
     0.2,
@@ -109,6 +101,13 @@ class Chart:
     suffix: str
     separator: str
     labelled: bool
+    stacked: bool
+    note: str  # small print below the chart, "" for none
+
+    @property
+    def grouped(self) -> bool:
+        """Whether there are several series."""
+        return len(self.values) > 1
 
     @property
     def pie(self) -> bool:
@@ -194,14 +193,14 @@ def _series(rng: np.random.Generator, split: str, count: int, categories: tuple[
     return names if not {*names} & {*categories} else tuple(f"Group {letter}" for letter in "XYZ"[:count])
 
 
-def _colours(rng: np.random.Generator, count: int, dark: bool) -> tuple[tuple[str, Colour], ...]:
-    """`count` different named colours that stand out from the paper."""
-    names = [name for name in COLOURS if name != "black"] + ([] if dark else ["black"])
-    chosen = [names[i] for i in rng.permutation(len(names))[:count]]
+def _colours(rng: np.random.Generator, count: int, dark: bool, thin: bool) -> tuple[tuple[str, Colour], ...]:
+    """`count` different named colours that stand out from dark or light paper; `thin` lines ask for more than bars."""
+    hidden = {"black", "purple", "brown"} if dark else {"yellow"} if thin else set()
+    names = [name for name in COLOURS if name not in hidden]
+    main = [name for name in ("blue", "orange", "green", "red", "purple") if name not in hidden]
     if count <= 3 and rng.random() < 0.4:
-        main = ["blue", "orange", "green", "red", "purple"]
-        chosen = [main[i] for i in rng.permutation(5)[:count]]
-    return tuple((name, pick(rng, COLOURS[name])) for name in chosen)
+        names = main
+    return tuple((names[i], pick(rng, COLOURS[names[i]])) for i in rng.permutation(len(names))[:count])
 
 
 def _pie_values(rng: np.random.Generator, count: int, percent: bool) -> tuple[float, ...]:
@@ -216,59 +215,81 @@ def _pie_values(rng: np.random.Generator, count: int, percent: bool) -> tuple[fl
 
 
 def _axis_values(
-    rng: np.random.Generator, low: float, step: float, ticks: int, shape: tuple[int, int], labelled: bool
+    rng: np.random.Generator, chart: Chart, num_series: int, count: int, ordered: bool
 ) -> tuple[tuple[float, ...], ...]:
-    """Numbers (series, categories) between low and the last tick: on half ticks, or finer when they are written out."""
-    fine = step / (2 if not labelled else float(pick(rng, (2.0, 5.0, 10.0))))
-    most = round(step * ticks / fine)
-    drawn = rng.integers(1, most + 1, shape)
-    drawn[int(rng.integers(shape[0])), int(rng.integers(shape[1]))] = most - int(
-        rng.integers(0, max(1, round(step / fine)))
-    )
-    return tuple(tuple(clean(low + fine * int(v)) for v in row) for row in drawn)
+    """Numbers (series, categories) between low and the last tick: on half ticks, or finer when they are written out.
+
+    `ordered`: largest first for bars, a random walk for lines. The parts of stacked bars stay below the axis together.
+    """
+    per_tick = int(rng.choice([2, 5, 10])) if chart.labelled and not chart.stacked else 2
+    most = per_tick * chart.ticks
+    shape = (num_series, count)
+    if chart.stacked:
+        most //= num_series
+        drawn = rng.integers(max(1, most // 3), most + 1, shape)
+    elif ordered and chart.kind == "line":
+        walk = np.cumsum(rng.integers(-per_tick, per_tick + 1, shape) + int(rng.integers(-1, 2)), axis=1)
+        drawn = np.clip(walk - walk.min() + int(rng.integers(1, per_tick + 1)), 1, most)
+    else:
+        drawn = rng.integers(1, most + 1, shape)
+        drawn[int(rng.integers(num_series)), int(rng.integers(count))] = most - int(rng.integers(0, per_tick))
+        if ordered and num_series == 1:
+            drawn = -np.sort(-drawn, axis=1)
+    fine = chart.step / per_tick
+    return tuple(tuple(clean(chart.low + fine * int(v)) for v in row) for row in drawn)
 
 
 def draw_chart(rng: np.random.Generator, split: str, dark: bool) -> Chart:
     """A random chart; `dark` tells that it will stand on dark paper."""
     kind = ("bar", "barh", "line", "pie", "donut")[int(np.searchsorted((0.4, 0.58, 0.8, 0.94), rng.random()))]
-    pie = kind in ("pie", "donut")
+    pie, line = kind in ("pie", "donut"), kind == "line"
     num_series = 1 if pie or rng.random() < 0.55 else int(rng.integers(2, 4))
-    most = 6 if pie else 9 if num_series == 1 else 6
-    count = int(rng.integers(3 if kind == "line" else 2, most))
+    count = int(rng.integers(3 if line else 2, 6 if pie else 9 if num_series == 1 else 6))
     noun, categories = _categories(rng, split, kind, count)
-    named = num_series > 1 or (kind == "line" and rng.random() < 0.2)
-    series = _series(rng, split, num_series, categories) if named else ()
-    by_category = pie or (num_series == 1 and kind != "line" and rng.random() < 0.3)
-    labelled = True if pie else bool(rng.random() < (0.4 if num_series == 1 or kind == "barh" else 0.3))
-    labelled = labelled and not (kind == "line" and num_series > 1)
+    named = num_series > 1 or (line and rng.random() < 0.2)
+    by_category = pie or (num_series == 1 and not line and rng.random() < 0.3)
+    stacked = num_series > 1 and not line and chance(rng, 0.25)
     step, ticks = float(pick(rng, _STEPS)), int(rng.integers(3, 7))
-    low = step * int(rng.integers(1, 12)) if kind == "line" and rng.random() < 0.25 else 0.0
-    percent = rng.random() < 0.8 if pie else step in (10, 20, 25) and low + step * ticks <= 100 and rng.random() < 0.5
-    values = (
-        (_pie_values(rng, count, percent),)
-        if pie
-        else _axis_values(rng, low, step, ticks, (num_series, count), labelled)
-    )
-    measure = pick(rng, _MEASURES) if rng.random() < 0.7 else content_word(rng, split).capitalize()
-    title = _title(rng, split, measure, noun) if rng.random() < 0.7 else ""
-    value_label = measure + (pick(rng, _UNITS) if rng.random() < 0.3 else "") if not pie and chance(rng, 0.6) else ""
-    return Chart(
+    low = step * int(rng.integers(1, 12)) if line and chance(rng, 0.25) else 0.0
+    percent = chance(rng, 0.8) if pie else step in (10, 20, 25) and low + step * ticks <= 100 and chance(rng, 0.5)
+    measure = pick(rng, _MEASURES) if chance(rng, 0.7) else content_word(rng, split).capitalize()
+    title = _title(rng, split, measure, noun) if chance(rng, 0.7) else ""
+    unit = pick(rng, _UNITS) if not percent and chance(rng, 0.3) else ""
+    value_label = measure + unit if not pie and chance(rng, 0.6) else ""
+    chart = Chart(
         kind=kind,
         title=title,
         category_label=noun if not pie and chance(rng, 0.5) else "",
         value_label=value_label,
         unit=measure.lower() if value_label or measure.lower() in title.lower() else "value",
         categories=categories,
-        series=series,
-        values=values,
-        colours=_colours(rng, count if by_category else num_series, dark),
+        series=_series(rng, split, num_series, categories) if named else (),
+        values=((0.0,) * count,) * num_series,
+        colours=_colours(rng, count if by_category else num_series, dark, line),
         by_category=by_category,
         low=low,
         step=step,
         ticks=ticks,
         suffix="%" if percent else "",
         separator="," if chance(rng, 0.5) else "",
-        labelled=labelled,
+        labelled=pie or stacked or (not (line and num_series > 1) and chance(rng, 0.4)),
+        stacked=stacked,
+        note=_note(rng, split),
+    )
+    values = (
+        (_pie_values(rng, count, percent),) if pie else _axis_values(rng, chart, num_series, count, chance(rng, 0.3))
+    )
+    return replace(chart, values=values)
+
+
+def _note(rng: np.random.Generator, split: str) -> str:
+    """A source or remark, rarely."""
+    if not chance(rng, 0.1):
+        return ""
+    source = short_pick(rng, companies(split), 16)
+    year = int(rng.integers(1995, 2027))
+    return pick(rng, ("Source: {s}", "Source: {s}, {y}", "Data: {s}", "Source: {s} {y}", "(c) {s}")).format(
+        s=source, y=year
     )
 
 

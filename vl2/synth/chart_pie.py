@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from vl2.synth.canvas import Canvas, Colour, Rect, text_width
 from vl2.synth.chart_content import Chart
-from vl2.synth.chart_parts import SMOOTH, Look, NoRoomError, Point, Room, line_height
+from vl2.synth.chart_parts import SMOOTH, Look, NoRoomError, Point, Room, contrast_ink, line_height
 from vl2.synth.sample import structure_id
 
 _SLICE = structure_id("pie slice")
@@ -90,12 +90,6 @@ def _mark_disc(canvas: Canvas, cx: float, cy: float, radius: float, hole: float)
             canvas.mark(_SLICE, (cx + gap, cy + low, cx + half, cy + upper))
         else:
             canvas.mark(_SLICE, (cx - half, cy + low, cx + half, cy + upper))
-
-
-def contrast_ink(colour: Colour) -> Colour:
-    """Black or white, whichever reads better on the colour."""
-    red, green, blue = colour
-    return (0, 0, 0) if 0.3 * red + 0.59 * green + 0.11 * blue > 130 else (255, 255, 255)
 
 
 def _inside(

@@ -14,7 +14,8 @@ from vl2.processing.boxes import Box, Region
 from vl2.synth.canvas import Rect
 from vl2.synth.chart_content import COLOUR_ANSWERS, Chart, clean
 from vl2.synth.sample import Question
-from vl2.synth.values import pick
+from vl2.synth.table_content import listed
+from vl2.synth.values import DAYS, MONTHS, pick
 from vl2.synth.wordings import ask
 
 _KIND_ANSWERS = {
@@ -24,18 +25,39 @@ _KIND_ANSWERS = {
     "pie": ("pie chart", "pie"),
     "donut": ("donut chart", "donut", "doughnut chart", "ring chart", "pie chart"),
 }
-_FIND_PART = (
-    "the {m} for {x}", "the {m} of {x}", "{x}'s {m}", "the {x} {m}", "the {m} labelled {x}", "the {m} that shows {x}",
-    "the {m} that belongs to {x}",
-)  # fmt: skip
-_FIND_BOTH = (
-    "the {s} {m} for {x}", "the {m} of {s} in {x}", "the {s} {m} at {x}", "the {m} for {s} and {x}", "the {m} showing {s} for {x}",
-    "the {m} of {s} at {x}",
-)  # fmt: skip
-_FIND_LEGEND = ("the legend entry {x}", "{x} in the legend", "the legend entry for {x}", "the entry {x} of the legend")
-_FIND_TITLE = ("the title", "the chart title", "the heading", "the title of the chart")
-_FIND_AXIS = ("the {a}-axis label", "the label of the {a} axis", "the {a} axis title", "the text at the {a} axis")
-_FIND_NAME = ("the text {x}", "the category label {x}", "the axis label {x}", "the label {x}")
+_FIND_PART = listed(
+    """the {m} for {x}|the {m} of {x}|{x}'s {m}|the {x} {m}|the {m} labelled {x}|the {m} that shows {x}
+    the {m} named {x}|the {m} that belongs to {x}|the {m} showing {x}|the {m} representing {x}|the {m} called {x}
+    the {m} standing for {x}|the {m} with the label {x}|the chart's {m} for {x}|the {m} drawn for {x}"""
+)
+_FIND_BOTH = listed(
+    """the {s} {m} for {x}|the {m} of {s} in {x}|the {s} {m} at {x}|the {m} for {s} and {x}|the {m} showing {s} for {x}
+    the {m} of {s} at {x}|the {m} of {x} for {s}|the {s} {m} in {x}|the {m} that shows {s} in {x}|{x}'s {m} of {s}
+    the {m} of the {s} series at {x}|the {m} for {x} in the series {s}|the {m} that stands for {s} at {x}
+    the {m} in the {s} colour for {x}|the {m} drawn for {s} in {x}"""
+)
+_FIND_LEGEND = listed(
+    """the legend entry {x}|{x} in the legend|the legend entry for {x}|the entry {x} of the legend|the legend item {x}
+    where the legend says {x}|the label {x} in the legend|the key entry {x}|the legend line of {x}|the legend's {x}
+    the legend label {x}|the swatch and name of {x}|the item {x} in the legend|the entry for {x} in the legend
+    the {x} entry in the key"""
+)
+_FIND_TITLE = listed(
+    """the title|the chart title|the heading|the title of the chart|the heading of the chart|the chart's title
+    the title of the graph|the headline|the text above the chart|the title text|the name of the chart|the graph's title
+    the chart heading|the title at the top|the line with the title"""
+)
+_FIND_AXIS = listed(
+    """the {a}-axis label|the label of the {a} axis|the {a} axis title|the text at the {a} axis|the {a} axis label
+    the title of the {a} axis|the name of the {a} axis|the {a}-axis title|the caption of the {a} axis
+    the text that names the {a} axis|the label on the {a}-axis|the {a} axis name|the {a} axis caption
+    the words at the {a} axis|the description of the {a} axis"""
+)
+_FIND_NAME = listed(
+    """the text {x}|the category label {x}|the axis label {x}|the label {x}|{x} on the axis|the word {x}|the name {x}
+    where the axis says {x}|the tick label {x}|the category name {x}|the label that says {x}|the axis text {x}
+    the {x} label|the writing {x}|the printed {x}"""
+)
 
 
 class _Made(NamedTuple):
@@ -80,39 +102,51 @@ def _number(chart: Chart, topic: str, text: str, value: float) -> _Made:
     return _Made(topic, text, plain(chart, value), "relaxed_accuracy")
 
 
+def _ask(rng: np.random.Generator, chart: Chart, kind: str, **slots: object) -> str:
+    """A wording that suits the chart: a slice has no height and is not high."""
+    text = ""
+    for _ in range(20):
+        text = ask(rng, kind, mark=_mark(chart), unit=chart.unit, **slots)
+        if not (chart.pie and ("height" in text.lower() or "how high" in text.lower())):
+            break
+    return text
+
+
 def _value(rng: np.random.Generator, chart: Chart) -> _Made | None:
     s, c = int(rng.integers(len(chart.values))), int(rng.integers(len(chart.categories)))
     value, cat = chart.values[s][c], chart.categories[c]
     if chart.pie and chart.suffix:
-        return _number(chart, cat, ask(rng, "chart.share", cat=cat), value)
-    if len(chart.values) > 1:
-        text = ask(rng, "chart.value_series", cat=cat, series=chart.series[s], mark=_mark(chart), unit=chart.unit)
+        return _number(chart, cat, _ask(rng, chart, "chart.share", cat=cat), value)
+    if chart.grouped:
+        text = _ask(rng, chart, "chart.value_series", cat=cat, series=chart.series[s])
         return _number(chart, f"{s} {c}", text, value)
-    return _number(chart, cat, ask(rng, "chart.value", cat=cat, mark=_mark(chart), unit=chart.unit), value)
+    return _number(chart, cat, _ask(rng, chart, "chart.value", cat=cat), value)
 
 
 def _extreme(rng: np.random.Generator, chart: Chart, highest: bool) -> _Made | None:
     """The category at the top or bottom; of several series, the series at one category."""
-    if len(chart.values) > 1:
+    if chart.grouped:
         c = int(rng.integers(len(chart.categories)))
         column = sorted((row[c], name) for row, name in zip(chart.values, chart.series, strict=True))
         if not highest or column[-1][0] == column[-2][0]:
             return None
         cat = chart.categories[c]
-        text = ask(rng, "chart.highest_series", cat=cat, mark=_mark(chart), unit=chart.unit)
+        text = _ask(rng, chart, "chart.highest_series", cat=cat)
         return _Made(cat, text, (column[-1][1],))
     values = chart.values[0]
     best = max(values) if highest else min(values)
     if values.count(best) > 1:
         return None
-    text = ask(rng, "chart.highest" if highest else "chart.lowest", mark=_mark(chart), unit=chart.unit)
+    text = _ask(rng, chart, "chart.highest" if highest else "chart.lowest")
     return _Made("", text, (chart.categories[values.index(best)],))
 
 
 def _bound(rng: np.random.Generator, chart: Chart) -> _Made | None:
+    if chart.stacked:  # a whole bar or a part of it?
+        return None
     numbers = [value for row in chart.values for value in row]
     highest = rng.random() < 0.55
-    text = ask(rng, "chart.max" if highest else "chart.min", mark=_mark(chart))
+    text = _ask(rng, chart, "chart.max" if highest else "chart.min")
     return _number(chart, "", text, max(numbers) if highest else min(numbers))
 
 
@@ -129,7 +163,7 @@ def _axis_label(rng: np.random.Generator, chart: Chart) -> _Made | None:
 
 
 def _count(rng: np.random.Generator, chart: Chart) -> _Made | None:
-    if len(chart.values) > 1:
+    if chart.grouped:
         return None
     return _Made("", ask(rng, "chart.count", mark=_mark(chart)), (str(len(chart.categories)),))
 
@@ -160,24 +194,13 @@ def _series_of(rng: np.random.Generator, chart: Chart) -> _Made | None:
         return None
     i = int(rng.integers(len(names)))
     mark = "line" if chart.kind == "line" else _mark(chart)
-    # the colour is read as part of the sentence, so it is put in before quotes could be
-    text = ask(rng, "chart.series_of", color=_Plain(chart.colours[i][0]), mark=mark)
+    text = ask(rng, "chart.series_of", color=chart.colours[i][0], mark=mark)
     return _Made(names[i], text, (names[i],))
-
-
-class _Plain:
-    """A word that is never put in quotes."""
-
-    def __init__(self, word: str):
-        self.word = word
-
-    def __str__(self) -> str:
-        return self.word
 
 
 def _two(rng: np.random.Generator, chart: Chart) -> tuple[int, int] | None:
     """Two categories of different value, of a chart with one series."""
-    if len(chart.values) > 1 or len(chart.categories) < 2:
+    if chart.grouped or len(chart.categories) < 2:
         return None
     a, b = (int(i) for i in rng.permutation(len(chart.categories))[:2])
     return (a, b) if chart.values[0][a] != chart.values[0][b] else None
@@ -197,13 +220,13 @@ def _compare(rng: np.random.Generator, chart: Chart, kind: str) -> _Made | None:
 
 
 def _category_of(rng: np.random.Generator, chart: Chart) -> _Made | None:
-    if len(chart.values) > 1:
+    if chart.grouped:
         return None
     c = int(rng.integers(len(chart.categories)))
     value = chart.values[0][c]
     if chart.values[0].count(value) > 1:
         return None
-    text = ask(rng, "chart.category_of", value=_Plain(chart.text(value)), mark=_mark(chart))
+    text = ask(rng, "chart.category_of", value=chart.text(value), mark=_mark(chart))
     return _Made(str(c), text, (chart.categories[c],))
 
 
@@ -244,21 +267,33 @@ def _find(rng: np.random.Generator, chart: Chart, regions: dict[str, Rect]) -> Q
     """A bar, point, slice, legend entry or label to be located."""
     c, s = int(rng.integers(len(chart.categories))), int(rng.integers(len(chart.values)))
     cat, kind = chart.categories[c], rng.random()
+    if kind < 0.06 and not chart.grouped and chart.kind != "line":
+        return Question("ground", pick(rng, _FIND_PART).format(m=_mark(chart), x=_absent(rng, chart)), (), "iou")
     legend = [name for name in regions if name.startswith("legend")]
-    if kind < 0.1 and chart.title:
+    if kind < 0.14 and chart.title:
         return _found(pick(rng, _FIND_TITLE), regions["title"])
-    if kind < 0.2 and "x label" in regions:
+    if kind < 0.22 and "x label" in regions:
         return _found(pick(rng, _FIND_AXIS).format(a="x"), regions["x label"])
-    if kind < 0.3 and legend:
+    if kind < 0.26 and "y label" in regions:
+        return _found(pick(rng, _FIND_AXIS).format(a="y"), regions["y label"])
+    if kind < 0.36 and legend:
         i = int(rng.integers(len(legend)))
         name = (chart.categories if chart.pie else chart.series)[i]
         return _found(pick(rng, _FIND_LEGEND).format(x=name), regions[f"legend {i}"])
-    if f"category {c}" in regions and (kind < 0.4 or chart.kind == "line"):
+    if f"category {c}" in regions and (kind < 0.46 or chart.kind == "line"):
         return _found(pick(rng, _FIND_NAME).format(x=cat), regions[f"category {c}"])
-    if len(chart.values) > 1:
+    if chart.grouped:
         phrase = pick(rng, _FIND_BOTH).format(s=chart.series[s], m=_mark(chart), x=cat)
         return _found(phrase, regions[f"value {s} {c}"])
     return _found(pick(rng, _FIND_PART).format(m=_mark(chart), x=cat), regions[f"value {s} {c}"])
+
+
+def _absent(rng: np.random.Generator, chart: Chart) -> str:
+    """A category that the chart does not have: its own kind gone by one, or a letter."""
+    known = {name.lower() for name in chart.categories}
+    candidates = [*MONTHS, *DAYS, *"ABCDEFGHJK", *(str(year) for year in range(1980, 2020, 3))]
+    free = [name for name in candidates if not any(name.lower() in k or k in name.lower() for k in known)]
+    return pick(rng, free)
 
 
 def _found(phrase: str, box: Rect) -> Question:

@@ -12,12 +12,12 @@ import numpy as np
 from vl2.synth.canvas import Canvas, Colour
 from vl2.synth.chart_axes import draw_axes
 from vl2.synth.chart_content import Chart, draw_chart
-from vl2.synth.chart_parts import Look, NoRoomError, Room, draw_legend, draw_title, legend_entries
+from vl2.synth.chart_parts import Look, NoRoomError, Room, draw_legend, draw_note, draw_title, legend_entries, mix
 from vl2.synth.chart_pie import draw_pie
 from vl2.synth.chart_questions import chart_questions
 from vl2.synth.ingredients import fonts, load_font
 from vl2.synth.sample import Sample
-from vl2.synth.values import pick
+from vl2.synth.values import chance, pick
 
 _TRIES = 30
 
@@ -37,7 +37,7 @@ def _draw(rng: np.random.Generator, split: str, size: tuple[int, int], dark: boo
     for number in range(_TRIES):
         chart = draw_chart(rng, split, dark)
         if number > 5:
-            chart = replace(chart.keep(4), title=chart.title if number < 12 else "")
+            chart = replace(chart.keep(4), title=chart.title if number < 12 else "", note="")
             if chart.pie and chart.suffix:  # what is left of the pie is no whole any more
                 continue
         look = _look(rng, split, size, dark)
@@ -54,6 +54,8 @@ def _compose(canvas: Canvas, chart: Chart, look: Look) -> Chart:
     room = Room(6, 5, canvas.width - 8, canvas.height - 6)
     if chart.title:
         draw_title(canvas, chart.title, look, room)
+    if chart.note:
+        draw_note(canvas, chart.note, look, room)
     legend = legend_entries(chart, look)
     if legend:
         draw_legend(canvas, legend, look, room)
@@ -85,16 +87,17 @@ def _look(rng: np.random.Generator, split: str, size: tuple[int, int], dark: boo
     title_path = path if rng.random() < 0.5 else title_pool[int(rng.integers(len(title_pool)))]
     paper = _paper(rng, dark)
     shade = int(rng.integers(0, 70))
-    ink: Colour = (255 - shade // 2,) * 3 if dark else (shade, shade, shade)
-    plot = _mix(paper, ink, 0.07) if rng.random() < 0.18 else paper
+    grey = 255 - shade // 2 if dark else shade
+    ink: Colour = (grey, grey, grey)
+    plot = mix(paper, ink, 0.07) if rng.random() < 0.18 else paper
     return Look(
         font=load_font(path, small),
         title_font=load_font(title_path, round(small * rng.uniform(1.05, 1.5))),
         paper=paper,
         plot=plot,
         ink=ink,
-        faint=_mix(paper, ink, 0.22) if plot == paper else _mix(plot, (255, 255, 255), 0.6),
-        grid=bool(rng.random() < 0.6),
+        faint=mix(paper, ink, 0.22) if plot == paper else mix(plot, (255, 255, 255), 0.6),
+        grid=chance(rng, 0.6),
         frame=pick(rng, ("left", "left", "box", "none")),
         bar_share=float(rng.uniform(0.45, 0.92)),
         outline=ink if rng.random() < 0.15 else paper if rng.random() < 0.2 else None,
@@ -103,7 +106,10 @@ def _look(rng: np.random.Generator, split: str, size: tuple[int, int], dark: boo
         dots=int(rng.integers(0, 6)) if rng.random() < 0.8 else 0,
         pie_labels=pick(rng, ("inside", "inside", "outside", "outside", "legend")),
         start=float(rng.choice([-90.0, -90.0, 0.0, rng.uniform(-180, 180)])),
-        title_left=bool(rng.random() < 0.2),
+        title_left=chance(rng, 0.2),
+        legend_box=chance(rng, 0.15),
+        inside=chance(rng, 0.25),
+        area=chance(rng, 0.2),
     )
 
 
@@ -115,10 +121,4 @@ def _paper(rng: np.random.Generator, dark: bool) -> Colour:
     if rng.random() < 0.65:
         return 255, 255, 255
     red, green, blue = rng.integers(236, 256, 3).tolist()
-    return red, green, blue
-
-
-def _mix(a: Colour, b: Colour, share: float) -> Colour:
-    """The colour `share` of the way from a to b."""
-    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
     return red, green, blue

@@ -1,8 +1,8 @@
 """Task "form": a title, labelled fields filled in by type or by hand, and boxes to tick.
 
-    field labels (shared) + values (of the split) --layout--> Sheet, facts --> Sample
+    field labels (shared) + values (of the split) --style--> Sheet, facts --> Sample
 
-The trap: a label may be asked about only if it stands on the form once.
+The trap: synonyms ("Email", "E-mail address") never stand on one form, or nobody could tell which one is asked about.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,9 @@ from PIL import ImageFont
 
 from vl2.synth import values
 from vl2.synth.canvas import Colour, text_width
-from vl2.synth.ingredients import fonts
+from vl2.synth.document_words import FORM_NOTES, FORM_TITLES, SECTIONS
+from vl2.synth.form_ticks import tick_groups
+from vl2.synth.ingredients import fonts, load_font
 from vl2.synth.ocr import font_of_height
 from vl2.synth.paper import Sheet, shorten
 from vl2.synth.sample import Sample, structure_id
@@ -21,49 +23,63 @@ from vl2.synth.values import Style, chance, pick
 
 Maker = Callable[[np.random.Generator, str, Style], str]
 
+# concepts separated by | or line ends, synonyms of one concept by /
+_PERSON = """Name/Full name/Your name|Patient/Patient name|Customer/Customer name/Client|Contact person|Manager|Teacher
+Guest/Guest name|Employee|Emergency contact|Owner|Student|Doctor|Tenant|Driver|Witness|Approved by/Authorised by
+Received by|Supervisor|Parent/Guardian|Signed"""
+_NAME = """First name/Given name|Last name/Surname/Family name|Place of birth|Town/City|Nickname|District/County
+Middle name|Maiden name"""
+_DATE = """Date|Date of birth/Birthday/Born|Start date/From|End date/Until|Due date|Date of issue/Issued|Hire date
+Arrival/Check-in|Departure/Check-out|Valid until/Expiry date|Appointment|Last visit"""
+_PHONE = "Phone/Telephone/Phone no./Tel./Phone number|Mobile/Cell phone|Fax|Work phone"
+_COMPANY = "Company/Employer/Organisation|School|Supplier|Insurance|Bank|Hospital|Store"
+_CODE = """Customer no.|Member ID/Member no.|Reference/Ref.|Order number/Order no.|Account no./Account|Policy no.
+ID number|Case no.|Serial no.|File no.|Registration no.|Passport no.|Licence no.|Invoice no.|Student ID|Plate no."""
+_AMOUNT = "Amount|Fee|Price|Deposit|Budget|Salary/Income|Total|Rent|Balance|Cost"
+_COUNT = """Quantity/Qty|Age|Room/Room no.|Number of guests/Guests|Years|Seat|Floor|Children|Nights|Height (cm)
+Weight (kg)|Score|Table"""
+_THING = """Product|Subject|Department|Job title/Position/Occupation|Item|Course|Description|Purpose|Category|Project
+Hobby|Model|Allergies|Remarks/Comments/Notes|Reason|Favourite food|Brand|Equipment|Skills"""
 
-def _several(labels: str, maker: Maker) -> list[tuple[str, Maker]]:
-    return [(label, maker) for label in labels.split("|")]
+
+def _fields(labels: str, maker: Maker) -> list[tuple[tuple[str, ...], Maker]]:
+    """One entry per concept; a slash separates its synonyms."""
+    return [(tuple(concept.split("/")), maker) for concept in labels.replace("\n", "|").split("|")]
 
 
-FIELDS: list[tuple[str, Maker]] = [
-    *_several("Name|Full name|Name|Applicant|Patient|Customer|Contact person|Guest|Manager|Teacher|Employee|Emergency contact|Owner|Student|Doctor|Client", lambda r, s, y: values.person(r, s)),
-    *_several("First name|Last name|Surname|Family name|Place of birth|Town|City|Nickname|District", lambda r, s, y: values.name(r, s)),
-    *_several("Date|Date of birth|Start date|Due date|Date of issue|Birthday|Arrival|Departure|Valid until|Appointment", lambda r, s, y: values.date(r, y)),
-    *_several("Phone|Telephone|Mobile|Fax|Phone no.|Daytime phone", lambda r, s, y: values.phone(r)),
-    *_several("Email|E-mail|Email address", lambda r, s, y: values.email(r, s)),
-    *_several("Address|Street|Street address|Home address", lambda r, s, y: values.street(r, s)),
-    *_several("Company|Employer|School|Organisation|Supplier|Insurance|Bank", lambda r, s, y: values.company(r, s)),
-    *_several("Customer no.|Member ID|Reference|Order number|Account no.|Policy no.|ID number|Case no.|Serial no.|File no.|Registration no.", lambda r, s, y: values.code(r)),
-    *_several("Amount|Fee|Price|Deposit|Budget|Salary|Total|Rent", lambda r, s, y: values.money(y, int(np.exp(r.uniform(5, 13))))),
-    *_several("Quantity|Age|Room|Number of guests|Years|Seat|Floor|Children|Nights", lambda r, s, y: str(int(r.integers(1, 100)))),
-    *_several("Postal code|Zip code|Postcode|ZIP", lambda r, s, y: values.digits(r, "#####")),
-    *_several("Time|Start time|End time|Check-in time", lambda r, s, y: values.time(r, y)),
-    *_several("Product|Subject|Department|Job title|Item|Occupation|Course|Description|Purpose|Category|Project|Hobby|Model", lambda r, s, y: values.thing(r, s)),
-]  # fmt: skip
-TITLES = tuple(
-    """Registration Form|Application Form|Order Form|Membership Application|Contact Form|Request Form|Feedback Form|Booking Form
-    Medical History|Claim Form|Personal Details|Customer Information|Enrolment Form|Survey|Job Application|Delivery Note|Complaint Form
-    Patient Record|Loan Application|Visitor Pass|Change of Address|Expense Report|Work Order|Permission Slip|Reservation
-    Hotel Check-in|Travel Request|Purchase Request|Inspection Report|Questionnaire""".replace("\n", "|").split("|")
+FIELDS: tuple[tuple[tuple[str, ...], Maker], ...] = (
+    *_fields(_PERSON, lambda rng, split, style: values.person(rng, split)),
+    *_fields(_NAME, lambda rng, split, style: values.name(rng, split)),
+    *_fields(_DATE, lambda rng, split, style: values.date(rng, style)),
+    *_fields(_PHONE, lambda rng, split, style: values.phone(rng)),
+    *_fields("Email/E-mail/Email address", lambda rng, split, style: values.email(rng, split)),
+    *_fields("Address/Street/Street address/Home address", lambda rng, split, style: values.street(rng, split)),
+    *_fields(_COMPANY, lambda rng, split, style: values.company(rng, split)),
+    *_fields(_CODE, lambda rng, split, style: values.code(rng)),
+    *_fields(_AMOUNT, lambda rng, split, style: values.money(style, int(np.exp(rng.uniform(5, 13))))),
+    *_fields(_COUNT, lambda rng, split, style: str(int(rng.integers(1, 100)))),
+    *_fields("Postal code/Zip code/Postcode/ZIP", lambda rng, split, style: values.digits(rng, "#####")),
+    *_fields("Time/Start time|End time|Meeting time", lambda rng, split, style: values.time(rng, style)),
+    *_fields(_THING, lambda rng, split, style: values.thing(rng, split)),
 )
-TITLES = tuple(title.strip() for title in TITLES)
-GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Gender", ("Male", "Female", "Other")),
-    ("Contact by", ("Phone", "Email", "Post", "Text")),
-    ("Marital status", ("Single", "Married", "Divorced", "Widowed")),
-    ("Payment", ("Cash", "Card", "Check", "Transfer")),
-    ("Status", ("New", "Open", "Closed", "Pending")),
-    ("Member", ("Yes", "No")),
-    ("Smoker", ("Yes", "No")),
-    ("Priority", ("Low", "Medium", "High", "Urgent")),
-    ("Size", ("Small", "Medium", "Large")),
-    ("Delivery", ("Standard", "Express", "Pickup")),
-    ("Day", ("Mon", "Tue", "Wed", "Thu", "Fri")),
-    ("Type", ("Full time", "Part time", "Contract")),
-    ("Meal", ("Breakfast", "Lunch", "Dinner")),
-    ("Plan", ("Basic", "Plus", "Premium")),
+# label and entry side by side | label above its entry
+STYLES = (
+    "colon",
+    "aligned",
+    "right aligned",
+    "boxed",
+    "underlined",
+    "leaders",
+    "grid",
+    "above",
+    "boxed above",
+    "line above",
 )
+_VALUE_PHRASES = (
+    "the {field}", "the {field}", "the value of {field}", "the entry for {field}", "what is filled in for {field}",
+    "the {field} entry",
+)  # fmt: skip
+_FRAMED = ("boxed", "boxed above", "grid")
 
 
 @dataclass
@@ -76,213 +92,245 @@ class Form:
     entry_ink: Colour
     margin: float
     y: float
-    gap: float
-    style: str  # colon, aligned, boxed, underlined, above, boxed above
+    gap: float  # between rows, as a share of the row
+    style: str
+    numbered: bool
+    starred: bool
 
     @property
     def rng(self) -> np.random.Generator:
         return self.sheet.rng
 
     @property
+    def above(self) -> bool:
+        """Whether labels stand above their entries."""
+        return self.style.endswith("above")
+
+    @property
+    def label_height(self) -> float:
+        return self.sheet.canvas.measure("x", self.labels)[1]
+
+    @property
+    def entry_height(self) -> float:
+        return self.sheet.canvas.measure("x", self.entries)[1]
+
+    @property
     def step(self) -> float:
-        """Height of a row with an entry."""
-        measure = self.sheet.canvas.measure
-        return max(measure("x", self.labels)[1], measure("x", self.entries)[1])
+        """Height of a row without the gap."""
+        frame = 6 if self.style in _FRAMED else 0
+        if self.above:
+            return self.label_height + self.entry_height + frame
+        return max(self.label_height, self.entry_height) + frame
 
 
 def generate_form(rng: np.random.Generator, split: str) -> Sample:
     """One form with questions about it."""
-    if chance(rng, 0.66):
+    large = chance(rng, 0.38)
+    if not large:
         width, height = int(rng.uniform(290, 385)), int(rng.uniform(200, 385))
-    elif chance(rng, 0.6):
-        width, height = int(rng.uniform(300, 385)), int(rng.uniform(385, 761))
+    elif chance(rng, 0.55):
+        width, height = int(rng.uniform(300, 385)), int(rng.uniform(440, 761))
     else:
         width, height = int(rng.uniform(400, 761)), int(rng.uniform(260, 561))
     form = _start(rng, split, width, height)
     _title(form)
-    ticks = chance(rng, 0.6)
-    reserve = (2 if height > 300 else 1) * 1.5 * form.step if ticks else 0
-    columns = 2 if width > 460 and chance(rng, 0.6) else 1
-    _fields(form, columns, height - reserve - 4)
-    if ticks:
-        _tick_groups(form, height - 4)
+    groups = int(rng.integers(1, 3 if height < 420 else 4)) if chance(rng, 0.6) else 0
+    groups = min(groups, max(0, int((height - form.y - 2 * form.step) / (form.label_height * 4))))
+    reserve = groups * form.label_height * 1.7
+    columns = 2 if chance(rng, 0.6) and (width > 460 or (width > 330 and form.above)) else 1
+    _draw_fields(form, columns, height - reserve - 6)
+    if groups:
+        form.y += form.label_height * rng.uniform(0.1, 0.4)
+        form.y = tick_groups(form.sheet, form.labels, form.entry_ink, (form.margin, form.y), height - 4, groups)
+    if chance(rng, 0.15) and form.y + form.label_height + 4 < height:
+        form.sheet.new_row()
+        note = shorten(pick(rng, FORM_NOTES), form.labels, width - 2 * form.margin)
+        form.sheet.landmark(note, form.sheet.write((form.margin, form.y + 2), note, form.labels))
+        form.y += form.label_height + 2
     form.sheet.canvas.crop(max(100, min(height, int(form.y + rng.uniform(4, 24)))))
     return form.sheet.sample("form", readable=columns == 1)
 
 
 def _start(rng: np.random.Generator, split: str, width: int, height: int) -> Form:
     """Paper, fonts and manner."""
-    path = pick(rng, fonts(split, "sans" if chance(rng, 0.6) else "serif"))
-    capital = float(rng.uniform(9.0, 9.0 + width / 110))
+    path = pick(rng, fonts(split, "mono" if chance(rng, 0.08) else "sans" if chance(rng, 0.6) else "serif"))
+    capital = float(rng.uniform(9.0, 9.5 + max(width, height) / 140))
     labels = font_of_height(path, capital)
-    kind = pick(rng, ("same", "mono", "hand", "hand", "hand", "sans"))
+    kind = pick(rng, ("same", "same", "mono", "hand", "hand", "hand", "sans", "serif"))
     entry_path = path if kind == "same" else pick(rng, fonts(split, kind))
-    entries = font_of_height(entry_path, capital * (rng.uniform(1.1, 1.5) if kind == "hand" else 1.0))
+    entries = font_of_height(entry_path, capital * (rng.uniform(1.1, 1.5) if kind == "hand" else rng.uniform(1.0, 1.1)))
     sheet = Sheet(rng, split, (width, height), capital)
     blue = (int(rng.integers(0, 60)), int(rng.integers(0, 80)), int(rng.integers(110, 180)))
-    entry_ink = blue if chance(rng, 0.45) else sheet.ink
-    style = pick(rng, ("colon", "aligned", "boxed", "underlined", "above", "boxed above"))
-    margin = rng.uniform(8, 0.06 * width)
-    return Form(sheet, labels, entries, entry_ink, margin, rng.uniform(5, 18), rng.uniform(0.05, 0.5), style)
+    return Form(
+        sheet=sheet,
+        labels=labels,
+        entries=entries,
+        entry_ink=blue if chance(rng, 0.5 if kind == "hand" else 0.25) else sheet.ink,
+        margin=rng.uniform(7, 0.06 * width),
+        y=rng.uniform(5, 18),
+        gap=rng.uniform(0.05, 0.5),
+        style=pick(rng, STYLES),
+        numbered=chance(rng, 0.06),
+        starred=chance(rng, 0.06),
+    )
 
 
 def _title(form: Form) -> None:
-    """The heading, sometimes with a company above or a content word in it."""
+    """The heading, sometimes with a company above it or a content word in it, sometimes on a dark bar."""
     rng, sheet = form.rng, form.sheet
     room = sheet.width - 2 * form.margin
-    font = font_of_height(str(form.labels.path), rng.uniform(11, 19))
-    title = pick(rng, TITLES)
-    if chance(rng, 0.4):
-        title = f"{values.word(rng, sheet.split).capitalize()} {title}"
-    title = shorten(title.upper() if chance(rng, 0.3) else title, font, room)
     align = 0.5 if chance(rng, 0.6) else 0.0
-    sheet.new_row()
-    sheet.write((form.margin + align * room, form.y), title, font, align=align, region="title")
-    sheet.fact("form.title", (title,), "title")
-    form.y += sheet.canvas.measure("x", font)[1] * rng.uniform(1.05, 1.4)
+    x = form.margin + align * room
+    if chance(rng, 0.2):
+        sheet.new_row()
+        company = shorten(values.company(rng, sheet.split), form.labels, room)
+        box = sheet.write((x, form.y), company, form.labels, align=align)
+        sheet.landmark(company, box, 0.3)
+        form.y += form.label_height * 1.15
+    font = font_of_height(str(form.labels.path), rng.uniform(11, 19))
+    case = str.upper if chance(rng, 0.3) else str
+    title = case(pick(rng, FORM_TITLES))
     if chance(rng, 0.4):
+        longer = case(f"{values.word(rng, sheet.split).capitalize()} {title}")
+        title = longer if text_width(longer, font) <= room else title
+    while text_width(title, font) > room and font.size > form.labels.size:
+        font = load_font(str(font.path), int(font.size) - 1)
+    title = shorten(title, font, room)
+    height = sheet.canvas.measure("x", font)[1]
+    fill = None
+    if chance(rng, 0.12):
+        dark = tuple(int(v) for v in rng.integers(10, 110, 3))
+        box = (0, round(form.y - 4), sheet.width, round(form.y + height + 3))
+        sheet.canvas.draw.rectangle(box, fill=dark)
+        fill = (255, 255, 255)
+        form.y += 4
+    sheet.new_row()
+    sheet.write((x, form.y - (3 if fill else 0)), title, font, align=align, region="title", fill=fill)
+    sheet.fact("form.title", (title,), "title", weight=1.2)
+    form.y += height * rng.uniform(1.05, 1.4)
+    if not fill and chance(rng, 0.35):
         sheet.rule(form.y, form.margin, sheet.width - form.margin, thick=int(rng.integers(1, 3)))
         form.y += rng.uniform(4, 10)
 
 
-def _fields(form: Form, columns: int, bottom: float) -> None:
-    """Labelled fields, row by row."""
+def _choose_fields(rng: np.random.Generator, count: int) -> list[tuple[str, Maker]]:
+    """Labels of different concepts."""
+    chosen: list[tuple[str, Maker]] = []
+    for index in rng.permutation(len(FIELDS))[:count].tolist():
+        synonyms, maker = FIELDS[index]
+        chosen.append((pick(rng, synonyms), maker))
+    return chosen
+
+
+def _draw_fields(form: Form, columns: int, bottom: float) -> None:
+    """Labelled fields, row by row; spare height goes into the gaps."""
     rng, sheet = form.rng, form.sheet
     style = values.choose_style(rng)
-    above = form.style in ("above", "boxed above")
-    high = form.step * (1.0 + (0.9 if above else 0.0) + form.gap) + (5 if "boxed" in form.style else 0)
-    rows = max(1, int((bottom - form.y) / high))
-    count = min(rows * columns, int(rng.integers(3, 10)))
-    order = rng.permutation(len(FIELDS)).tolist()
-    chosen: list[tuple[str, Maker]] = []
-    for index in order:
-        label, maker = FIELDS[index]
-        if len(chosen) < count and all(label.lower() != other.lower() for other, _ in chosen):
-            chosen.append((label, maker))
-    case = pick(rng, (str, str, str, str.upper, str.title))
-    room = (sheet.width - 2 * form.margin - (columns - 1) * 16) / columns
-    names = [case(label) for label, _ in chosen]
-    widest = min(room * 0.55, max(text_width(name + ": ", form.labels) for name in names))
-    for index, (_, maker) in enumerate(chosen):
-        column = index % columns
-        if column == 0:
-            sheet.new_row()
-        x = form.margin + column * (room + 16)
-        value = maker(rng, sheet.split, style)
-        _field(form, x, room, names[index], value, widest, index)
-        if column == columns - 1 or index == len(chosen) - 1:
-            form.y += high
-    form.y += form.step * 0.2
-
-
-def _field(form: Form, x: float, room: float, label: str, value: str, widest: float, index: int) -> None:
-    """One label and its value at (x, form.y)."""
-    sheet, rng, step = form.sheet, form.rng, form.step
-    label = shorten(label, form.labels, room * 0.6)
-    above = form.style in ("above", "boxed above")
-    shown = label if above or form.style == "boxed" else f"{label}:"
-    drop = max(0.0, (step - sheet.canvas.measure("x", form.labels)[1]) / 2)
-    sheet.write((x, form.y + (0 if above else drop)), shown, form.labels)
-    start, y = x, form.y
-    if above:
-        y = form.y + sheet.canvas.measure("x", form.labels)[1]
+    if chance(rng, 0.15) and bottom - form.y > 6 * form.step:
         sheet.new_row()
+        section = pick(rng, SECTIONS)
+        sheet.landmark(section, sheet.write((form.margin, form.y), section, form.labels))
+        form.y += form.label_height * 1.3
+    room_y = bottom - form.y
+    rows = max(1, int(room_y / (form.step * (1 + form.gap))))
+    least = 3 if room_y < 300 else 5
+    count = max(1, min(rows * columns, int(rng.integers(least, 10))))
+    filled = -(-count // columns) * form.step * (1 + form.gap)
+    form.gap = (1 + form.gap) * float(np.clip(room_y / filled, 1.0, rng.uniform(1.0, 1.5))) - 1
+    if form.style == "grid":
+        form.gap = min(form.gap, 0.6)
+        form.y += form.step * form.gap / 2
+    chosen = _choose_fields(rng, count)
+    case = pick(rng, (str, str, str, str, str.upper, str.title, str.lower))
+    labels = [case(label) for label, _ in chosen]
+    room = (sheet.width - 2 * form.margin - (columns - 1) * 16) / columns
+    prefix = text_width("00. ", form.labels) if form.numbered else 0
+    widest = prefix + min(room * 0.55, max(text_width(f"{label}: ", form.labels) for label in labels))
+    empty = int(rng.integers(count)) if count > 3 and chance(rng, 0.12) else -1
+    for index, (_, maker) in enumerate(chosen):
+        if index % columns == 0:
+            sheet.new_row()
+        x = form.margin + index % columns * (room + 16)
+        value = "" if index == empty else _value(form, maker, style, room - (0 if form.above else widest + 12))
+        _field(form, (x, form.y, room), labels[index], value, widest, index)
+        if index % columns == columns - 1 or index == count - 1:
+            form.y += form.step * (1 + form.gap)
+
+
+def _value(form: Form, maker: Maker, style: Style, room: float) -> str:
+    """An entry that fits, cut only if five others did not fit either."""
+    value = ""
+    for _ in range(5):
+        value = maker(form.rng, form.sheet.split, style)
+        if text_width(value, form.entries) <= room:
+            break
+    return value
+
+
+def _field(form: Form, place: tuple[float, float, float], label: str, value: str, widest: float, index: int) -> None:
+    """One label and its value at place (x, y, width)."""
+    sheet, font = form.sheet, form.labels
+    x, y, room = place
+    label = shorten(label, font, room * 0.55)
+    bare = form.above or form.style in ("boxed", "grid", "leaders")
+    shown = (f"{index + 1}. " if form.numbered else "") + label + ("*" if form.starred and index % 3 != 2 else "")
+    shown = shown if bare else f"{shown}:"
+    frame = 6 if form.style in _FRAMED else 0
+    line = form.entry_height if form.above else max(form.label_height, form.entry_height)
+    inset = 5 if frame else 0
+    width = text_width(shown, font)
+    start, entry_y, label_x = x, y, x
+    if form.above:
+        entry_y = y + form.label_height
     elif form.style in ("colon", "underlined"):
-        start = x + text_width(f"{shown}  ", form.labels)
+        start = x + width + text_width("  ", font)
     else:
-        start = x + widest + 6
+        start = x + widest + 8
+        label_x = x + widest - width if form.style == "right aligned" else x + (4 if form.style == "grid" else 0)
+    drop = 0 if form.above else (line + frame - form.label_height) / 2
+    sheet.write((label_x, y + drop), shown, font)
     end = x + room
-    boxed = "boxed" in form.style
-    inset = 5 if boxed else 0
     value = shorten(value, form.entries, end - start - 2 * inset)
-    if boxed:
-        box = (round(start), round(y), round(end), round(y + step + 3))
+    if form.style == "leaders":
+        shift = end - text_width(value, form.entries)
+        sheet.rule(y + line - 5, label_x + width + 4, shift - 4, dash=2, mark="dashed rule")
+        start = max(start, shift)
+    _frame(form, (x, start, end), (y, entry_y, line + frame), index)
+    if form.above:
+        sheet.new_row()
+    if value:
+        region = f"field{index}"
+        entry_y += frame / 2 + (line - form.entry_height) / 2
+        sheet.write((start + inset, entry_y), value, form.entries, fill=form.entry_ink, region=region)
+        _field_facts(form, label, value, region)
+
+
+def _frame(form: Form, across: tuple[float, float, float], down: tuple[float, float, float], index: int) -> None:
+    """What is drawn around or under an entry: across = x of the field, start and end of the entry; down = y of the
+    field, y and height of the entry."""
+    sheet = form.sheet
+    (x, start, end), (y, entry_y, height) = across, down
+    if form.style in ("boxed", "boxed above"):
+        box = (round(start), round(entry_y), round(end), round(entry_y + height))
         sheet.canvas.draw.rectangle(box, outline=sheet.ink)
         sheet.canvas.mark(structure_id("input field"), box)
-    elif form.style == "underlined":
-        sheet.rule(y + step, start - 2, end, dash=0 if index % 2 or len(label) > 3 else 2, mark="underline")
-    rise = max(0.0, (step - sheet.canvas.measure("x", form.entries)[1]) / 2)
-    region = f"field{index}"
-    sheet.write((start + inset, y + rise + (1 if boxed else 0)), value, form.entries, fill=form.entry_ink, region=region)
-    asked = label.rstrip(".:") if label.isupper() and chance(rng, 0.3) else label
-    if chance(rng, 0.4) and not label.isupper():
-        asked = label.lower()
-    sheet.fact("form.value", (value,), region, field=asked, weight=1.5)
-    sheet.fact("form.field_of", (label,), value=value, weight=0.2)
+    elif form.style == "grid":
+        low = y + form.step * (1 + form.gap)
+        box = (round(x), round(y - form.step * form.gap / 2), round(end), round(low - form.step * form.gap / 2))
+        sheet.canvas.draw.rectangle(box, outline=sheet.ink)
+        sheet.canvas.draw.line((round(start), box[1], round(start), box[3]), fill=sheet.ink)
+        sheet.canvas.mark(structure_id("input field"), (start, box[1], box[2], box[3]))
+    elif form.style in ("underlined", "line above"):
+        sheet.rule(entry_y + height, start - 2, end, dash=2 if form.numbered else 0, mark="underline")
 
 
-def _tick_groups(form: Form, bottom: float) -> None:
-    """One or two rows of boxes to tick."""
+def _field_facts(form: Form, label: str, value: str, region: str) -> None:
+    """The value of the field, the field of the value."""
     rng, sheet = form.rng, form.sheet
-    taken: set[str] = set()
-    ticked: list[str] = []
-    groups = 0
-    for index in rng.permutation(len(GROUPS)).tolist()[: int(rng.integers(1, 3))]:
-        name, options = GROUPS[index]
-        if form.y + form.step * 1.1 > bottom or taken & set(options):
-            continue
-        if chance(rng, 0.4):
-            options = tuple(dict.fromkeys(values.word(rng, sheet.split).capitalize() for _ in range(int(rng.integers(2, 5)))))
-        if taken & set(options):
-            continue
-        taken |= set(options)
-        groups += 1
-        ticked += _tick_row(form, name, list(options))
-        form.y += form.step * 1.2
-    if groups and len(ticked) == 1:
-        sheet.fact("form.ticked_list", (ticked[0],), weight=0.8)
-
-
-def _tick_row(form: Form, name: str, options: list[str]) -> list[str]:
-    """A group label and its options in a row; returns the ticked ones."""
-    rng, sheet, font = form.rng, form.sheet, form.labels
-    radio = chance(rng, 0.3)
-    single = radio or chance(rng, 0.6)
-    marks = [chance(rng, 0.4) for _ in options]
-    if single:
-        marks = [position == int(rng.integers(len(options))) for position in range(len(options))]
-        marks = [mark and not any(marks[:position]) for position, mark in enumerate(marks)]
-    side = round(form.labels.size * 0.85)
-    sheet.new_row()
-    x = form.margin
-    sheet.write((x, form.y), f"{name}:", font)
-    x += text_width(f"{name}:  ", font)
-    ticked, drawn = [], 0
-    for position, (option, mark) in enumerate(zip(options, marks, strict=True)):
-        if x + side + 4 + text_width(option, font) > sheet.width - form.margin:
-            break
-        _tick_box(form, x, form.y + (form.sheet.canvas.measure("x", font)[1] - side) / 2, side, radio, mark, f"tick {option}")
-        sheet.write((x + side + 4, form.y), option, font)
-        x += side + 4 + text_width(option + "   ", font)
-        drawn += 1
-        region = f"tick {option}"
-        phrases = ("the checkbox {box}", "the box next to {box}", "the box for {box}", "the {box} checkbox", "the tick box {box}")
-        sheet.fact("form.ticked", ("Yes" if mark else "No",), region, box=option, weight=0.7, phrases=phrases)
-        if mark:
-            ticked.append(option)
-    if drawn > 1 and len(ticked) == 1:
-        sheet.fact("form.group", (ticked[0],), group=name, weight=0.9)
-    return ticked
-
-
-def _tick_box(form: Form, x: float, y: float, side: int, radio: bool, ticked: bool, region: str) -> None:
-    """A box or a circle, empty or marked."""
-    rng, draw, ink = form.rng, form.sheet.canvas.draw, form.sheet.ink
-    x, y = round(x), round(y)
-    box = (x, y, x + side, y + side)
-    (draw.ellipse if radio else draw.rectangle)(box, outline=ink)
-    if ticked and radio:
-        draw.ellipse((x + 3, y + 3, x + side - 3, y + side - 3), fill=form.entry_ink)
-    elif ticked:
-        kind = int(rng.integers(3))
-        if kind == 0:
-            points = [(x + 2, y + side * 0.5), (x + side * 0.42, y + side - 2), (x + side + 1, y - 1)]
-            draw.line(points, fill=form.entry_ink, width=2)
-        elif kind == 1:
-            draw.line((x + 2, y + 2, x + side - 2, y + side - 2), fill=form.entry_ink, width=2)
-            draw.line((x + side - 2, y + 2, x + 2, y + side - 2), fill=form.entry_ink, width=2)
-        else:
-            draw.rectangle((x + 3, y + 3, x + side - 3, y + side - 3), fill=form.entry_ink)
-    name = ("selected radio" if ticked else "radio button") if radio else ("checked box" if ticked else "checkbox")
-    form.sheet.canvas.mark(structure_id(name), box)
-    form.sheet.canvas.region(region, box)
+    asked = label if chance(rng, 0.6) or label.isupper() else label.lower()
+    asked = asked if chance(rng, 0.5) else asked.rstrip(".")
+    sheet.fact("form.value", (value,), region, field=asked, weight=1.5, phrases=_VALUE_PHRASES)
+    text = "\n".join(sheet.lines())
+    if text.count(value) == 1:
+        sheet.fact("form.field_of", (label,), value=value, weight=0.2)
+        sheet.facts.append(sheet.text_fact(value, region, 0.1))

@@ -15,41 +15,42 @@ from vl2.synth.ingredients import cities, companies, first_names, sample_words, 
 from vl2.synth.values import Style, chance, pick
 
 MOST_TRIES = 40
-NAME_KEYS = tuple(
-    "Name Person Student Employee Player Author Member Guest Customer Driver Patient Contact Teacher".split()
-)
-PLACE_KEYS = tuple("City Town Place Station Branch Region Location Site Airport Destination District".split())
-COMPANY_KEYS = tuple("Company Supplier Client Vendor Shop Firm Brand Partner Customer".split())
-THING_KEYS = tuple(
-    "Item Product Article Category Group Type Topic Material Model Subject Dish Tool Part Label Team".split()
+
+
+def listed(block: str) -> tuple[str, ...]:
+    """The entries of a block of text; bars and line ends stand between them."""
+    return tuple(entry.strip() for entry in block.replace("\n", "|").split("|"))
+
+
+NAME_KEYS = listed("Name|Person|Student|Employee|Player|Author|Member|Guest|Customer|Driver|Patient|Contact|Teacher")
+PLACE_KEYS = listed("City|Town|Place|Station|Branch|Region|Location|Site|Airport|Destination|District")
+COMPANY_KEYS = listed("Company|Supplier|Client|Vendor|Shop|Firm|Brand|Partner|Customer")
+THING_KEYS = listed(
+    "Item|Product|Article|Category|Group|Type|Topic|Material|Model|Subject|Dish|Tool|Part|Label|Team|Course|Name|Title"
 )
 TIME_KEYS = ("Month", "Day", "Year", "Quarter", "Week")
-NUMBER_HEADERS = tuple(
-    """Score|Points|Age|Units|Stock|Sales|Weight|Qty|Quantity|Orders|Visitors|Population|Height|Length|Goals|Wins|Losses|Rank
-    Hours|Size|Count|Visits|Members|Area|Capacity|Seats|Distance|Speed|Games|Pages|Calls|Tickets|Students|Votes|Level|Number
-    Attendance|Views|Clicks|Output|Temperature|Mass|Depth|Returns|Staff|Rooms|Credits|Marks|Power|Width|Volume""".replace(
-        "\n", "|"
-    ).split("|")
+NUMBER_HEADERS = listed(
+    """Score|Points|Age|Units|Stock|Sales|Weight|Qty|Quantity|Orders|Visitors|Population|Height|Length|Goals|Wins|Losses
+    Hours|Size|Count|Visits|Members|Area|Capacity|Seats|Distance|Speed|Games|Pages|Calls|Tickets|Students|Votes|Level
+    Attendance|Views|Clicks|Output|Temperature|Mass|Depth|Returns|Staff|Rooms|Credits|Marks|Power|Width|Volume|Rank"""
 )
-MONEY_HEADERS = tuple(
-    "Price|Cost|Total|Amount|Revenue|Salary|Budget|Income|Fee|Profit|Rent|Tax|Balance|Paid|Value|Expenses|Deposit|Due".split(
-        "|"
-    )
+MONEY_HEADERS = listed(
+    "Price|Cost|Total|Amount|Revenue|Salary|Budget|Income|Fee|Profit|Rent|Tax|Balance|Paid|Value|Expenses|Deposit|Due"
 )
-SHARE_HEADERS = tuple("Share|Growth|Rate|Change|Discount|Percent|Margin|Increase|Turnout|Humidity".split("|"))
-DATE_HEADERS = tuple(
-    "Date|Start|End|Joined|Due date|Born|Opened|Delivered|Ordered|Updated|Deadline|Paid on|Last visit".split("|")
+SHARE_HEADERS = listed("Share|Growth|Rate|Change|Discount|Percent|Margin|Increase|Turnout|Humidity")
+DATE_HEADERS = listed(
+    "Date|Start|End|Joined|Due date|Born|Opened|Delivered|Ordered|Updated|Deadline|Paid on|Last visit"
 )
-WORD_HEADERS = tuple(
-    "Status|Type|Category|Note|Code|Group|Class|Keyword|Kind|Theme|Label|Subject|Remark|Section".split("|")
+WORD_HEADERS = listed("Status|Type|Category|Note|Code|Group|Class|Keyword|Kind|Theme|Label|Subject|Remark|Section")
+PLACE_HEADERS = listed("City|Town|Home|Office|Destination|Origin|Venue|Branch")
+NAME_HEADERS = listed("Contact|Manager|Owner|Leader|Coach|Agent|Teacher|Host|Author")
+CODE_HEADERS = listed("Code|ID|No.|Ref|Order no.|Serial|Room|Key")
+_TITLES = listed(
+    """{a} {b}|{a}|{a} by {key}|{a} {b} {year}|Table {n}: {a} {b}|{a} report|List of {a}|{a} {year}|{city} {a}
+    {a} overview|{a} and {b}|{key} table|{a} in {city}|Table {n}. {a}|{a} {b} results|{month} {a}|{a} {b} ({year})
+    {a}, {month} {year}"""
 )
-PLACE_HEADERS = tuple("City|Town|Home|Office|Destination|Origin|Venue|Branch".split("|"))
-NAME_HEADERS = tuple("Contact|Manager|Owner|Leader|Coach|Agent|Teacher|Host|Author".split("|"))
-CODE_HEADERS = ("Code", "ID", "No.", "Ref", "Order no.", "Serial", "Room", "Key")
-_TITLES = (
-    "{a} {b}", "{a}", "{a} by {key}", "{a} {b} {year}", "Table {n}: {a} {b}", "{a} report", "List of {a}", "{a} {year}", "{city} {a}",
-    "{a} overview", "{a} and {b}", "{key} table", "{a} in {city}", "Table {n}. {a}", "{a} {b} results", "{month} {a}",
-)  # fmt: skip
+_MARKS = (("yes", "no"), ("Yes", "No"), ("open", "closed"), ("A", "B", "C"), ("low", "medium", "high"), ("new", "old"))
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _key_column(rng: np.random.Generator, split: str, rows: int) -> Column:
     if form < 0.62:
         header = pick(rng, TIME_KEYS)
         return Column(header, time_keys(rng, header, rows), None, "key")
-    header = pick(rng, THING_KEYS) if rng.random() < 0.7 else content_word(rng, split).capitalize()
+    header = pick(rng, THING_KEYS) if rng.random() < 0.8 else content_word(rng, split).capitalize()
     return Column(header, _cased(rng, distinct(lambda: _thing(rng, split), rows)), None, "key")
 
 
@@ -201,7 +202,7 @@ def _numeric_column(rng: np.random.Generator, split: str, rows: int, style: Styl
         header, kind = header or pick(rng, NUMBER_HEADERS).strip(), "number"
     elif form < 0.85:
         sign, coins = rng.random() < 0.6, rng.random() < 0.6
-        cents = whole % 100000 * (1 if coins else 100)
+        cents = whole % 100000 * (int(rng.choice([1, 5, 10, 99])) if coins else 100)
         amounts = cents / 100
         if coins:
             cells = tuple(values.money(style, int(c), sign=sign) for c in cents)
@@ -237,40 +238,47 @@ def _text_column(rng: np.random.Generator, split: str, rows: int, style: Style, 
         return Column(
             header or pick(rng, CODE_HEADERS), tuple(values.digits(rng, pattern) for _ in range(rows)), None, "code"
         )
-    marks = pick(
-        rng,
-        (("yes", "no"), ("Yes", "No"), ("open", "closed"), ("A", "B", "C"), ("low", "medium", "high"), ("new", "old")),
-    )
+    marks = pick(rng, _MARKS)
     return Column(header or pick(rng, WORD_HEADERS), tuple(pick(rng, marks) for _ in range(rows)), None, "choice")
 
 
 def _title(rng: np.random.Generator, split: str, key: str) -> str:
     """A title of words of the split, sometimes in capitals."""
     text = pick(rng, _TITLES).format(
-        a=content_word(rng, split).capitalize(), b=content_word(rng, split), key=key.lower(), n=int(rng.integers(1, 20)),
-        year=int(rng.integers(1990, 2027)), city=short_pick(rng, cities(split), 12), month=pick(rng, values.MONTHS),
-    )  # fmt: skip
+        a=content_word(rng, split).capitalize(),
+        b=content_word(rng, split),
+        key=key.lower(),
+        n=int(rng.integers(1, 20)),
+        year=int(rng.integers(1990, 2027)),
+        city=short_pick(rng, cities(split), 12),
+        month=pick(rng, values.MONTHS),
+    )
     form = rng.random()
     return text.upper() if form < 0.1 else text.title() if form < 0.25 else text[:1].upper() + text[1:]
 
 
+def _new_column(rng: np.random.Generator, split: str, rows: int, style: Style, own: bool, numeric: bool) -> Column:
+    """A further column; `own`: with a content word as its header."""
+    header = content_word(rng, split, 9).capitalize() if own else ""
+    if numeric:
+        return _numeric_column(rng, split, rows, style, header)
+    column = _text_column(rng, split, rows, style, header)
+    if rows > 2 and chance(rng, 0.06):  # nothing known for one row
+        missing, blank = int(rng.integers(rows)), pick(rng, ("-", "n/a", "N/A", "--", "?"))
+        column = replace(column, cells=tuple(blank if i == missing else c for i, c in enumerate(column.cells)))
+    return column
+
+
 def draw_content(rng: np.random.Generator, split: str, rows: int, columns: int) -> Content:
-    """A table of that many data rows and columns (2 or more); at least one column is numeric."""
+    """A table of that many data rows and columns (2 or more); the second column is numeric."""
     style = values.choose_style(rng)
-    key = _key_column(rng, split, rows)
-    found = [key]
-    taken = {key.header.lower()}
-    own_words = chance(rng, 0.25)
-    for place in range(1, columns):
-        for _ in range(MOST_TRIES):
-            numeric = place == 1 or rng.random() < 0.6
-            header = content_word(rng, split, 9).capitalize() if own_words else ""
-            column = (_numeric_column if numeric else _text_column)(rng, split, rows, style, header)
-            if column.header.lower() not in taken:
-                break
-        taken.add(column.header.lower())
-        found.append(column)
+    found = [_key_column(rng, split, rows)]
+    own = chance(rng, 0.25)
+    while len(found) < columns:
+        column = _new_column(rng, split, rows, style, own, len(found) == 1 or bool(rng.random() < 0.6))
+        if column.header.lower() not in {other.header.lower() for other in found}:
+            found.append(column)
+    title = _title(rng, split, found[0].header) if chance(rng, 0.5) else ""
     if chance(rng, 0.08):
-        found = [replace(c, header=c.header.upper()) for c in found]
-    title = _title(rng, split, key.header) if chance(rng, 0.5) else ""
+        found = [replace(column, header=column.header.upper()) for column in found]
     return Content(title, tuple(found))

@@ -13,36 +13,43 @@ from vl2.processing.boxes import Box, Region
 from vl2.synth.canvas import Rect
 from vl2.synth.ocr_questions import READ
 from vl2.synth.sample import Question
-from vl2.synth.table_content import Column, Content
+from vl2.synth.table_content import Column, Content, listed
 from vl2.synth.values import pick
 from vl2.synth.wordings import ask
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _MOST_READ = 260  # characters of a table that is read as a whole
-_FIND_CELL = (
-    "the cell {x}", "the cell with {x}", "the cell that says {x}", "the table cell containing {x}", "the cell containing {x}",
-    "the cell where {x} is written", "{x}'s cell", "the box with {x} in it",
-)  # fmt: skip
-_FIND_TEXT = (
-    "the text {x}", "{x}", "the word {x}", "the entry {x}", "where it says {x}", "the text that reads {x}", "the writing {x}",
-    "the words {x}", "the value {x}",
-)  # fmt: skip
-_FIND_ROW = (
-    "the row of {x}", "the row {x}", "the {x} row", "the row for {x}", "the table row of {x}", "the whole row with {x}",
-    "the line of {x} in the table", "the row that starts with {x}",
-)  # fmt: skip
-_FIND_COLUMN = (
-    "the column {x}", "the {x} column", "the column headed {x}", "the column of {x}", "the whole {x} column",
-    "the column under {x}", "the table column {x}",
-)  # fmt: skip
-_FIND_HEADER = (
-    "the header {x}",
-    "the column header {x}",
-    "the heading {x}",
-    "the header cell {x}",
-    "the head of the {x} column",
+_FIND_CELL = listed(
+    """the cell {x}|the cell with {x}|the cell that says {x}|the table cell containing {x}|the cell containing {x}
+    the cell where {x} is written|the box with {x} in it|the cell in which {x} stands|the field {x}|{x} (the whole cell)
+    the table cell {x}|the cell holding {x}|the cell reading {x}|cell {x}|the grid cell with {x}"""
 )
-_FIND_TITLE = ("the title", "the table title", "the heading", "the title of the table", "the title above the table")
+_FIND_TEXT = listed(
+    """the text {x}|{x}|the word {x}|the entry {x}|where it says {x}|the text that reads {x}|the writing {x}
+    the words {x}|the value {x}|the printed {x}|the place where {x} is written|the text "{x}"|"{x}"|the label {x}
+    the spot that says {x}"""
+)
+_FIND_ROW = listed(
+    """the row of {x}|the row {x}|the {x} row|the row for {x}|the table row of {x}|the whole row with {x}
+    the line of {x} in the table|the row that starts with {x}|the row belonging to {x}|the entire row of {x}
+    the table line for {x}|the row whose first cell is {x}|the row named {x}|the record of {x}|the data row for {x}"""
+)
+_FIND_COLUMN = listed(
+    """the column {x}|the {x} column|the column headed {x}|the column of {x}|the whole {x} column|the column under {x}
+    the table column {x}|the column named {x}|the entire column {x}|the column with the header {x}|the column called {x}
+    the column that lists {x}|the {x} column with its header|the column titled {x}|the column for {x}"""
+)
+_FIND_HEADER = listed(
+    """the header {x}|the column header {x}|the heading {x}|the header cell {x}|the head of the {x} column
+    the header cell that says {x}|the top cell of the {x} column|the column heading {x}|the header of the column {x}
+    the column title {x}|the cell with the heading {x}|the header field {x}|the column's name {x}|the heading cell {x}
+    the header cell of {x}"""
+)
+_FIND_TITLE = listed(
+    """the title|the table title|the heading|the title of the table|the title above the table|the heading of the table
+    the text above the table|the table's title|the caption of the table|the headline|the table heading|the title text
+    the line above the table|the name of the table|the title line"""
+)
 
 
 def table_questions(rng: np.random.Generator, content: Content, regions: dict[str, Rect]) -> list[Question]:

@@ -22,8 +22,8 @@ Font = ImageFont.FreeTypeFont
 _CELL, _HEADER, _RULE = structure_id("cell"), structure_id("header cell"), structure_id("rule")
 SMALLEST_FONT = 12
 HEADER_FILLS: tuple[Colour, ...] = (
-    (31, 78, 121), (68, 114, 196), (54, 96, 60), (112, 48, 160), (192, 80, 77), (60, 60, 60), (0, 128, 128), (120, 90, 50),
-    (217, 225, 242), (226, 239, 218), (255, 242, 204), (242, 242, 242), (252, 228, 214), (221, 235, 247), (200, 200, 200),
+    (31, 78, 121), (68, 114, 196), (54, 96, 60), (112, 48, 160), (192, 80, 77), (60, 60, 60), (0, 128, 128),
+    (120, 90, 50), (217, 225, 242), (226, 239, 218), (255, 242, 204), (242, 242, 242), (252, 228, 214), (200, 200, 200),
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Layout:
-    """A table that fits: what is left of it, its fonts, and pixel edges of columns and rows relative to its top left."""
+    """A table that fits: what is left of it, its fonts, pixel edges of columns and rows relative to its top left."""
 
     content: Content
     font: Font
@@ -189,8 +189,8 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
     layout = _fit(content, look, size, paths, float(rng.uniform(1.0, 1.4)), inner)
     width, height = (int(np.ceil(layout.width + 2 * margin[0])), int(np.ceil(layout.height + 2 * margin[1])))
     if rng.random() < 0.2:
-        width += int(rng.uniform(0, max(0, limits[0] - width) + 1))
-        height += int(rng.uniform(0, max(0, limits[1] - height) + 1))
+        width += int(rng.uniform(0, max(0, min(limits[0] - width, 0.6 * width)) + 1))
+        height += int(rng.uniform(0, max(0, min(limits[1] - height, 0.6 * height)) + 1))
     ground, plain = _paper(rng, width, height)
     canvas = Canvas(width, height, ground.image)
     left = round((width - layout.x_edges[-1]) * rng.choice([0.5, 0.5, rng.random()]))
@@ -214,8 +214,9 @@ def _paint(
     content, (left, top) = layout.content, corner
     colour = ink(rng, ground, least=5.0)
     if content.title:
-        spare = canvas.width - 8 - text_width(content.title, layout.title_font)
-        x = left if look.title_align == 0 and layout.width <= layout.x_edges[-1] else 4 + max(0.0, spare) / 2
+        wide = text_width(content.title, layout.title_font)
+        x = left + look.title_align * (layout.x_edges[-1] - wide)
+        x = max(4.0, min(x, canvas.width - 4 - wide))
         canvas.region("title", canvas.text((round(x), top), content.title, layout.title_font, colour))
     xs = [left + x for x in layout.x_edges]
     ys = [top + layout.title_height + y for y in layout.y_edges]

@@ -1,6 +1,6 @@
 """What documents say: money, dates, times, phone numbers, people, streets and things, in the styles people use.
 
-    rng, split --choose_style--> Style (currency, separators, date order) --money, date, ...--> strings drawn on one document
+    rng, split --choose_style--> Style (currency, separators, date order) --money, date, ...--> strings to draw
 
 Content (item, street, person and company names) is made of the words and names of the split. Numbers, month names,
 currency signs and street types are structural and shared by both splits.
@@ -17,34 +17,47 @@ from vl2.synth.ingredients import names, words
 
 T = TypeVar("T")
 
-MONTHS = tuple("January February March April May June July August September October November December".split())
-DAYS = tuple("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
-STREET_TYPES = tuple("Street|St.|Road|Rd|Avenue|Ave|Lane|Drive|Way|Square|Boulevard|Court|Place|Hill|Park|Row".split("|"))
-COMPANY_TYPES = tuple(
-    "Ltd|Inc.|LLC|GmbH|Store|Shop|Market|Cafe|Bakery|Foods|Bar & Grill|Hotel|Pharmacy|Books|Hardware|Garden|Bistro|Restaurant|Mart"
-    "|Supplies|Trading|Motors|& Sons|& Co|Group|Deli|Pizza|Coffee|Sports|Electronics|Kitchen|Services|Studio|Works".split("|")
+
+def _options(text: str) -> tuple[str, ...]:
+    """The alternatives of a text, separated by | or line ends."""
+    return tuple(option.strip() for option in text.replace("\n", "|").split("|"))
+
+
+MONTHS = _options("January|February|March|April|May|June|July|August|September|October|November|December")
+DAYS = _options("Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday")
+STREET_TYPES = _options("Street|St.|Road|Rd|Avenue|Ave|Lane|Drive|Way|Square|Boulevard|Court|Place|Hill|Park|Row")
+COMPANY_TYPES = _options(
+    """Ltd|Inc.|LLC|GmbH|Store|Shop|Market|Cafe|Bakery|Foods|Bar & Grill|Hotel|Pharmacy|Books|Hardware|Garden|Bistro
+    Restaurant|Mart|Supplies|Trading|Motors|& Sons|& Co|Group|Deli|Pizza|Coffee|Sports|Electronics|Kitchen|Services
+    Studio|Works"""
 )
 # (text before the amount, text after it); ASCII and Latin-1 signs only, so that every text font has them
 CURRENCIES: tuple[tuple[str, str], ...] = (
     *((("$", ""),) * 6),
     *((("", ""),) * 6),
-    ("£", ""), ("£", ""), ("USD ", ""), ("EUR ", ""), ("", " EUR"), ("Rs ", ""), ("RM", ""), ("RM ", ""), ("", " kr"), ("CHF ", ""), ("", " USD"),
-    ("S$", ""), ("$ ", ""), ("C$", ""), ("¥", ""),
+    ("£", ""), ("£", ""), ("USD ", ""), ("EUR ", ""), ("", " EUR"), ("Rs ", ""), ("RM", ""), ("RM ", ""),
+    ("", " kr"), ("CHF ", ""), ("", " USD"), ("S$", ""), ("$ ", ""), ("C$", ""), ("¥", ""),
 )  # fmt: skip
-_DATE_FORMATS = tuple(
-    """{d:02}/{m:02}/{y}|{m:02}/{d:02}/{y}|{y}-{m:02}-{d:02}|{y}-{m:02}-{d:02}|{d:02}.{m:02}.{y}|{d}.{m}.{y}|{d:02}-{m:02}-{y}|{d:02}/{m:02}/{yy:02}
-    {m}/{d}/{y}|{m}/{d}/{yy:02}|{mon} {d}, {y}|{d} {mon} {y}|{month} {d}, {y}|{d} {month} {y}|{d:02}-{mon}-{y}|{d:02} {MON} {y}|{y}/{m:02}/{d:02}
-    {dow}, {d} {mon} {y}|{MON} {d:02} {y}|{d:02}.{m:02}.{yy:02}|{mon}. {d}, {y}|{d:02}{MON}{yy:02}""".replace("\n", "|").split("|")
+_DATE_FORMATS = _options(
+    """{d:02}/{m:02}/{y}|{m:02}/{d:02}/{y}|{y}-{m:02}-{d:02}|{y}-{m:02}-{d:02}|{d:02}.{m:02}.{y}|{d}.{m}.{y}
+    {d:02}-{m:02}-{y}|{d:02}/{m:02}/{yy:02}|{m}/{d}/{y}|{m}/{d}/{yy:02}|{mon} {d}, {y}|{d} {mon} {y}|{month} {d}, {y}
+    {d} {month} {y}|{d:02}-{mon}-{y}|{d:02} {MON} {y}|{y}/{m:02}/{d:02}|{dow}, {d} {mon} {y}|{MON} {d:02} {y}
+    {d:02}.{m:02}.{yy:02}|{mon}. {d}, {y}|{d:02}{MON}{yy:02}"""
 )
-_TIME_FORMATS = ("{h:02}:{n:02}", "{h:02}:{n:02}", "{h:02}:{n:02}:{s:02}", "{k}:{n:02} {P}", "{k:02}:{n:02} {P}", "{k}:{n:02}{p}", "{h:02}.{n:02}", "{k}:{n:02} {p}")  # fmt: skip
-_PHONE_FORMATS = (
-    "### ### ####", "(###) ###-####", "###-###-####", "+1 ### ### ####", "+44 ## #### ####", "0## ### ####", "+49 ### #######", "0#-########",
-    "####-####", "### ####", "+## ## ### ####", "0#### ######", "###.###.####", "1-800-###-####",
-)  # fmt: skip
-_CODE_FORMATS = (
-    "######", "#####", "####", "########", "@@-####", "@@@######", "##-####", "@####", "####-###", "2#-#####", "@-######", "#@###", "@@@-##-###",
-    "##########", "@@######", "###-@@", "202#-####", "202#/###", "@#@#-###",
-)  # fmt: skip
+_TIME_FORMATS = _options(
+    "{h:02}:{n:02}|{h:02}:{n:02}|{h:02}:{n:02}:{s:02}|{k}:{n:02} {P}|{k:02}:{n:02} {P}|{k}:{n:02}{p}|{h:02}.{n:02}"
+    "|{k}:{n:02} {p}"
+)
+_PHONE_FORMATS = _options(
+    """### ### ####|(###) ###-####|###-###-####|+1 ### ### ####|+44 ## #### ####|0## ### ####|+49 ### #######
+    0#-########|####-####|### ####|+## ## ### ####|0#### ######|###.###.####|1-800-###-####"""
+)
+_CODE_FORMATS = _options(
+    """######|#####|####|########|@@-####|@@@######|##-####|@####|####-###|2#-#####|@-######|#@###|@@@-##-###
+    ##########|@@######|###-@@|202#-####|202#/###|@#@#-###"""
+)
+# (between thousands, before the decimals); the usual ones stand here more than once
+_SEPARATORS = (*(((",", "."),) * 3), ("", "."), ("", "."), (".", ","), (" ", ","), ("", ","))
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -73,8 +86,8 @@ class Style:
 def choose_style(rng: np.random.Generator) -> Style:
     """A consistent style for one document."""
     before, after = pick(rng, CURRENCIES)
-    thousands, decimal = pick(rng, ((",", "."), (",", "."), (",", "."), ("", "."), ("", "."), (".", ","), (" ", ","), ("", ",")))
-    return Style(before, after, thousands, decimal, pick(rng, _DATE_FORMATS).strip(), pick(rng, _TIME_FORMATS))
+    thousands, decimal = pick(rng, _SEPARATORS)
+    return Style(before, after, thousands, decimal, pick(rng, _DATE_FORMATS), pick(rng, _TIME_FORMATS))
 
 
 def money(style: Style, cents: int, *, sign: bool = True) -> str:
@@ -96,9 +109,10 @@ def date(rng: np.random.Generator, style: Style, days_after: int = 0) -> str:
     year, month, day = 1990 + int(40 * draw[0] ** 0.5), 1 + int(12 * draw[1]), 1 + int(28 * draw[2])
     day = 1 + (day + days_after - 1) % 28
     name = MONTHS[month - 1]
+    weekday = DAYS[int(7 * draw[3])][:3]
     return style.date_format.format(
-        d=day, m=month, y=year, yy=year % 100, month=name, mon=name[:3], MON=name[:3].upper(), dow=DAYS[int(7 * draw[3])][:3]
-    )  # fmt: skip
+        d=day, m=month, y=year, yy=year % 100, month=name, mon=name[:3], MON=name[:3].upper(), dow=weekday
+    )
 
 
 def time(rng: np.random.Generator, style: Style) -> str:
@@ -113,8 +127,11 @@ def digits(rng: np.random.Generator, pattern: str) -> str:
     draw = rng.integers(0, 1 << 20, len(pattern))
     out = []
     for position, (char, value) in enumerate(zip(pattern, draw.tolist(), strict=True)):
-        first = position == 0 or pattern[position - 1] not in "#"
-        out.append(str(1 + value % 9 if first else value % 10) if char == "#" else _LETTERS[value % 24] if char == "@" else char)
+        first = position == 0 or pattern[position - 1] != "#"
+        if char == "#":
+            out.append(str(1 + value % 9 if first else value % 10))
+        else:
+            out.append(_LETTERS[value % 24] if char == "@" else char)
     return "".join(out)
 
 
@@ -202,4 +219,5 @@ def city(rng: np.random.Generator, split: str) -> str:
 def email(rng: np.random.Generator, split: str) -> str:
     """A short e-mail address."""
     user, host = name(rng, split).lower(), word(rng, split)
-    return f"{user}{pick(rng, ('', '.' + word(rng, split)[:4], str(int(rng.integers(99)))))}@{host}.{pick(rng, ('com', 'org', 'net', 'de', 'io'))}"
+    tail = pick(rng, ("", "." + word(rng, split)[:4], str(int(rng.integers(99)))))
+    return f"{user}{tail}@{host}.{pick(rng, ('com', 'org', 'net', 'de', 'io'))}"

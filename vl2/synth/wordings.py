@@ -102,8 +102,8 @@ def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-def _manner(rng: np.random.Generator, text: str) -> str:
-    """Case, question mark, politeness and answer hint as people write them."""
+def _manner(rng: np.random.Generator, text: str, *, hints: bool = True) -> str:
+    """Case, question mark, politeness and, where the answer is short, the hint that it shall be."""
     is_question = _QUESTION_START.match(text) is not None
     draw = rng.random(5)
     if draw[0] < 0.06:
@@ -120,6 +120,8 @@ def _manner(rng: np.random.Generator, text: str) -> str:
         text += "?" if draw[2] < 0.75 else ""
     else:
         text += "." if draw[2] < 0.35 else ("?" if draw[2] < 0.45 else "")
+    if not hints:
+        return text
     if draw[3] < 0.12:
         text += (" " if text[-1] in ".?" else ". ") + _pick(rng, _HINTS)
     elif draw[3] < 0.16:
@@ -157,4 +159,4 @@ def _fill(name: str, value: object, quote: str) -> str:
 
 def ask_to_read(rng: np.random.Generator) -> str:
     """A wording of "read all the text"."""
-    return _manner(rng, _pick(rng, READ_WORDINGS))
+    return _manner(rng, _pick(rng, READ_WORDINGS), hints=False)

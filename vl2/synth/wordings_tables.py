@@ -97,6 +97,12 @@ TABLE_WHOLES: dict[str, str] = {
         "|what did they tick|which one is selected|which checkbox is on|what has been selected"
         "|which choice is marked"
     ),
+    "form.ticked_all": (
+        "which boxes are ticked|which options are checked|what is ticked|which options were chosen"
+        "|which boxes have a mark|what did they tick|which ones are selected|which checkboxes are on"
+        "|what has been selected|list the ticked boxes|name all checked options|which choices are marked"
+        "|list everything that is ticked|what was checked|which boxes did they tick|give me all boxes with a tick"
+    ),
     "form.group": (
         "what is selected for {group}|what is ticked for {group}|which {group} is ticked|which {group} is checked"
         "|which option was chosen for {group}|what did they choose for {group}|which box is marked under {group}"
