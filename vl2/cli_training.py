@@ -70,15 +70,20 @@ def evaluate(
     with errors_in_one_line():
         from vl2.data.records import read_records
         from vl2.eval.report import gallery as draw_gallery
-        from vl2.eval.report import live_progress, table
+        from vl2.eval.report import table
         from vl2.eval.runner import evaluate as run
         from vl2.eval.runner import save_results
 
         records = list(read_records(data))[: limit or None]
         answerer = _answerer(model, device, dtype, offline, max_tokens)
         settings = {"model": model, "device": device, "dtype": dtype, "data": str(data), "max_tokens": max_tokens}
-        with live_progress() as progress:
-            results = run(records, answerer, progress, batch_size, config=settings)
+        with _progress() as progress:
+            bar = progress.add_task("eval", total=len(records))
+
+            def report(task: str, done: int, total: int) -> None:
+                progress.update(bar, description=task, completed=done, total=total)
+
+            results = run(records, answerer, report, batch_size, config=settings)
         save_results(results, out)
         Console().print(table(results))
         print(f"every output: {out}")

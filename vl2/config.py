@@ -20,18 +20,20 @@ class ConfigError(ValueError):
 
 # Keys of published files that carry no architecture: bookkeeping of the library that wrote them.
 _IGNORED_KEYS = frozenset(
-    """architectures auto_map _name_or_path _attn_implementation transformers_version torch_dtype dtype use_cache
-    lm_head rm_head ep_size pretraining_tp return_dict output_attentions output_hidden_states cls params class_name
-    is_encoder_decoder model_type weight_init use_checkpoint num_recomputing_layers deterministic num_classes
-    class_token no_embed_class""".split()
-)
+    (
+        "architectures", "auto_map", "_name_or_path", "_attn_implementation", "transformers_version", "torch_dtype",
+        "dtype", "use_cache", "lm_head", "rm_head", "ep_size", "pretraining_tp", "return_dict", "output_attentions",
+        "output_hidden_states", "cls", "params", "class_name", "is_encoder_decoder", "model_type", "weight_init",
+        "use_checkpoint", "num_recomputing_layers", "deterministic", "num_classes", "class_token", "no_embed_class",
+    )
+)  # fmt: skip
 
-# All (384*m, 384*n) with m*n <= 9; the order decides ties (SPEC A4).
-CANDIDATE_RESOLUTIONS: tuple[tuple[int, int], ...] = tuple(
-    (384 * m, 384 * n)
-    for m, n in [(1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (1, 4), (4, 1), (2, 2), (1, 5), (5, 1), (1, 6), (6, 1)]
-    + [(2, 3), (3, 2), (1, 7), (7, 1), (1, 8), (8, 1), (2, 4), (4, 2), (1, 9), (9, 1), (3, 3)]
-)
+# (columns, rows) of tiles, all with columns * rows <= 9; the order decides ties (SPEC A4).
+_CANVASES = (
+    (1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (1, 4), (4, 1), (2, 2), (1, 5), (5, 1), (1, 6), (6, 1),
+    (2, 3), (3, 2), (1, 7), (7, 1), (1, 8), (8, 1), (2, 4), (4, 2), (1, 9), (9, 1), (3, 3),
+)  # fmt: skip
+CANDIDATE_RESOLUTIONS: tuple[tuple[int, int], ...] = tuple((384 * m, 384 * n) for m, n in _CANVASES)
 
 
 def _require(condition: bool, key: str, value: object, rule: str) -> None:
@@ -224,8 +226,10 @@ class LanguageConfig(Section):
     pad_token_id: int | None = None
 
     def __post_init__(self) -> None:
-        positive = "vocab_size hidden_size num_hidden_layers num_attention_heads num_key_value_heads moe_layer_freq"
-        for key in [*positive.split(), *"max_position_embeddings intermediate_size rope_theta rms_norm_eps".split()]:
+        for key in (
+            "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+            "moe_layer_freq", "max_position_embeddings", "intermediate_size", "rope_theta", "rms_norm_eps",
+        ):  # fmt: skip
             _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         _require(
             self.first_k_dense_replace >= 0, "first_k_dense_replace", self.first_k_dense_replace, "must be 0 or more"

@@ -20,10 +20,8 @@ _SLICE = structure_id("pie slice")
 def draw_pie(canvas: Canvas, chart: Chart, look: Look, room: Room) -> None:
     """Slices clockwise from the start angle, with their numbers inside or names and numbers around."""
     values = chart.values[0]
-    names = [
-        f"{name} {chart.text(v)}" if len(name) < 9 else f"{name}\n{chart.text(v)}"
-        for name, v in zip(chart.categories, values, strict=True)
-    ]
+    gaps = [" " if len(name) < 9 else "\n" for name in chart.categories]
+    names = [name + gap + chart.text(v) for name, gap, v in zip(chart.categories, gaps, values, strict=True)]
     high = line_height(look.font)
     outside = look.pie_labels == "outside"
     margin_x = (

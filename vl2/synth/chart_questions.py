@@ -25,35 +25,35 @@ _KIND_ANSWERS = {
     "pie": ("pie chart", "pie"),
     "donut": ("donut chart", "donut", "doughnut chart", "ring chart", "pie chart"),
 }
-_FIND_PART = listed(
+FIND_PART = listed(
     """the {m} for {x}|the {m} of {x}|{x}'s {m}|the {x} {m}|the {m} labelled {x}|the {m} that shows {x}
     the {m} named {x}|the {m} that belongs to {x}|the {m} showing {x}|the {m} representing {x}|the {m} called {x}
     the {m} standing for {x}|the {m} with the label {x}|the chart's {m} for {x}|the {m} drawn for {x}"""
 )
-_FIND_BOTH = listed(
+FIND_BOTH = listed(
     """the {s} {m} for {x}|the {m} of {s} in {x}|the {s} {m} at {x}|the {m} for {s} and {x}|the {m} showing {s} for {x}
     the {m} of {s} at {x}|the {m} of {x} for {s}|the {s} {m} in {x}|the {m} that shows {s} in {x}|{x}'s {m} of {s}
     the {m} of the {s} series at {x}|the {m} for {x} in the series {s}|the {m} that stands for {s} at {x}
     the {m} in the {s} colour for {x}|the {m} drawn for {s} in {x}"""
 )
-_FIND_LEGEND = listed(
+FIND_LEGEND = listed(
     """the legend entry {x}|{x} in the legend|the legend entry for {x}|the entry {x} of the legend|the legend item {x}
     where the legend says {x}|the label {x} in the legend|the key entry {x}|the legend line of {x}|the legend's {x}
     the legend label {x}|the swatch and name of {x}|the item {x} in the legend|the entry for {x} in the legend
     the {x} entry in the key"""
 )
-_FIND_TITLE = listed(
+FIND_TITLE = listed(
     """the title|the chart title|the heading|the title of the chart|the heading of the chart|the chart's title
     the title of the graph|the headline|the text above the chart|the title text|the name of the chart|the graph's title
     the chart heading|the title at the top|the line with the title"""
 )
-_FIND_AXIS = listed(
+FIND_AXIS = listed(
     """the {a}-axis label|the label of the {a} axis|the {a} axis title|the text at the {a} axis|the {a} axis label
     the title of the {a} axis|the name of the {a} axis|the {a}-axis title|the caption of the {a} axis
     the text that names the {a} axis|the label on the {a}-axis|the {a} axis name|the {a} axis caption
     the words at the {a} axis|the description of the {a} axis"""
 )
-_FIND_NAME = listed(
+FIND_NAME = listed(
     """the text {x}|the category label {x}|the axis label {x}|the label {x}|{x} on the axis|the word {x}|the name {x}
     where the axis says {x}|the tick label {x}|the category name {x}|the label that says {x}|the axis text {x}
     the {x} label|the writing {x}|the printed {x}"""
@@ -72,8 +72,8 @@ class _Made(NamedTuple):
 def chart_questions(rng: np.random.Generator, chart: Chart, regions: dict[str, Rect]) -> list[Question]:
     """Two to five questions about a chart as drawn; `regions` are the boxes that the drawing named."""
     wanted = int(rng.integers(2, 6))
-    names = list(_MAKERS)
-    chances = np.array([_MAKERS[name][0] for name in names])
+    names = list(MAKERS)
+    chances = np.array([MAKERS[name][0] for name in names])
     found: dict[tuple[str, str], Question] = {}
     if rng.random() < 0.14:
         found["find", ""] = _find(rng, chart, regions)
@@ -81,7 +81,7 @@ def chart_questions(rng: np.random.Generator, chart: Chart, regions: dict[str, R
         if len(found) >= wanted:
             break
         name = names[int(rng.choice(len(names), p=chances / chances.sum()))]
-        made = _MAKERS[name][1](rng, chart)
+        made = MAKERS[name][1](rng, chart)
         if made is not None:
             found.setdefault((name, made.topic), Question("ask", made.text, made.answers, made.metric))
     return list(found.values())
@@ -243,7 +243,8 @@ def _end(rng: np.random.Generator, chart: Chart) -> _Made | None:
     return _Made(str(first), text, (chart.categories[0 if first else -1],))
 
 
-_MAKERS: dict[str, tuple[float, Callable[[np.random.Generator, Chart], _Made | None]]] = {
+# question kind -> how often, and what makes one or says that the chart has none
+MAKERS: dict[str, tuple[float, Callable[[np.random.Generator, Chart], _Made | None]]] = {
     "value": (9.0, _value),
     "highest": (2.2, lambda rng, chart: _extreme(rng, chart, True)),
     "lowest": (1.8, lambda rng, chart: _extreme(rng, chart, False)),
@@ -268,24 +269,24 @@ def _find(rng: np.random.Generator, chart: Chart, regions: dict[str, Rect]) -> Q
     c, s = int(rng.integers(len(chart.categories))), int(rng.integers(len(chart.values)))
     cat, kind = chart.categories[c], rng.random()
     if kind < 0.06 and not chart.grouped and chart.kind != "line":
-        return Question("ground", pick(rng, _FIND_PART).format(m=_mark(chart), x=_absent(rng, chart)), (), "iou")
+        return Question("ground", pick(rng, FIND_PART).format(m=_mark(chart), x=_absent(rng, chart)), (), "iou")
     legend = [name for name in regions if name.startswith("legend")]
     if kind < 0.14 and chart.title:
-        return _found(pick(rng, _FIND_TITLE), regions["title"])
+        return _found(pick(rng, FIND_TITLE), regions["title"])
     if kind < 0.22 and "x label" in regions:
-        return _found(pick(rng, _FIND_AXIS).format(a="x"), regions["x label"])
+        return _found(pick(rng, FIND_AXIS).format(a="x"), regions["x label"])
     if kind < 0.26 and "y label" in regions:
-        return _found(pick(rng, _FIND_AXIS).format(a="y"), regions["y label"])
+        return _found(pick(rng, FIND_AXIS).format(a="y"), regions["y label"])
     if kind < 0.36 and legend:
         i = int(rng.integers(len(legend)))
         name = (chart.categories if chart.pie else chart.series)[i]
-        return _found(pick(rng, _FIND_LEGEND).format(x=name), regions[f"legend {i}"])
+        return _found(pick(rng, FIND_LEGEND).format(x=name), regions[f"legend {i}"])
     if f"category {c}" in regions and (kind < 0.46 or chart.kind == "line"):
-        return _found(pick(rng, _FIND_NAME).format(x=cat), regions[f"category {c}"])
+        return _found(pick(rng, FIND_NAME).format(x=cat), regions[f"category {c}"])
     if chart.grouped:
-        phrase = pick(rng, _FIND_BOTH).format(s=chart.series[s], m=_mark(chart), x=cat)
+        phrase = pick(rng, FIND_BOTH).format(s=chart.series[s], m=_mark(chart), x=cat)
         return _found(phrase, regions[f"value {s} {c}"])
-    return _found(pick(rng, _FIND_PART).format(m=_mark(chart), x=cat), regions[f"value {s} {c}"])
+    return _found(pick(rng, FIND_PART).format(m=_mark(chart), x=cat), regions[f"value {s} {c}"])
 
 
 def _absent(rng: np.random.Generator, chart: Chart) -> str:

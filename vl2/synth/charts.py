@@ -40,7 +40,7 @@ def _draw(rng: np.random.Generator, split: str, size: tuple[int, int], dark: boo
             chart = replace(chart.keep(4), title=chart.title if number < 12 else "", note="")
             if chart.pie and chart.suffix:  # what is left of the pie is no whole any more
                 continue
-        look = _look(rng, split, size, dark)
+        look = draw_look(rng, split, size, dark)
         canvas = Canvas(*size, look.paper)
         try:
             return canvas, _compose(canvas, chart, look)
@@ -77,7 +77,7 @@ def _size(rng: np.random.Generator) -> tuple[int, int]:
     )
 
 
-def _look(rng: np.random.Generator, split: str, size: tuple[int, int], dark: bool) -> Look:
+def draw_look(rng: np.random.Generator, split: str, size: tuple[int, int], dark: bool) -> Look:
     """Fonts, colours and habits at random."""
     kind = ("sans", "serif", "mono")[int(np.searchsorted((0.75, 0.94), rng.random()))]
     pool = fonts(split, kind)

@@ -19,33 +19,33 @@ from vl2.synth.wordings import ask
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _MOST_READ = 260  # characters of a table that is read as a whole
-_FIND_CELL = listed(
+FIND_CELL = listed(
     """the cell {x}|the cell with {x}|the cell that says {x}|the table cell containing {x}|the cell containing {x}
     the cell where {x} is written|the box with {x} in it|the cell in which {x} stands|the field {x}|{x} (the whole cell)
     the table cell {x}|the cell holding {x}|the cell reading {x}|cell {x}|the grid cell with {x}"""
 )
-_FIND_TEXT = listed(
+FIND_TEXT = listed(
     """the text {x}|{x}|the word {x}|the entry {x}|where it says {x}|the text that reads {x}|the writing {x}
     the words {x}|the value {x}|the printed {x}|the place where {x} is written|the text "{x}"|"{x}"|the label {x}
     the spot that says {x}"""
 )
-_FIND_ROW = listed(
+FIND_ROW = listed(
     """the row of {x}|the row {x}|the {x} row|the row for {x}|the table row of {x}|the whole row with {x}
     the line of {x} in the table|the row that starts with {x}|the row belonging to {x}|the entire row of {x}
     the table line for {x}|the row whose first cell is {x}|the row named {x}|the record of {x}|the data row for {x}"""
 )
-_FIND_COLUMN = listed(
+FIND_COLUMN = listed(
     """the column {x}|the {x} column|the column headed {x}|the column of {x}|the whole {x} column|the column under {x}
     the table column {x}|the column named {x}|the entire column {x}|the column with the header {x}|the column called {x}
     the column that lists {x}|the {x} column with its header|the column titled {x}|the column for {x}"""
 )
-_FIND_HEADER = listed(
+FIND_HEADER = listed(
     """the header {x}|the column header {x}|the heading {x}|the header cell {x}|the head of the {x} column
     the header cell that says {x}|the top cell of the {x} column|the column heading {x}|the header of the column {x}
     the column title {x}|the cell with the heading {x}|the header field {x}|the column's name {x}|the heading cell {x}
     the header cell of {x}"""
 )
-_FIND_TITLE = listed(
+FIND_TITLE = listed(
     """the title|the table title|the heading|the title of the table|the title above the table|the heading of the table
     the text above the table|the table's title|the caption of the table|the headline|the table heading|the title text
     the line above the table|the name of the table|the title line"""
@@ -55,8 +55,8 @@ _FIND_TITLE = listed(
 def table_questions(rng: np.random.Generator, content: Content, regions: dict[str, Rect]) -> list[Question]:
     """Two to five questions about a table; `regions` are the boxes that the drawing named."""
     wanted = int(rng.integers(2, 6))
-    names = list(_MAKERS)
-    chances = np.array([_MAKERS[name][0] for name in names])
+    names = list(MAKERS)
+    chances = np.array([MAKERS[name][0] for name in names])
     found: dict[tuple[str, str], Question] = {}
     if rng.random() < 0.07:
         found["find", ""] = _find(rng, content, regions)
@@ -68,7 +68,7 @@ def table_questions(rng: np.random.Generator, content: Content, regions: dict[st
         if len(found) >= wanted:
             break
         name = names[int(rng.choice(len(names), p=chances / chances.sum()))]
-        made = _MAKERS[name][1](rng, content)
+        made = MAKERS[name][1](rng, content)
         if made is None:
             continue
         topic, text, answer = made
@@ -156,7 +156,8 @@ def _end(rng: np.random.Generator, content: Content, kind: str) -> _Made:
     return "", ask(rng, f"table.{kind}", key=_key(content)), keys[0 if kind == "first" else -1]
 
 
-_MAKERS: dict[str, tuple[float, Callable[[np.random.Generator, Content], _Made]]] = {
+# question kind -> how often, and what makes one or says that the table has none
+MAKERS: dict[str, tuple[float, Callable[[np.random.Generator, Content], _Made]]] = {
     "cell": (9.0, _cell),
     "at": (1.5, _at),
     "highest": (2.0, lambda rng, content: _extreme(rng, content, "highest")),
@@ -181,17 +182,17 @@ def _find(rng: np.random.Generator, content: Content, regions: dict[str, Rect]) 
     column = content.columns[c]
     kind = rng.random()
     if kind < 0.1 and content.title:
-        return _found(pick(rng, _FIND_TITLE), regions["title"])
+        return _found(pick(rng, FIND_TITLE), regions["title"])
     if kind < 0.3:
-        return _found(pick(rng, _FIND_ROW).format(x=content.columns[0].cells[row - 1]), regions[f"row {row}"])
+        return _found(pick(rng, FIND_ROW).format(x=content.columns[0].cells[row - 1]), regions[f"row {row}"])
     if kind < 0.45:
-        return _found(pick(rng, _FIND_COLUMN).format(x=column.header), regions[f"column {c}"])
+        return _found(pick(rng, FIND_COLUMN).format(x=column.header), regions[f"column {c}"])
     text = column.cells[row - 1]
     if texts.count(text) > 1 or kind < 0.55:
-        return _found(pick(rng, _FIND_HEADER).format(x=column.header), regions[f"cell 0 {c}"])
+        return _found(pick(rng, FIND_HEADER).format(x=column.header), regions[f"cell 0 {c}"])
     if kind < 0.75:
-        return _found(pick(rng, _FIND_CELL).format(x=text), regions[f"cell {row} {c}"])
-    return _found(pick(rng, _FIND_TEXT).format(x=text), regions[f"text {row} {c}"])
+        return _found(pick(rng, FIND_CELL).format(x=text), regions[f"cell {row} {c}"])
+    return _found(pick(rng, FIND_TEXT).format(x=text), regions[f"text {row} {c}"])
 
 
 def _found(phrase: str, box: Rect) -> Question:

@@ -1,0 +1,96 @@
+"""Measure Nano on its test split, beside Tesseract where there is text to read, and write what the documents show.
+
+    python scripts/measure_nano.py OUT_DIR [--records 500] [--jobs 2]
+
+    vl2.synth (split "test") --> OUT_DIR/TASK/records.jsonl --vl2 eval--> results/*.json
+                             --> docs/nano/results.md, docs/nano/gallery.png, the table between the marks in README.md
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from vl2.data.records import read_records
+from vl2.eval.report import gallery, to_markdown
+from vl2.eval.runner import Results, load_results
+from vl2.files import write_whole
+from vl2.synth.export import export
+
+ROOT = Path(__file__).resolve().parent.parent
+# task -> the metric that is measured; other questions of the same images are left out
+METRICS = {
+    "line": "cer", "paragraph": "cer", "receipt": "anls", "form": "anls", "table": "exact", "chart": "relaxed_accuracy",
+    "ground": "iou", "count": "exact", "scene": "exact",
+}  # fmt: skip
+READING = ("line", "paragraph")
+SEED = 1
+
+
+def make_records(folder: Path, task: str, wanted: int) -> Path:
+    """Images of the test split and the first `wanted` records of the task's metric."""
+    out = folder / task
+    if not out.exists():
+        images = wanted if METRICS[task] in ("cer", "relaxed_accuracy") else wanted // 2 + 40
+        export(task, images, out, seed=SEED, split="test")
+    lines = (out / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    chosen = [line for line in lines if json.loads(line)["metric"] == METRICS[task]][:wanted]
+    if task == "line" or task == "paragraph":
+        chosen = [line for line in chosen if not json.loads(line)["question"]]
+    path = out / "measured.jsonl"
+    path.write_text("\n".join(chosen) + "\n", encoding="utf-8")
+    return path
+
+
+def run(records: Path, model: str, out: Path) -> None:
+    """One `vl2 eval` on one thread, unless its results are there already."""
+    if out.exists():
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "vl2", "eval", str(records), "--model", model, "--out", str(out)]
+    command += ["--device", "cpu", "--max-tokens", "600"]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
+    print(f"{model} {records.parent.name}: done", flush=True)
+
+
+def joined(paths: list[Path]) -> Results:
+    """Several results as one."""
+    parts = [load_results(path) for path in paths]
+    tasks = {name: summary for part in parts for name, summary in part["tasks"].items()}
+    return {"config": parts[0]["config"], "tasks": tasks, "outputs": [o for part in parts for o in part["outputs"]]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--records", type=int, default=500)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--model", default="nano")
+    arguments = parser.parse_args()
+    files = {task: make_records(arguments.out, task, arguments.records) for task in METRICS}
+    results = arguments.out / "results"
+    jobs = [(path, arguments.model, results / f"nano-{task}.json") for task, path in files.items()]
+    jobs += [(files[task], "tesseract", results / f"tesseract-{task}.json") for task in READING]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        list(pool.map(lambda job: run(*job), jobs))
+    nano = joined([results / f"nano-{task}.json" for task in METRICS])
+    tesseract = joined([results / f"tesseract-{task}.json" for task in READING])
+    table = to_markdown({"Nano": nano, "Tesseract": tesseract})
+    with write_whole(ROOT / "docs/nano/results.md") as staging:
+        staging.write_text(table, encoding="utf-8")
+    records = [record for path in files.values() for record in read_records(path)]
+    gallery(nano, records, ROOT / "docs/nano/gallery.png")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    marks = "<!-- results:start -->", "<!-- results:end -->"
+    pattern = re.compile(f"{marks[0]}.*?{marks[1]}", re.DOTALL)
+    with write_whole(ROOT / "README.md") as staging:
+        staging.write_text(pattern.sub(lambda _: f"{marks[0]}\n{table}{marks[1]}", readme), encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Finding weights without a network: the hub client is replaced by a stand-in."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+import vl2.hub
+from vl2.hub import NANO_DIR, ModelNotFoundError, find_model
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
+    """What was asked of the hub; every repository exists."""
+    seen: list[dict[str, Any]] = []
+
+    def snapshot_download(repository: str, **options: Any) -> str:
+        seen.append({"repository": repository, **options})
+        return str(tmp_path / "snapshot")
+
+    monkeypatch.setattr(vl2.hub, "snapshot_download", snapshot_download)
+    return seen
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception]) -> None:
+    def snapshot_download(repository: str, **options: Any) -> str:
+        raise error()
+
+    monkeypatch.setattr(vl2.hub, "snapshot_download", snapshot_download)
+
+
+def error_of(name: str | Path, **options: Any) -> str:
+    with pytest.raises(ModelNotFoundError) as caught:
+        find_model(name, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_nano_is_in_the_package(calls: list[dict[str, Any]]) -> None:
+    assert find_model("nano") == NANO_DIR
+    assert NANO_DIR.is_relative_to(Path(vl2.hub.__file__).parent)
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("tiny", "deepseek-ai/deepseek-vl2-tiny"),
+        ("small", "deepseek-ai/deepseek-vl2-small"),
+        ("base", "deepseek-ai/deepseek-vl2"),
+        ("somebody/their-model", "somebody/their-model"),
+    ],
+)
+def test_names_of_repositories(name: str, repository: str, calls: list[dict[str, Any]], tmp_path: Path) -> None:
+    assert find_model(name) == tmp_path / "snapshot"
+    assert [call["repository"] for call in calls] == [repository]
+
+
+def test_only_safe_files_are_asked_for(calls: list[dict[str, Any]]) -> None:
+    """No pickles, no code."""
+    find_model("tiny")
+    assert set(calls[0]["allow_patterns"]) == {"*.json", "*.safetensors"}
+
+
+def test_options_reach_the_hub(calls: list[dict[str, Any]]) -> None:
+    find_model("tiny", local_files_only=True, revision="v1")
+    find_model("tiny")
+    assert [(call["local_files_only"], call["revision"]) for call in calls] == [(True, "v1"), (False, None)]
+
+
+def test_directories(calls: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "my" / "model"
+    folder.mkdir(parents=True)
+    assert "no config.json in this directory" in error_of(folder)
+    (folder / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_model(folder) == folder
+    assert find_model("my/model") == Path("my/model")  # a directory here comes before a repository of that name
+    assert find_model("~/my/model") == folder
+    assert calls == []
+
+
+@pytest.mark.parametrize("name", ["large", "", "a/b/c", "/absent/model", "./absent/model", "../absent", "model.bin"])
+def test_what_is_neither(name: str, calls: list[dict[str, Any]]) -> None:
+    assert repr(name) in error_of(name)
+    assert calls == []
+
+
+def response(status: int) -> httpx.Response:
+    return httpx.Response(status, request=httpx.Request("GET", "https://hub.invalid/api/models/a/b"))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (lambda: LocalEntryNotFoundError("nothing cached"), "not in the local cache and the hub is not reachable"),
+        (lambda: RepositoryNotFoundError("404", response=response(404)), "no such directory or hub repository"),
+        (lambda: RevisionNotFoundError("404", response=response(404)), "the hub answered"),
+        (lambda: GatedRepoError("403", response=response(403)), "no access"),
+        (lambda: HFValidationError("bad name"), "no such directory or hub repository"),
+        (lambda: HfHubHTTPError("503 down\nsecond line", response=response(503)), "the hub answered 503 down"),
+        (lambda: httpx.ConnectError("no route"), "the hub is not reachable"),
+    ],
+)
+def test_hub_errors(error: Callable[[], Exception], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, error)
+    message = error_of("owner/model")
+    assert "owner/model" in message
+    assert words in message
+
+
+def test_offline_with_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real client, told to stay off the network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert "'deepseek-ai/deepseek-vl2-tiny'" in error_of("tiny", local_files_only=True)
