@@ -1,9 +1,9 @@
 """Measure Nano on its test split, beside Tesseract where there is text to read, and write what the documents show.
 
-    python scripts/measure_nano.py OUT_DIR [--records 500] [--jobs 2]
+python scripts/measure_nano.py OUT_DIR [--records 500] [--jobs 2]
 
-    vl2.synth (split "test") --> OUT_DIR/TASK/records.jsonl --vl2 eval--> results/*.json
-                             --> docs/nano/results.md, docs/nano/gallery.png, the table between the marks in README.md
+vl2.synth (split "test") --> OUT_DIR/TASK/records.jsonl --vl2 eval--> results/*.json
+                         --> docs/nano/results.md, docs/nano/gallery.png, the table between the marks in README.md
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python scripts/train_tokenizer.py OUT_DIR [--size 8192]
 
-Pieces are at most five bytes long (a leading space counts two), so that an unseen word is spelled from pieces that training has seen often; a model
-that reads must spell, not guess.
+Pieces are at most five bytes long (a leading space counts two), so that an unseen word is spelled from pieces that
+training has seen often; a model that reads must spell, not guess.
 """
 
 import argparse
@@ -25,8 +25,8 @@ def texts() -> Iterator[str]:
     """The training split's text, in the letter cases that documents use, and what answers about places look like."""
     rng = np.random.default_rng(0)
     pools = (sentences, companies, streets, cities, emails, people)
-    for line in (line for pool in pools for line in pool("train")):
-        yield line
+    for pool in pools:
+        yield from pool("train")
     for word in words("train"):
         yield f" {word} {word.title()} {word.upper()}"
     for _ in range(2000):

@@ -1,4 +1,6 @@
+import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from vl2.config import LanguageConfig, ProjectorConfig, VisionConfig, VL2Config
 from vl2.model.vl2 import VL2
+from vl2.model.weights import save
 from vl2.processing.tokenizer import Tokenizer
+
+torch.set_num_threads(1)  # models of tests' size are too small to share
 
 # Tiles of 38 pixels: patches of 7 leave 3 pixels unseen, 5 x 5 patches are padded to 3 x 3 tile tokens.
 _EDGE = 38
@@ -26,6 +31,13 @@ _KINDS: dict[str, dict[str, Any]] = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     default = Path(__file__).parent / "goldens"
     parser.addoption("--goldens", type=Path, default=default, help="directory of golden cases for tests/parity")
+
+
+def scripted_ids(tokenizer: Tokenizer) -> list[int]:
+    special = tokenizer.special
+    tags = {"<|ref|>": special.ref, "<|/ref|>": special.ref_end, "<|det|>": special.det, "<|/det|>": special.det_end}
+    vocabulary = tokenizer._backend.get_vocab()
+    return [tags[word] if word in tags else vocabulary[word.replace(" ", "Ġ")] for word in SCRIPT]
 
 
 def small_config(kind: str, **language: Any) -> VL2Config:
@@ -79,6 +91,13 @@ def make_model() -> Callable[..., VL2]:
     return make
 
 
+# What the scripted model answers to everything, one token a piece. No token may come twice.
+SCRIPT = (
+    "The ", "<|ref|>", "black cat", "<|/ref|>", "<|det|>", "[[100, 200, 500, 700]]", "<|/det|>", " sits", " down", ".",
+)  # fmt: skip
+SCRIPTED_WORDS = [word for word in SCRIPT if not word.startswith("<|")]
+
+
 @pytest.fixture(scope="session")
 def byte_tokenizer() -> Tokenizer:
     """A byte-level BPE of about 300 ids, the family's special tokens last; fits `make_model`'s vocabulary."""
@@ -88,4 +107,33 @@ def byte_tokenizer() -> Tokenizer:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
     backend.train_from_iterator(["what is the total of this receipt? the total is 42.00"] * 4, trainer)
-    return Tokenizer(backend)
+    definition = json.loads(backend.to_str())
+    vocabulary = definition["model"]["vocab"]
+    for word in SCRIPTED_WORDS:  # never made of text, but answers may hold them
+        vocabulary.setdefault(word.replace(" ", "Ġ"), len(vocabulary))
+    return Tokenizer(Backend.from_str(json.dumps(definition)))
+
+
+@pytest.fixture(scope="session")
+def scripted_checkpoint(byte_tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that answers SCRIPT to everything.
+
+    Attention and feed-forward layers add nothing, so the hidden state is the newest token's embedding, and the head
+    knows which token follows which. The first follows the colon that ends every prompt.
+    """
+    model = VL2(small_config("base"))
+    model.initialize(0)
+    names = ("o_proj", "down_proj", "experts.down")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if any(part in name for part in names):
+                parameter.zero_()
+        embed, head = model.language.embed_tokens.weight, model.language.lm_head.weight
+        head.zero_()
+        chain = [*byte_tokenizer.encode(":"), *scripted_ids(byte_tokenizer), byte_tokenizer.special.eos]
+        for before, after in pairwise(chain):
+            head[after] = embed[before] / embed[before].norm()
+    folder = tmp_path_factory.mktemp("scripted") / "model"
+    save(model, folder, torch.float32)
+    byte_tokenizer.save(folder)
+    return folder

@@ -20,7 +20,8 @@ CANDIDATES = [tuple(pair) for pair in EXPECTED["candidate_resolutions"]]
 
 @pytest.mark.parametrize("case", EXPECTED["tiling"], ids=lambda c: "x".join(map(str, c["size"])))
 def test_canvas_matches_official_choice(case):
-    assert list(choose_canvas(*case["size"], CANDIDATES)) == case["best"]
+    width, height = case["size"]
+    assert list(choose_canvas(width, height, CANDIDATES)) == case["best"]
 
 
 @pytest.mark.parametrize("case", EXPECTED["cases"], ids=lambda c: c["name"])

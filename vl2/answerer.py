@@ -1,4 +1,4 @@
-"""Lets evaluation ask a loaded model: each record becomes the conversation that `ask`, `read` or `ground` would hold."""
+"""Lets evaluation ask a loaded model: each record becomes what `ask`, `read` or `ground` would say."""
 
 import warnings
 from collections.abc import Sequence

@@ -19,6 +19,8 @@ class Chat:
     def say(self, line: str, **sampling: Any) -> Stream | None:
         """Take one line of input; a question or /ground gives a stream, other commands give None."""
         command, _, rest = line.strip().partition(" ")
+        if command in ("/image", "/ground") and not rest.strip():
+            raise ValueError(f"{command} needs a {'path' if command == '/image' else 'phrase'}: {command} ...")
         if command == "/reset":
             self._messages, self._pending = list(self._start), []
             return None

@@ -1,6 +1,7 @@
 """The command line: `vl2 ask`, `ground`, `ocr`, `chat`, `tiles`, `info`, `synth`, `train`, `eval`.
 
-Heavy modules are imported inside the commands, so that `vl2 --help` is instant. Bad input ends with one line and exit code 2.
+Heavy modules are imported inside the commands, so that `vl2 --help` is instant. Bad input ends with one line and exit
+code 2.
 """
 
 import dataclasses
@@ -41,7 +42,7 @@ Stop = Annotated[list[str] | None, typer.Option(help="A string that ends the ans
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Errors that a person can fix are one line on stderr and exit code 2; anything else is a bug and shows its trace."""
+    """Errors that a person can fix are one line on stderr and exit code 2; a bug shows its trace."""
     try:
         yield
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
@@ -55,7 +56,12 @@ def errors_in_one_line() -> Iterator[None]:
 def load_model(name: str, device: str, dtype: str, offline: bool) -> "Model":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=progress_console, transient=True) as progress:
         task = progress.add_task(f"loading {name}", total=None)
 
@@ -95,20 +101,40 @@ def _show(stream: "Stream", as_json: bool) -> "Answer":
 
 @app.command()
 def ask(
-    images_and_question: Annotated[list[str], typer.Argument(metavar="IMAGE... QUESTION", help="Images, then the question.")],
-    model: ModelOption = "nano", device: DeviceOption = "auto", dtype: DtypeOption = "auto", as_json: JsonOption = False,
-    offline: OfflineOption = False, max_tokens: MaxTokens = 512, temperature: Temperature = 0.0, top_p: TopP = 1.0,
-    top_k: TopK = 0, seed: Seed = None, repetition_penalty: Penalty = 1.0, stop: Stop = None,
-) -> None:  # fmt: skip
+    images_and_question: Annotated[
+        list[str], typer.Argument(metavar="IMAGE... QUESTION", help="Images, then the question.")
+    ],
+    model: ModelOption = "nano",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    as_json: JsonOption = False,
+    offline: OfflineOption = False,
+    max_tokens: MaxTokens = 512,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    top_k: TopK = 0,
+    seed: Seed = None,
+    repetition_penalty: Penalty = 1.0,
+    stop: Stop = None,
+) -> None:
     """Answer a question about one or several images."""
     with errors_in_one_line():
         *images, question = images_and_question
         if not images:
-            raise ValueError("ask needs at least one image and then the question: vl2 ask receipt.png 'What is the total?'")
+            raise ValueError(
+                "ask needs at least one image and then the question: vl2 ask receipt.png 'What is the total?'"
+            )
         stream = load_model(model, device, dtype, offline).ask_stream(
-            images, question, max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed,
-            repetition_penalty=repetition_penalty, stop=tuple(stop or ()),
-        )  # fmt: skip
+            images,
+            question,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            top_k=top_k,
+            seed=seed,
+            repetition_penalty=repetition_penalty,
+            stop=tuple(stop or ()),
+        )
         _show(stream, as_json)
 
 
@@ -117,16 +143,22 @@ def ground(
     image: Annotated[Path, typer.Argument(help="The image.")],
     phrase: Annotated[str, typer.Argument(help="What to locate.")],
     out: Annotated[Path | None, typer.Option(help="Write the image with the boxes drawn on it.")] = None,
-    model: ModelOption = "nano", device: DeviceOption = "auto", dtype: DtypeOption = "auto", as_json: JsonOption = False,
-    offline: OfflineOption = False, max_tokens: MaxTokens = 512,
-) -> None:  # fmt: skip
+    model: ModelOption = "nano",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    as_json: JsonOption = False,
+    offline: OfflineOption = False,
+    max_tokens: MaxTokens = 512,
+) -> None:
     """Locate what a phrase describes."""
     with errors_in_one_line():
         from vl2.draw import draw_regions, save_picture
         from vl2.processing.images import open_image
 
         picture = open_image(image)
-        answer = _show(load_model(model, device, dtype, offline).ground_stream(picture, phrase, max_tokens=max_tokens), as_json)
+        answer = _show(
+            load_model(model, device, dtype, offline).ground_stream(picture, phrase, max_tokens=max_tokens), as_json
+        )
         if not as_json:
             for region in answer.regions:
                 print(f"{region.label}: {', '.join(f'{v:.0f}' for v in region.box)}")
@@ -140,9 +172,13 @@ def ground(
 @app.command()
 def ocr(
     image: Annotated[Path, typer.Argument(help="The image.")],
-    model: ModelOption = "nano", device: DeviceOption = "auto", dtype: DtypeOption = "auto", as_json: JsonOption = False,
-    offline: OfflineOption = False, max_tokens: MaxTokens = 1024,
-) -> None:  # fmt: skip
+    model: ModelOption = "nano",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    as_json: JsonOption = False,
+    offline: OfflineOption = False,
+    max_tokens: MaxTokens = 1024,
+) -> None:
     """Read all text of an image."""
     with errors_in_one_line():
         from vl2.processing.prompts import READ_PROMPT
@@ -153,11 +189,17 @@ def ocr(
 
 @app.command()
 def chat(
-    model: ModelOption = "nano", device: DeviceOption = "auto", dtype: DtypeOption = "auto", offline: OfflineOption = False,
-    as_json: JsonOption = False, max_tokens: MaxTokens = 512, temperature: Temperature = 0.0, top_p: TopP = 1.0,
+    model: ModelOption = "nano",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
+    max_tokens: MaxTokens = 512,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
     system: Annotated[str, typer.Option(help="A system message.")] = "",
-) -> None:  # fmt: skip
-    """Talk about images; they are remembered. /image PATH adds one, /ground PHRASE locates, /reset forgets, /quit ends."""
+) -> None:
+    """Talk about images: /image PATH adds one, /ground PHRASE locates, /reset forgets, /quit ends."""
     with errors_in_one_line():
         from vl2.chat import Chat
 
@@ -203,7 +245,9 @@ def tiles(
 @app.command()
 def info(
     model: Annotated[str, typer.Argument(help="nano, tiny, small, base, a directory or a hub id.")],
-    image_size: Annotated[str, typer.Option(help="Size of an image as WIDTHxHEIGHT, for tokens and operations.")] = "1024x1024",
+    image_size: Annotated[
+        str, typer.Option(help="Size of an image as WIDTHxHEIGHT, for tokens and operations.")
+    ] = "1024x1024",
     as_json: JsonOption = False,
     offline: OfflineOption = False,
 ) -> None:
@@ -218,11 +262,13 @@ def info(
         _print_facts({"model": model, **found}, as_json)
 
 
-def _config(model: str, offline: bool):  # noqa: ANN202 - VL2Config, imported late
+def _config(model: str, offline: bool):
     from vl2.config import PRESETS, read_config
     from vl2.hub import find_model
 
-    return PRESETS[model] if model in PRESETS else read_config(find_model(model, local_files_only=offline) / "config.json")
+    return (
+        PRESETS[model] if model in PRESETS else read_config(find_model(model, local_files_only=offline) / "config.json")
+    )
 
 
 def _print_facts(row: dict[str, Any], as_json: bool) -> None:

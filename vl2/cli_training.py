@@ -7,7 +7,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vl2.cli import DeviceOption, DtypeOption, ModelOption, OfflineOption, app, errors_in_one_line, load_model, progress_console
+from vl2.cli import (
+    DeviceOption,
+    DtypeOption,
+    ModelOption,
+    OfflineOption,
+    app,
+    errors_in_one_line,
+    load_model,
+    progress_console,
+)
+
 if TYPE_CHECKING:
     from vl2.eval.runner import Answerer
 
@@ -20,11 +30,15 @@ def _progress() -> Progress:
 
 @app.command()
 def synth(
-    task: Annotated[str, typer.Option(help="line, paragraph, receipt, form, table, chart, ground, count, scene or caption.")],
+    task: Annotated[
+        str, typer.Option(help="line, paragraph, receipt, form, table, chart, ground, count, scene or caption.")
+    ],
     count: Annotated[int, typer.Option(help="Number of images.", min=1)],
     out: Annotated[Path, typer.Option(help="Directory for images, records.jsonl and contact sheet.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same images.", min=0)] = 0,
-    split: Annotated[str, typer.Option(help="train or test; they share no fonts, words, icon drawings or layouts.")] = "train",
+    split: Annotated[
+        str, typer.Option(help="train or test; they share no fonts, words, icon drawings or layouts.")
+    ] = "train",
 ) -> None:
     """Make images with questions and exact answers."""
     with errors_in_one_line():
@@ -41,7 +55,9 @@ def train(
     recipe: Annotated[str, typer.Argument(help="debug, nano, tiny-finetune, or the path of a recipe.toml.")],
     out: Annotated[Path, typer.Option(help="Directory of the run.")] = Path("runs/latest"),
     resume: Annotated[Path | None, typer.Option(help="A checkpoint, or a run whose newest one is taken.")] = None,
-    override: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. stages.0.steps=100; repeatable.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, e.g. stages.0.steps=100; repeatable.")
+    ] = None,
     stop_at: Annotated[int | None, typer.Option(help="Stop after this step of the whole run.")] = None,
 ) -> None:
     """Train as a recipe says; Ctrl-C stops with a checkpoint."""
@@ -60,13 +76,16 @@ def train(
 def evaluate(
     data: Annotated[Path, typer.Argument(help="records.jsonl: id, images, question, answers, metric, task.")],
     out: Annotated[Path, typer.Option(help="Results with every output, as JSON.")],
-    model: ModelOption = "nano", device: DeviceOption = "auto", dtype: DtypeOption = "auto", offline: OfflineOption = False,
+    model: ModelOption = "nano",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    offline: OfflineOption = False,
     batch_size: Annotated[int, typer.Option(help="Records answered together.", min=1)] = 8,
     max_tokens: Annotated[int, typer.Option(help="Longest answer in tokens.", min=1)] = 512,
     limit: Annotated[int, typer.Option(help="Only the first N records; 0 for all.", min=0)] = 0,
     gallery: Annotated[Path | None, typer.Option(help="Write a picture of good and bad cases.")] = None,
-) -> None:  # fmt: skip
-    """Score a model on records; prints a table by task with confidence intervals. --model tesseract scores Tesseract."""
+) -> None:
+    """Score a model (or --model tesseract) on records; prints a table by task with confidence intervals."""
     with errors_in_one_line():
         from vl2.data.records import read_records
         from vl2.eval.report import gallery as draw_gallery

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 
 NANO_DIR = Path(__file__).parent / "weights" / "nano"
 PUBLISHED = {
@@ -14,7 +20,7 @@ PUBLISHED = {
 
 
 class ModelNotFoundError(ValueError):
-    """Neither a name we know, a directory, nor a repository that can be reached."""
+    """Neither a name we know, a directory, nor a repository that can be reached; one line."""
 
 
 def find_model(name_or_path: str | Path, *, local_files_only: bool = False, revision: str | None = None) -> Path:
@@ -23,12 +29,14 @@ def find_model(name_or_path: str | Path, *, local_files_only: bool = False, revi
     Args:
         name_or_path: "nano", "tiny", "small", "base", a local directory, or a hub id "owner/name".
         local_files_only: never touch the network; use what is already in the hub cache.
+
+    Raises: ModelNotFoundError.
     """
     name = str(name_or_path)
     if name == "nano":
         return NANO_DIR
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         if not (path / "config.json").exists():
             raise ModelNotFoundError(
                 f"{path}: no config.json in this directory; expected a checkpoint in official layout"
@@ -36,7 +44,7 @@ def find_model(name_or_path: str | Path, *, local_files_only: bool = False, revi
         return path
     repository = PUBLISHED.get(name, name)
     known = ", ".join(["nano", *PUBLISHED])
-    if repository.count("/") != 1 or path.is_absolute():
+    if repository.count("/") != 1 or name.startswith((".", "~", "/")):  # looks like a path
         raise ModelNotFoundError(f"model {name!r}: no such directory; names are {known}, hub ids are owner/name")
     try:
         patterns = ["*.json", "*.safetensors"]  # never pickles, never code
@@ -47,7 +55,14 @@ def find_model(name_or_path: str | Path, *, local_files_only: bool = False, revi
         raise ModelNotFoundError(
             f"model {repository!r}: not in the local cache and the hub is not reachable"
         ) from error
+    except GatedRepoError as error:  # before its base class, which means that there is no such repository
+        raise ModelNotFoundError(
+            f"model {repository!r}: no access; accept its terms on the hub and log in with `hf auth login`"
+        ) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise ModelNotFoundError(f"model {name!r}: no such directory or hub repository; names are {known}") from error
     except HfHubHTTPError as error:
-        raise ModelNotFoundError(f"model {repository!r}: the hub answered {error}") from error
+        raise ModelNotFoundError(f"model {repository!r}: the hub answered {' '.join(str(error).split())}") from error
+    except Exception as error:  # whatever the HTTP client raises when a download breaks off: it differs by version
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelNotFoundError(f"model {repository!r}: the download failed ({reason}); try again") from error

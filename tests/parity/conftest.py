@@ -8,7 +8,7 @@ REPOSITORY_GOLDENS = Path(__file__).parent.parent / "goldens"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    root: Path = metafunc.config.getoption("--goldens")
+    root = Path(str(metafunc.config.getoption("--goldens")))
     if "golden_model" in metafunc.fixturenames:
         models = sorted(path.parent for path in root.glob("*/expected.safetensors"))
         assert models, f"--goldens {root}: no */expected.safetensors there"

@@ -8,16 +8,22 @@ import numpy as np
 import pytest
 
 from vl2.config import BASE
-from vl2.processing.messages import Message, parse_tagged
+from vl2.processing.messages import Message, Role, parse_tagged
 from vl2.processing.render import Renderer
 from vl2.processing.tokenizer import Tokenizer
 
-ROLES = {"<|User|>": "user", "<|Assistant|>": "assistant", "system": "system", "user": "user", "assistant": "assistant"}
+ROLES: dict[str, Role] = {
+    "<|User|>": "user",
+    "<|Assistant|>": "assistant",
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "processor_case" in metafunc.fixturenames:
-        root: Path = metafunc.config.getoption("--goldens") / "processor"
+        root = Path(str(metafunc.config.getoption("--goldens"))) / "processor"
         file = root / "expected.json"
         cases = json.loads(file.read_text(encoding="utf-8"))["cases"] if file.exists() else []
         metafunc.parametrize("processor_case", [(root, c) for c in cases], ids=[c["name"] for c in cases])

@@ -157,7 +157,7 @@ def _categories(rng: np.random.Generator, split: str, kind: str, count: int) -> 
     elif kind in ("pie", "donut"):
         form = 0.42 + 0.58 * form
     if form < 0.42:
-        noun = ("Year", "Year", "Month", "Day", "Quarter", "Week")[int(rng.integers(6))]
+        noun = ("Year", "Year", "Month", "Quarter", "Week", "Day")[int(rng.integers(6 if count <= 7 else 5))]
         names = time_keys(rng, noun, count)
         return noun, tuple(name.replace("Week ", "W") for name in names) if rng.random() < 0.5 else names
     if form < 0.56:

@@ -213,12 +213,18 @@ def _title(form: Form) -> None:
         form.y += rng.uniform(4, 10)
 
 
-def _choose_fields(rng: np.random.Generator, count: int) -> list[tuple[str, Maker]]:
-    """Labels of different concepts."""
+def _choose_fields(form: Form, count: int, room: float) -> list[tuple[str, Maker]]:
+    """Labels of different concepts that are no wider than `room`; a cut label would name something else."""
+    rng = form.rng
+    case = pick(rng, (str, str, str, str, str.upper, str.title, str.lower))
     chosen: list[tuple[str, Maker]] = []
-    for index in rng.permutation(len(FIELDS))[:count].tolist():
+    for index in rng.permutation(len(FIELDS)).tolist():
+        if len(chosen) == count:
+            break
         synonyms, maker = FIELDS[index]
-        chosen.append((pick(rng, synonyms), maker))
+        label = case(pick(rng, synonyms))
+        if text_width(label, form.labels) <= room:
+            chosen.append((label, maker))
     return chosen
 
 
@@ -240,19 +246,18 @@ def _draw_fields(form: Form, columns: int, bottom: float) -> None:
     if form.style == "grid":
         form.gap = min(form.gap, 0.6)
         form.y += form.step * form.gap / 2
-    chosen = _choose_fields(rng, count)
-    case = pick(rng, (str, str, str, str, str.upper, str.title, str.lower))
-    labels = [case(label) for label, _ in chosen]
     room = (sheet.width - 2 * form.margin - (columns - 1) * 16) / columns
     prefix = text_width("00. ", form.labels) if form.numbered else 0
-    widest = prefix + min(room * 0.55, max(text_width(f"{label}: ", form.labels) for label in labels))
+    chosen = _choose_fields(form, count, (room if form.above else room * 0.48) - prefix)
+    count = len(chosen)
+    widest = prefix + max((text_width(f"{label}:  ", form.labels) for label, _ in chosen), default=0.0)
     empty = int(rng.integers(count)) if count > 3 and chance(rng, 0.12) else -1
-    for index, (_, maker) in enumerate(chosen):
+    for index, (label, maker) in enumerate(chosen):
         if index % columns == 0:
             sheet.new_row()
         x = form.margin + index % columns * (room + 16)
         value = "" if index == empty else _value(form, maker, style, room - (0 if form.above else widest + 12))
-        _field(form, (x, form.y, room), labels[index], value, widest, index)
+        _field(form, (x, form.y, room), label, value, widest, index)
         if index % columns == columns - 1 or index == count - 1:
             form.y += form.step * (1 + form.gap)
 
@@ -271,7 +276,6 @@ def _field(form: Form, place: tuple[float, float, float], label: str, value: str
     """One label and its value at place (x, y, width)."""
     sheet, font = form.sheet, form.labels
     x, y, room = place
-    label = shorten(label, font, room * 0.55)
     bare = form.above or form.style in ("boxed", "grid", "leaders")
     shown = (f"{index + 1}. " if form.numbered else "") + label + ("*" if form.starred and index % 3 != 2 else "")
     shown = shown if bare else f"{shown}:"
@@ -293,7 +297,8 @@ def _field(form: Form, place: tuple[float, float, float], label: str, value: str
     value = shorten(value, form.entries, end - start - 2 * inset)
     if form.style == "leaders":
         shift = end - text_width(value, form.entries)
-        sheet.rule(y + line - 5, label_x + width + 4, shift - 4, dash=2, mark="dashed rule")
+        baseline = y + drop + sheet.canvas.measure("x", font)[2]
+        sheet.rule(baseline - 1, label_x + width + 4, shift - 4, dash=2, mark="dashed rule")
         start = max(start, shift)
     _frame(form, (x, start, end), (y, entry_y, line + frame), index)
     if form.above:
@@ -330,7 +335,5 @@ def _field_facts(form: Form, label: str, value: str, region: str) -> None:
     asked = label if chance(rng, 0.6) or label.isupper() else label.lower()
     asked = asked if chance(rng, 0.5) else asked.rstrip(".")
     sheet.fact("form.value", (value,), region, field=asked, weight=1.5, phrases=_VALUE_PHRASES)
-    text = "\n".join(sheet.lines())
-    if text.count(value) == 1:
-        sheet.fact("form.field_of", (label,), value=value, weight=0.2)
-        sheet.facts.append(sheet.text_fact(value, region, 0.1))
+    sheet.fact("form.field_of", (label,), value=value, weight=0.2, unique=value)
+    sheet.text_fact(value, region, 0.1)

@@ -35,7 +35,8 @@ class Fact:
     """Something true about the sheet: question kind, answers, box name ("" for none), words for the slots.
 
     weight: how often it is asked about; phrases: how to call what is in the box, when the kind's nouns do not fit;
-    no answers: it can only be looked for.
+    unique: a text that must stand on the sheet exactly once, or the fact is dropped; no answers: it can only be looked
+    for.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Fact:
     slots: dict[str, object] = field(default_factory=dict)
     weight: float = 1.0
     phrases: tuple[str, ...] = ()
+    unique: str = ""
 
 
 def paper(rng: np.random.Generator, width: int, height: int, calm: float = 1.0) -> Background:
@@ -137,7 +139,7 @@ class Sheet:
         region: str = "",
     ) -> Rect:
         """Write with the given share of the text's width left of x (0 left, 0.5 centred, 1 right aligned)."""
-        x = round(xy[0] - align * text_width(text, font))
+        x = round(xy[0] - (align * text_width(text, font) if align else 0))
         box = self.canvas.text((x, round(xy[1])), text, font, self.ink if fill is None else fill)
         if region:
             self.canvas.region(region, box)
@@ -154,20 +156,21 @@ class Sheet:
         *,
         weight: float = 1.0,
         phrases: tuple[str, ...] = (),
+        unique: str = "",
         **slots: object,
     ) -> None:
         """Note a fact for `sample`."""
-        self.facts.append(Fact(kind, answers, region, slots, weight, phrases))
+        self.facts.append(Fact(kind, answers, region, slots, weight, phrases, unique))
 
     def landmark(self, text: str, box: Rect, weight: float = 0.15) -> None:
         """A printed text that may be looked for, if it is there only once."""
         if len(text) > 2:
             self.canvas.region(f"text {text}", box)
-            self.facts.append(self.text_fact(text, f"text {text}", weight))
+            self.text_fact(text, f"text {text}", weight)
 
-    def text_fact(self, text: str, region: str, weight: float) -> Fact:
-        """The fact that a text stands in a box; `sample` drops it if the text is there twice."""
-        return Fact("text", (), region, {"text": text}, weight, _TEXT_PHRASES)
+    def text_fact(self, text: str, region: str, weight: float) -> None:
+        """The text in this box may be looked for."""
+        self.facts.append(Fact("text", (), region, {"text": text}, weight, _TEXT_PHRASES, unique=text))
 
     def rule(self, y: float, x0: float, x1: float, dash: int = 0, thick: int = 1, mark: str = "") -> None:
         """A horizontal line, dashed when `dash` is the length of a dash."""
@@ -189,8 +192,7 @@ class Sheet:
         finished = self.canvas.finish(rng)
         lines = self.lines()
         text = "\n".join(lines)
-        # a text that stands there twice cannot be pointed at
-        facts = [fact for fact in self.facts if fact.kind != "text" or text.count(str(fact.slots["text"])) == 1]
+        facts = [fact for fact in self.facts if not fact.unique or text.count(fact.unique) == 1]
         weights = np.array([fact.weight for fact in facts])
         count = min(len(facts), int(rng.integers(2, 6)))
         chosen = rng.choice(len(facts), count, replace=False, p=weights / weights.sum())

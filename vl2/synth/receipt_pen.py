@@ -52,6 +52,15 @@ class Receipt:
         self.y += self.step * (font.size / self.font.size if heading else 1)
         return text
 
+    def label(self, labels: tuple[str, ...], value: str) -> str:
+        """One of the labels that leave room for the value in one row; the shortest if none does."""
+        room = self.right - self.left - text_width(f"  {value}", self.font)
+        for _ in range(5):
+            label = self.case(pick(self.rng, labels))
+            if text_width(label, self.font) <= room:
+                return label
+        return self.case(min(labels, key=len))
+
     def pair(self, label: str, value: str, region: str, *, spread: bool = True, heading: bool = False) -> str:
         """A label and its value, at both ends of the row or together; returns the value as drawn."""
         font = self.heading if heading else self.font

@@ -37,14 +37,15 @@ def generate_receipt(rng: np.random.Generator, split: str) -> Sample:
     receipt = start(rng, split, width, height)
     rows = (height - receipt.y - 6) / receipt.step
     layout = choose_layout(rng, receipt)
-    # store name, total and three separators are always there
-    most = rows - 5.2
+    # store name, total and up to four separators are always there
+    fixed = 2 * max(1.0, receipt.heading.size / receipt.font.size) + 2.7
+    most = rows - fixed
     least = 1 if small else max(1, int(most / 4 / rows_needed(layout, 1)))
     count = min(12, int(rng.integers(least, 13)))
     while count > 1 and rows_needed(layout, count) > most:
         count -= 1
     items = new_items(receipt, count, layout)
-    used = 5.2 + rows_needed(layout, len(items))
+    used = fixed + rows_needed(layout, len(items))
     options, spent = _choose_options(rng, rows - used)
     # what is left over widens the rows
     receipt.step *= float(np.clip(rows / (used + spent), 1.0, rng.uniform(1.0, 1.35)))
@@ -124,7 +125,7 @@ def _address(receipt: Receipt, options: set[str]) -> None:
 def _labelled(receipt: Receipt, name: str, labels: tuple[str, ...], value: str, doc: str = "") -> None:
     """A label with its value and the fact about it; `doc` is what the document calls itself."""
     rng = receipt.rng
-    drawn = receipt.pair(receipt.case(pick(rng, labels)), value, name, spread=chance(rng, 0.5))
+    drawn = receipt.pair(receipt.label(labels, value), value, name, spread=chance(rng, 0.5))
     if doc:
         receipt.sheet.fact(f"receipt.{name}", (drawn,), name, doc=doc)
     else:
@@ -163,10 +164,10 @@ def _moment(receipt: Receipt, options: set[str]) -> None:
         return
     spread = chance(rng, 0.5)
     if "date" in options:
-        drawn = receipt.pair(receipt.case(pick(rng, printed.DATES)), date, "date", spread=spread)
+        drawn = receipt.pair(receipt.label(printed.DATES, date), date, "date", spread=spread)
         sheet.fact("receipt.date", (drawn,), "date", weight=1.3)
     if "time" in options:
-        drawn = receipt.pair(receipt.case(pick(rng, printed.TIMES)), time, "time", spread=spread)
+        drawn = receipt.pair(receipt.label(printed.TIMES, time), time, "time", spread=spread)
         sheet.fact("receipt.time", (drawn,), "time")
 
 
@@ -176,35 +177,37 @@ def _totals(receipt: Receipt, items: list[Item], options: set[str]) -> None:
     total = subtotal = sum(item.price for item in items)
     spread = chance(rng, 0.93)
 
-    def amount(name: str, label: str, cents: int, sign: bool, heading: bool = False) -> None:
+    def amount(name: str, labels: tuple[str, ...], cents: int, sign: bool, heading: bool = False) -> None:
         answers = receipt.money(cents, sign)
-        drawn = receipt.pair(receipt.case(label), answers[0], name, spread=spread, heading=heading)
+        label = receipt.label(labels, answers[0])
+        drawn = receipt.pair(label, answers[0], name, spread=spread, heading=heading)
         answers = answers if drawn == answers[0] else (drawn,)
         sheet.fact(f"receipt.{name}", answers, name, weight=2.5 if name == "total" else 1.2)
 
     if "subtotal" in options:
-        amount("subtotal", pick(rng, printed.SUBTOTALS), subtotal, receipt.signs)
+        amount("subtotal", printed.SUBTOTALS, subtotal, receipt.signs)
     if "discount" in options and subtotal > 100:
         off = max(1, int(subtotal * rng.uniform(0.02, 0.3)))
         total -= off
-        amount("discount", pick(rng, printed.DISCOUNTS), -off, receipt.signs)
+        amount("discount", printed.DISCOUNTS, -off, receipt.signs)
     if "tax" in options:
         rate = float(pick(rng, (5, 6, 7, 8, 10, 12, 15, 19, 20, 21, 7.5, 8.25)))
         tax = round(total * rate / 100)
         total += tax
-        amount("tax", pick(rng, printed.TAXES).format(rate=f"{rate:g}"), tax, receipt.signs)
+        labels = tuple(label.format(rate=f"{rate:g}") for label in printed.TAXES)
+        amount("tax", labels, tax, receipt.signs)
     if "tip" in options:
         tip = round(total * rng.uniform(0.05, 0.2))
         total += tip
-        amount("tip", pick(rng, printed.TIPS), tip, receipt.signs)
+        amount("tip", printed.TIPS, tip, receipt.signs)
     if chance(rng, 0.25):
         receipt.separator()
-    amount("total", pick(rng, printed.TOTALS), total, receipt.total_signs, heading=chance(rng, 0.4))
+    amount("total", printed.TOTALS, total, receipt.total_signs, heading=chance(rng, 0.4))
     if "change" in options:
         step = int(pick(rng, (100, 500, 1000, 2000)))
         given = -(-(total + 1) // step) * step
-        amount("paid", pick(rng, printed.TENDERED), given, receipt.signs)
-        amount("change", pick(rng, printed.CHANGES), given - total, receipt.signs)
+        amount("paid", printed.TENDERED, given, receipt.signs)
+        amount("change", printed.CHANGES, given - total, receipt.signs)
     elif "payment" in options:
         _labelled(receipt, "payment", printed.PAID_BY, pick(rng, printed.PAYMENTS))
 

@@ -28,7 +28,7 @@ COMPANY_KEYS = listed("Company|Supplier|Client|Vendor|Shop|Firm|Brand|Partner|Cu
 THING_KEYS = listed(
     "Item|Product|Article|Category|Group|Type|Topic|Material|Model|Subject|Dish|Tool|Part|Label|Team|Course|Name|Title"
 )
-TIME_KEYS = ("Month", "Day", "Year", "Quarter", "Week")
+TIME_KEYS = ("Month", "Day", "Year", "Quarter", "Week")  # days would come again in long tables
 NUMBER_HEADERS = listed(
     """Score|Points|Age|Units|Stock|Sales|Weight|Qty|Quantity|Orders|Visitors|Population|Height|Length|Goals|Wins|Losses
     Hours|Size|Count|Visits|Members|Area|Capacity|Seats|Distance|Speed|Games|Pages|Calls|Tickets|Students|Votes|Level
@@ -160,7 +160,7 @@ def _key_column(rng: np.random.Generator, split: str, rows: int) -> Column:
             pick(rng, COMPANY_KEYS), distinct(lambda: short_pick(rng, companies(split), 18), rows), None, "key"
         )
     if form < 0.62:
-        header = pick(rng, TIME_KEYS)
+        header = pick(rng, TIME_KEYS if rows <= len(values.DAYS) else TIME_KEYS[2:])
         return Column(header, time_keys(rng, header, rows), None, "key")
     header = pick(rng, THING_KEYS) if rng.random() < 0.8 else content_word(rng, split).capitalize()
     return Column(header, _cased(rng, distinct(lambda: _thing(rng, split), rows)), None, "key")
@@ -172,7 +172,7 @@ def time_keys(rng: np.random.Generator, header: str, rows: int) -> tuple[str, ..
     if header == "Month":
         short = rng.random() < 0.5
         return tuple(values.MONTHS[(start + i) % 12][: 3 if short else 9] for i in range(rows))
-    if header == "Day" and rows <= 7:
+    if header == "Day":
         short = rng.random() < 0.5
         return tuple(values.DAYS[(start + i) % 7][: 3 if short else 9] for i in range(rows))
     year = int(rng.integers(1960, 2025 - rows))
@@ -197,7 +197,7 @@ def _numeric_column(rng: np.random.Generator, split: str, rows: int, style: Styl
     if form < 0.5:
         decimals = 0 if rng.random() < 0.7 else int(rng.integers(1, 3))
         amounts = whole / 10**decimals
-        unit = "" if rng.random() < 0.85 else pick(rng, (" kg", " m", " km", " h", " min", " pts", " cm", " g", " l"))
+        unit = "" if rng.random() < 0.85 else pick(rng, (" kg", " m", " km", " h", " min", " pts", " cm", " g"))
         cells = tuple(values.number(style, float(a), decimals) + unit for a in amounts)
         header, kind = header or pick(rng, NUMBER_HEADERS).strip(), "number"
     elif form < 0.85:

@@ -17,7 +17,7 @@ from vl2.synth.table_content import Column, Content, listed
 from vl2.synth.values import pick
 from vl2.synth.wordings import ask
 
-_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_ORDINALS = listed("first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth")
 _MOST_READ = 260  # characters of a table that is read as a whole
 FIND_CELL = listed(
     """the cell {x}|the cell with {x}|the cell that says {x}|the table cell containing {x}|the cell containing {x}
@@ -58,7 +58,7 @@ def table_questions(rng: np.random.Generator, content: Content, regions: dict[st
     names = list(MAKERS)
     chances = np.array([MAKERS[name][0] for name in names])
     found: dict[tuple[str, str], Question] = {}
-    if rng.random() < 0.07:
+    if rng.random() < 0.12:
         found["find", ""] = _find(rng, content, regions)
     if rng.random() < 0.12:
         text = read_text(content)

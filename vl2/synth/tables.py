@@ -51,6 +51,7 @@ class _Layout:
     font: Font
     header_font: Font
     title_font: Font
+    widths: list[tuple[float, ...]]  # of the texts of each column, header first
     x_edges: list[float]  # columns + 1
     y_edges: list[float]  # header, rows: rows + 2
     title_height: float
@@ -138,11 +139,11 @@ def _lay_out(
     content: Content, look: _Look, font: Font, header_font: Font, title_path: str, title_scale: float
 ) -> _Layout:
     """Widths and heights of everything at these fonts."""
-    widths = [
-        max(text_width(column.header, header_font), max(text_width(cell, font) for cell in column.cells))
-        + 2 * look.pad_x
+    inks = [
+        (text_width(column.header, header_font), *(text_width(cell, font) for cell in column.cells))
         for column in content.columns
     ]
+    widths = [max(of_column) + 2 * look.pad_x for of_column in inks]
     metrics, header_metrics = glyph_metrics(font), glyph_metrics(header_font)
     row = metrics.ascent + metrics.descent + 2 * look.pad_y
     header = header_metrics.ascent + header_metrics.descent + 2 * look.pad_y
@@ -151,7 +152,7 @@ def _lay_out(
     title_height = title_metrics.ascent + title_metrics.descent + 2 * look.pad_y + 3 if content.title else 0.0
     x_edges = [0.0, *np.cumsum(np.round(widths)).tolist()]
     y_edges = [0.0, *(round(header) + round(row) * np.arange(content.num_rows + 1)).tolist()]
-    return _Layout(content, font, header_font, title_font, x_edges, y_edges, round(title_height))
+    return _Layout(content, font, header_font, title_font, inks, x_edges, y_edges, round(title_height))
 
 
 def _mix(a: Colour, b: Colour, share: float) -> Colour:
@@ -180,10 +181,13 @@ def _paper(rng: np.random.Generator, width: int, height: int) -> tuple[Backgroun
 def generate(rng: np.random.Generator, split: str) -> Sample:
     """One table with two to five questions."""
     limits = _limits(rng)
-    size = int(SMALLEST_FONT + 11 * rng.random() ** 1.3) + (1 if max(limits) > 384 else 0)
+    wide, tall = limits[0] > 384, limits[1] > 384
+    # what may be large is made to be: more columns, more rows, a larger font
+    size = int(SMALLEST_FONT + (3 if wide or tall else 0) + 11 * rng.random() ** 1.3)
     look = _draw_look(rng, size)
     paths = _pick_fonts(rng, split, size, look.header_bold)
-    content = draw_content(rng, split, int(rng.integers(2, 9)), int(rng.integers(2, 6)))
+    shape = int(rng.integers(*((6, 12) if tall else (2, 9)))), int(rng.integers(*((4, 7) if wide else (2, 6))))
+    content = draw_content(rng, split, *shape)
     margin = rng.uniform(4, 20, 2)
     inner = (int(limits[0] - 2 * margin[0]), int(limits[1] - 2 * margin[1]))
     layout = _fit(content, look, size, paths, float(rng.uniform(1.0, 1.4)), inner)
@@ -280,7 +284,7 @@ def _write(
         align = look.number_align if column.numeric else look.text_align
         for r, text in enumerate((column.header, *column.cells)):
             font = layout.font if r else layout.header_font
-            spare = xs[c + 1] - xs[c] - 2 * look.pad_x - text_width(text, font)
+            spare = xs[c + 1] - xs[c] - 2 * look.pad_x - layout.widths[c][r]
             place = (round(xs[c] + look.pad_x + align * spare), round(ys[r] + look.pad_y))
             box = canvas.text(place, text, font, colour if r else header_ink)
             canvas.region(f"text {r} {c}", box)
