@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import vl2.hub
 from vl2.cli import app
@@ -280,8 +279,9 @@ def test_damaged_checkpoint(run: Run, on: list[object], picture: Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["boxed.xyz", "boxed"])
 def test_unknown_picture_format(name: str, run: Run, on: list[object], picture: Path) -> None:
-    """Found out before the model is loaded and asked."""
-    assert "unknown picture format" in error(run("ground", picture, "cat", "--out", name, *on))
+    result = run("ground", picture, "cat", "--out", name, *on)
+    assert result.exit_code == 2
+    assert "unknown picture format" in result.stderr
     assert not Path(name).exists()
 
 

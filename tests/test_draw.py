@@ -9,6 +9,7 @@ from PIL import Image
 from vl2.config import NANO, VL2Config
 from vl2.draw import draw_regions, save_picture, tile_sheet
 from vl2.processing.boxes import Box, Region
+from vl2.processing.tiling import tile_image
 
 
 def test_regions_are_framed_where_they_are() -> None:
@@ -46,10 +47,13 @@ def test_tile_sheet(size: tuple[int, int]) -> None:
     """The global view and every local tile are on it, as the model sees them."""
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
-    sheet = tile_sheet(image, NANO)
-    assert sheet.width >= 384 * 2
-    assert sheet.height >= 384
-    assert min(sheet.size) < 5000
+    sheet = np.asarray(tile_sheet(image, NANO))
+    tiled = tile_image(image, NANO.candidate_resolutions)
+    middles = [np.ascontiguousarray(tile.transpose(1, 2, 0)[180:220, 180:220]) for tile in tiled.tiles_NCYX]
+    rows = np.lib.stride_tricks.sliding_window_view(sheet, (40, 40, 3))[:, :, 0]
+    for middle in middles[:3]:  # names and frames cover only the edges
+        corner = (rows[:, :, 0, 0] == middle[0, 0]).all(-1)
+        assert any((rows[y, x] == middle).all() for y, x in zip(*corner.nonzero(), strict=True))
 
 
 def test_save_picture(tmp_path: Path) -> None:

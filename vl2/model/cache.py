@@ -88,8 +88,8 @@ class CachedSequences:
         self._seen_TL = torch.arange(self._end, device=device) <= self._pos_T[:, None]
         return self._pos_T
 
-    def _store(self, layer: int, new_TX: Tensor) -> Tensor:
-        self._values[layer][self._seq_T, self._pos_T] = new_TX.to(self._values.dtype)
+    def _store(self, layer: int, new_TJ: Tensor) -> Tensor:
+        self._values[layer][self._seq_T, self._pos_T] = new_TJ.to(self._values.dtype)
         return self._values[layer][:, : self._end]
 
     def _attend(self, q_THK: Tensor, k_SLGK: Tensor, v_SLGU: Tensor, scale: float) -> Tensor:
@@ -113,10 +113,10 @@ class CachedSequences:
         return torch.cat(out)
 
     def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
-        cached_SLX = self._store(layer, torch.cat([k_TGK.flatten(1), v_TGK.flatten(1)], -1))
+        cached_SLJ = self._store(layer, torch.cat([k_TGK.flatten(1), v_TGK.flatten(1)], -1))
         if self._from_empty:
             return self._from_empty.attend_heads(layer, q_THK, k_TGK, v_TGK, scale)
-        k_SLGK, v_SLGK = cached_SLX.unflatten(-1, (2, -1, q_THK.shape[-1])).unbind(2)
+        k_SLGK, v_SLGK = cached_SLJ.unflatten(-1, (2, -1, q_THK.shape[-1])).unbind(2)
         return self._attend(q_THK, k_SLGK, v_SLGK, scale)
 
     def attend_latent(
@@ -124,11 +124,11 @@ class CachedSequences:
         weights: LatentWeights, scale: float,
     ) -> Tensor:  # fmt: skip
         """Absorbs kv_b_proj into queries and outputs, so that the cache is read as it is stored."""
-        cached_SLX = self._store(layer, torch.cat([latent_TZ, k_rope_TR], -1))
+        cached_SLJ = self._store(layer, torch.cat([latent_TZ, k_rope_TR], -1))
         if self._from_empty:
             return self._from_empty.attend_latent(layer, q_nope_THK, q_rope_THR, latent_TZ, k_rope_TR, weights, scale)
         q_THZ = torch.einsum("thk,hkz->thz", q_nope_THK, weights.w_k_HKZ)
-        k_SL1X = cached_SLX[:, :, None]
-        v_SL1Z = k_SL1X[..., : latent_TZ.shape[-1]]
-        o_THZ = self._attend(torch.cat([q_THZ, q_rope_THR], -1), k_SL1X, v_SL1Z, scale)
+        k_SL1J = cached_SLJ[:, :, None]
+        v_SL1Z = k_SL1J[..., : latent_TZ.shape[-1]]
+        o_THZ = self._attend(torch.cat([q_THZ, q_rope_THR], -1), k_SL1J, v_SL1Z, scale)
         return torch.einsum("thz,huz->thu", o_THZ, weights.w_v_HUZ)
