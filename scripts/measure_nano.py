@@ -3,7 +3,7 @@
 python scripts/measure_nano.py OUT_DIR [--records 500] [--jobs 2]
 
 vl2.synth (split "test") --> OUT_DIR/TASK/records.jsonl --vl2 eval--> results/*.json
-                         --> docs/nano/results.md, docs/nano/gallery.png, the table between the marks in README.md
+                         --> docs/nano/gallery.png, the table between the marks in README.md and docs/nano.md
 """
 
 import argparse
@@ -30,7 +30,7 @@ METRICS = {
 READING = ("line", "paragraph")
 EXTRAS = ("paragraph", "scene")  # no target is set for these; they get two fifths of the records
 SEED = 1
-MAX_TOKENS = 256  # the longest full reading of the test split is shorter; a model caught in a loop must end
+MAX_TOKENS = 256  # an answer caught in a loop must end
 
 
 def make_records(folder: Path, task: str, wanted: int) -> Path:
@@ -64,6 +64,17 @@ def joined(paths: list[Path]) -> Results:
     return {"config": parts[0]["config"], "tasks": tasks, "outputs": [o for part in parts for o in part["outputs"]]}
 
 
+def insert(table: str, page: Path) -> None:
+    """Put the table between the marks of a page."""
+    marks = "<!-- results:start -->", "<!-- results:end -->"
+    text = page.read_text(encoding="utf-8")
+    text, found = re.subn(f"{marks[0]}.*?{marks[1]}", lambda _: f"{marks[0]}\n{table}{marks[1]}", text, flags=re.DOTALL)
+    if found != 1:
+        raise ValueError(f"{page}: expected one pair of marks {marks[0]} ... {marks[1]}, found {found}")
+    with write_whole(page) as staging:
+        staging.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
@@ -81,15 +92,10 @@ def main() -> None:
     nano = joined([results / f"nano-{task}.json" for task in METRICS])
     tesseract = joined([results / f"tesseract-{task}.json" for task in READING])
     table = to_markdown({"Nano": nano, "Tesseract": tesseract})
-    with write_whole(ROOT / "docs/nano/results.md") as staging:
-        staging.write_text(table, encoding="utf-8")
     records = [record for path in files.values() for record in read_records(path)]
     gallery(nano, records, ROOT / "docs/nano/gallery.png")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    marks = "<!-- results:start -->", "<!-- results:end -->"
-    pattern = re.compile(f"{marks[0]}.*?{marks[1]}", re.DOTALL)
-    with write_whole(ROOT / "README.md") as staging:
-        staging.write_text(pattern.sub(lambda _: f"{marks[0]}\n{table}{marks[1]}", readme), encoding="utf-8")
+    for page in (ROOT / "README.md", ROOT / "docs/nano.md"):
+        insert(table, page)
     print(table)
 
 

@@ -56,6 +56,14 @@ YARN = {"factor": 4.0, "original_max_position_embeddings": 32, "beta_fast": 4.0,
 ROPES = {
     "plain rope": PLAIN,
     "yarn": {**YARN, "mscale": 1.2, "mscale_all_dim": 0.7},
+    "yarn with its ramp past the last frequency": {
+        "factor": 4.0,
+        "original_max_position_embeddings": 4096,
+        "beta_fast": 32.0,
+        "beta_slow": 1.0,
+        "mscale": 1.0,
+        "mscale_all_dim": 1.0,
+    },
     "yarn of defaults": {**YARN, "mscale": 1.0, "mscale_all_dim": 0.0},
 }
 THETA = 100.0
