@@ -14,8 +14,8 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    image = open_image(sys.argv[1] if len(sys.argv) > 1 else HERE / "scene.png")
-    phrase = sys.argv[2] if len(sys.argv) > 2 else "the bicycle"
+    image = open_image(sys.argv[1] if len(sys.argv) > 1 else HERE / "receipt.png")
+    phrase = sys.argv[2] if len(sys.argv) > 2 else "the total"
     out = Path(sys.argv[3] if len(sys.argv) > 3 else "out/ground.png")
     regions = vl2.load("nano").ground(image, phrase).regions
     for region in regions:

@@ -1,10 +1,15 @@
 """Every file of examples/ runs as its docstring says."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from vl2.data.records import read_records
+from vl2.eval.metrics import box_iou
+from vl2.processing.boxes import Box, Region
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
@@ -21,9 +26,20 @@ def test_script(script: str, tmp_path: Path, run):
 
 def test_ground(tmp_path: Path, run):
     out = tmp_path / "boxed.png"
-    run([sys.executable, str(EXAMPLES / "ground.py"), str(EXAMPLES / "scene.png"), "the bicycle", str(out)], tmp_path)
-    with Image.open(out) as boxed, Image.open(EXAMPLES / "scene.png") as scene:
-        assert boxed.size == scene.size
+    picture = EXAMPLES / "receipt.png"
+    printed = run([sys.executable, str(EXAMPLES / "ground.py"), str(picture), "the total", str(out)], tmp_path)
+    found = re.match(r"the total \[(\d+), (\d+), (\d+), (\d+)\]\n", printed)
+    assert found, printed
+    assert box_iou(Box(*map(float, found.groups())), total_box()) >= 0.5
+    with Image.open(out) as boxed, Image.open(picture) as original:
+        assert boxed.size == original.size
+
+
+def total_box() -> Box:
+    records = read_records(EXAMPLES / "records.jsonl")
+    region = next(record.answers[0] for record in records if record.question == "the total")
+    assert isinstance(region, Region)
+    return region.box
 
 
 def test_finetune(tmp_path: Path, run):
