@@ -1,5 +1,6 @@
 """The front door, with a model that answers "The black cat sits down." and a box to everything."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from PIL import Image
 
 import vl2
 from vl2.api import DeviceError, Model, pick_device
+from vl2.config import ConfigError
 from vl2.hub import ModelNotFoundError
 from vl2.model.weights import WeightsError
 from vl2.processing.images import ImageError
 from vl2.processing.messages import Image as ImagePart
 from vl2.processing.messages import Message, Text
+from vl2.processing.processor import ProcessorConfig, write_processor
 from vl2.processing.prompts import READ_PROMPT, ask_message, ground_message
 from vl2.processing.render import ContextError, Prompt, Renderer
 from vl2.processing.tokenizer import TokenizerError
@@ -227,7 +230,7 @@ def test_tokenizer_with_more_ids_than_embeddings(scripted_checkpoint: Path, tmp_
 
     save(make_model("tiny", vocab_size=260), tmp_path / "model")
     shutil.copy(scripted_checkpoint / "tokenizer.json", tmp_path / "model")
-    with pytest.raises(ValueError, match=r"has \d+ ids but the model embeds only 260"):
+    with pytest.raises(ValueError, match=r"vocab_size = 260: .*tokenizer\.json has \d+ ids"):
         vl2.load(tmp_path / "model")
 
 
@@ -236,3 +239,13 @@ def test_import_is_lazy() -> None:
     assert vl2.Model is Model
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         vl2.lod  # noqa: B018
+
+
+def test_processor_config_that_contradicts_the_model_is_refused(scripted_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(scripted_checkpoint, folder)
+    loaded = vl2.load(folder, local_files_only=True)
+    other = dataclasses.replace(ProcessorConfig.of(loaded.config), downsample_ratio=7)
+    write_processor(other, folder)
+    with pytest.raises(ConfigError, match="downsample_ratio = 7"):
+        vl2.load(folder, local_files_only=True)

@@ -16,12 +16,14 @@ from typing import Any
 import torch
 from PIL import Image as PILImage
 
+from vl2.config import read_config
 from vl2.generate import FinishReason, generate
 from vl2.hub import find_model
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load as load_weights
 from vl2.processing.boxes import Region, parse_regions
 from vl2.processing.messages import Message
+from vl2.processing.processor import PROCESSOR_FILE, read_processor, read_tokenizer
 from vl2.processing.prompts import READ_PROMPT, Source, ask_message, ground_message
 from vl2.processing.render import Prompt, Renderer
 from vl2.processing.tokenizer import StreamDecoder, Tokenizer
@@ -220,11 +222,11 @@ def load(
     path = find_model(name_or_path, local_files_only=local_files_only, revision=revision)
     place = pick_device(device)
     kind = _pick_dtype(dtype, place)
-    tokenizer = Tokenizer.from_file(path / "tokenizer.json")
+    config = read_config(path / "config.json")
+    tokenizer = read_tokenizer(path, config)
+    if (path / PROCESSOR_FILE).exists():
+        read_processor(path).require_match(config)
     network = load_weights(path, place, kind, progress)
-    if tokenizer.vocab_size > network.config.language_config.vocab_size:
-        rows = network.config.language_config.vocab_size
-        raise ValueError(f"{path}: tokenizer.json has {tokenizer.vocab_size} ids but the model embeds only {rows}")
     return Model(network, tokenizer, max_pixels)
 
 
