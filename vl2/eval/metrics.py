@@ -14,11 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-try:
-    from rapidfuzz.distance import Levenshtein
-except ImportError as error:
-    raise ImportError("vl2.eval needs rapidfuzz for edit distances: pip install 'vl2[eval]'") from error
+from rapidfuzz.distance import Levenshtein
 
 from vl2.data.records import Record
 from vl2.processing.boxes import Box, Region
