@@ -41,7 +41,7 @@ def test_marks_are_one_cell_per_character_in_order():
 @pytest.mark.parametrize("angle", [-3.0, 2.0])
 def test_rotation_moves_regions_and_marks_with_the_ink(angle: float):
     canvas = Canvas(500, 200)
-    box = canvas.text((330, 120), "X", FONT)
+    box = canvas.text((400, 120), "X", FONT)
     canvas.region("x", box)
     finished = canvas.finish(np.random.default_rng(0), Damage(angle=angle))
     found = ink_box(finished.image, 160)
