@@ -130,7 +130,7 @@ def test_the_extent_of_a_letter_is_the_ink_of_its_line():
     sample = Sample("line", finished.image, (), *finished.marks)
     _, boxes = patch_targets(sample, tile_image(finished.image, CANDIDATES))
     seen = boxes[boxes[..., 0] != NO_LABEL]
-    assert (seen == [int(edge / 3.84) for edge in ink]).all()
+    assert (seen == [round(edge / 384 * 999) // 10 for edge in ink]).all()
 
 
 def test_canvas_choice_is_untouched():

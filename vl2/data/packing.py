@@ -24,7 +24,7 @@ from vl2.processing.render import Prompt
 
 IGNORE_INDEX = -100
 NO_LABEL = -1  # patches that the patch loss skips
-BOX_BINS = 100  # an edge of a box is classified into hundredths of the image's width or height
+BOX_BINS = 100  # an edge of a box is classified by the first two of its three digits, 0..999 of the image
 
 
 class PatchTargets(NamedTuple):

@@ -1,7 +1,7 @@
 """Marks of an image to labels of the patches of its tiles, for the training-only head on the tower.
 
     mark boxes in image pixels --letterbox of each view--> boxes on its canvas --patch centres--> a mark for each patch
-    the mark's label --> classes (N, 27 * 27)        its extent, in hundredths of the image --> boxes (N, 27 * 27, 4)
+    the mark's label --> classes (N, 27 * 27)        its extent, to two digits --> boxes (N, 27 * 27, 4)
 
     global view:  the whole image on one tile         local tiles: the image on the canvas of the grid, cut row by row
 
@@ -12,7 +12,8 @@ centre with rounding) that tiling uses; a test renders letters through both.
 
 import numpy as np
 
-from vl2.data.packing import BOX_BINS, NO_LABEL, PatchTargets
+from vl2.data.packing import NO_LABEL, PatchTargets
+from vl2.processing.boxes import LAST
 from vl2.processing.tiling import TiledImage
 from vl2.synth.sample import BACKGROUND, Sample
 
@@ -42,7 +43,7 @@ def patch_targets(sample: Sample, tiled: TiledImage) -> PatchTargets:
     rows, cols = tiled.grid.rows, tiled.grid.cols
     marks_NP = _paint(sample.mark_boxes, (width, height), 1, 1)
     edges_M4 = sample.mark_extents / np.array([width, height] * 2, np.float32)
-    bins_M4 = np.clip(edges_M4 * BOX_BINS, 0, BOX_BINS - 1).astype(np.int16)
+    bins_M4 = np.clip(np.round(edges_M4 * LAST), 0, LAST).astype(np.int16) // 10  # the first two digits of an answer
     boxes_NP4 = _of_marks(bins_M4, NO_LABEL, marks_NP)
     if rows * cols > 1:
         local_NP = _paint(sample.mark_boxes, (width, height), rows, cols)

@@ -66,7 +66,7 @@ def batch_losses(
     x_TD = model.embed(batch.input_ids_T, batch.image_positions_I, image_embeds_ID)
     hidden_TD, stats = model(x_TD, batch.positions_T, _attention(batch, static))
     targets_L = batch.labels_T[batch.target_positions_L]
-    text_L = text_loss(model, hidden_TD[batch.target_positions_L], targets_L)
+    text_L = text_loss(model, hidden_TD.index_select(0, batch.target_positions_L), targets_L)
     balance, counts = balance_loss(stats, batch) if stats else (zero, zero.new_zeros(0, 0))
     return Losses(text_L.sum(), text_L.detach(), patch, box, balance, counts)
 
