@@ -68,6 +68,20 @@ class GlyphMetrics:
             found = self._sides[char] = (ink[0] + offset[0], ink[2] + offset[0])
         return found
 
+    def ink(self, xy: tuple[float, float], string: str, font: ImageFont.FreeTypeFont) -> Rect:
+        """The ink box of one line whose line box has its top left at xy; `string` must not be blank."""
+        glyphs = self.glyphs(string, font)
+        inked = np.flatnonzero(glyphs[:, 2] > glyphs[:, 1])
+        assert len(inked), string
+        first, last = int(inked[0]), int(inked[-1])
+        pens = np.cumsum(glyphs[:, 0]) - glyphs[:, 0] + np.float32(xy[0])
+        return (
+            float(pens[first]) + self.sides(string[first], font)[0],
+            float(glyphs[inked, 1].min()) + xy[1],
+            float(pens[last]) + self.sides(string[last], font)[1],
+            float(glyphs[inked, 2].max()) + xy[1],
+        )
+
 
 _METRICS: dict[tuple[object, float], GlyphMetrics] = {}
 
