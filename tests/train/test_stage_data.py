@@ -41,8 +41,8 @@ def test_a_batch_depends_on_nothing_but_seed_stage_and_number() -> None:
 
 def test_workers_keep_the_order() -> None:
     data = dataset()
-    alone = list(make_loader(data, 2, 6, workers=0, prefetch=1, pin=False))
-    many = list(make_loader(data, 2, 6, workers=2, prefetch=2, pin=False))
+    alone = list(make_loader(data, range(2, 6), workers=0, prefetch=1, pin=False))
+    many = list(make_loader(data, range(2, 6), workers=2, prefetch=2, pin=False))
     assert len(alone) == 4
     assert all(same(a, b) for a, b in zip(alone, many, strict=True))
     assert [host for host, _ in to_device(iter(alone), torch.device("cpu"))] == alone
@@ -64,7 +64,7 @@ def test_patch_labels_belong_to_the_tiles() -> None:
     batch = dataset()[0]
     centres = batch.tiles_NCYX[: batch.num_tiles, :, 6::12, 6::12].short()
     coloured = (centres.amax(1) - centres.amin(1) > 60).flatten(1)
-    assert torch.equal(batch.patch_labels_NP[: batch.num_tiles] == 1, coloured)
+    assert torch.equal(batch.patch_classes_NP[: batch.num_tiles] == 1, coloured)
     assert batch.num_foreground == int(coloured.sum()) > 0
 
 
@@ -107,4 +107,4 @@ def test_too_little_shared_memory_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(loader, "_SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(loader.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1 << 16}))
     with pytest.raises(LoaderError, match=r"loader\.workers"):
-        make_loader(dataset(), 0, 1, workers=2, prefetch=2, pin=False)
+        make_loader(dataset(), range(1), workers=2, prefetch=2, pin=False)

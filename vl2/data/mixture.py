@@ -11,14 +11,14 @@ The trap: `vl2.data` may not import `vl2.synth`; generators arrive as functions 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from vl2.config import VL2Config
 from vl2.data.dialogue import Sample, record_conversation, sample_conversation
-from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem
+from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem, PatchTargets
 from vl2.data.records import Record
 from vl2.processing.messages import Message
 from vl2.processing.render import ContextError, Prompt
@@ -44,13 +44,13 @@ class SynthSource:
     """Generators of synthetic samples, passed in by the caller. All functions must be importable by name.
 
     generate: (task, seed, index, split) to a sample.
-    patch_labels: (mark_ids, mark_boxes, image size, tiled image) to the (N, P) classes of patches of its unique tiles.
+    patch_targets: (sample, its tiled image) to what the patches of its unique tiles show.
     tasks: names that `generate` knows.
-    num_labels: classes of `patch_labels`.
+    num_labels: classes of `patch_targets`.
     """
 
     generate: Callable[[str, int, int, str], Sample]
-    patch_labels: Callable[[np.ndarray, np.ndarray, tuple[int, int], TiledImage], np.ndarray]
+    patch_targets: Callable[[Any, TiledImage], PatchTargets]
     tasks: tuple[str, ...]
     num_labels: int
 
@@ -84,7 +84,7 @@ class MixtureSpec:
     num_samples: indices of each synthetic task to draw from; None for all.
     max_questions: questions asked of one image.
     mask_prompt: whether only answers carry labels.
-    with_patch_labels: whether to ask for patch labels.
+    with_patch_targets: whether to ask what patches show.
     """
 
     weights: tuple[tuple[str, float], ...]
@@ -93,7 +93,7 @@ class MixtureSpec:
     num_samples: int | None
     max_questions: int
     mask_prompt: bool
-    with_patch_labels: bool
+    with_patch_targets: bool
 
 
 class PackedDataset(Dataset[PackedBatch]):
@@ -157,10 +157,9 @@ class PackedDataset(Dataset[PackedBatch]):
         try:
             sample = synth.generate(name, spec.seed, index, "train")
             prompt = self._render(sample_conversation(sample, rng, spec.max_questions))
-            if not spec.with_patch_labels:
+            if not spec.with_patch_targets:
                 return PackItem(prompt, task)
-            labels_NP = synth.patch_labels(sample.mark_ids, sample.mark_boxes, sample.image.size, prompt.images[0])
-            return PackItem(prompt, task, labels_NP)
+            return PackItem(prompt, task, synth.patch_targets(sample, prompt.images[0]))
         except Exception as error:  # whatever a generator raises is worth nothing without the sample's name
             raise MixtureError(f"task {name!r}, seed {spec.seed}, index {index}: {error!r}") from error
 

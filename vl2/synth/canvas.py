@@ -1,7 +1,7 @@
 """Draws text and shapes while writing down a mark for each glyph, then damages the picture and moves the marks along.
 
     Canvas(width, height, background) --text, mark, region--> ink + marks + named boxes
-           --finish(rng, damage)--> Finished(image, mark_ids, mark_boxes, regions), rotated and worn
+           --finish(rng, damage)--> Finished(image, mark_ids, mark_boxes, mark_extents, regions), rotated and worn
 
 A glyph's mark is its cell: its advance wide, from the top of the capitals to the bottom of the descenders, so that also
 small letters cover patch centres. The trap: text positions are the top left of the line box (Pillow anchor "la"), while
@@ -23,12 +23,18 @@ Colour = tuple[int, int, int]
 
 
 class Finished(NamedTuple):
-    """A finished picture: RGB image, (M,) int16 label ids, (M, 4) float32 boxes, named boxes moved along."""
+    """A finished picture: RGB image, its marks as in Sample, named boxes moved along."""
 
     image: Image.Image
     mark_ids: np.ndarray
     mark_boxes: np.ndarray
+    mark_extents: np.ndarray
     regions: dict[str, Rect]
+
+    @property
+    def marks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What Sample wants after its questions."""
+        return self.mark_ids, self.mark_boxes, self.mark_extents
 
 
 class GlyphMetrics:
@@ -110,6 +116,7 @@ class Canvas:
         self.smallest_text = 1000.0  # font size in pixels of the smallest text drawn: damage must leave it readable
         self._ids: list[np.ndarray] = []
         self._boxes: list[np.ndarray] = []
+        self._extents: list[np.ndarray] = []
         self._regions: dict[str, Rect] = {}
 
     def measure(self, string: str, font: ImageFont.FreeTypeFont) -> tuple[float, float, float]:
@@ -133,23 +140,29 @@ class Canvas:
         boxes = np.empty((len(string), 4), np.float32)
         boxes[:, 0], boxes[:, 2] = pens, ends
         boxes[:, 1], boxes[:, 3] = xy[1] + metrics.cell_top, xy[1] + metrics.cell_bottom
-        self._ids.append(character_ids(string))
-        self._boxes.append(boxes)
         inked = np.flatnonzero(glyphs[:, 2] > glyphs[:, 1])
-        if not len(inked):
-            return xy[0], xy[1], float(ends[-1]), xy[1]
-        first, last = int(inked[0]), int(inked[-1])
-        return (
-            float(pens[first]) + metrics.sides(string[first], font)[0],
-            float(glyphs[inked, 1].min()) + xy[1],
-            float(pens[last]) + metrics.sides(string[last], font)[1],
-            float(glyphs[inked, 2].max()) + xy[1],
-        )
+        if len(inked):
+            first, last = int(inked[0]), int(inked[-1])
+            ink = (
+                float(pens[first]) + metrics.sides(string[first], font)[0],
+                float(glyphs[inked, 1].min()) + xy[1],
+                float(pens[last]) + metrics.sides(string[last], font)[1],
+                float(glyphs[inked, 2].max()) + xy[1],
+            )
+        else:
+            ink = (xy[0], xy[1], float(ends[-1]), xy[1])
+        self._add_marks(character_ids(string), boxes, np.tile(np.array(ink, np.float32), (len(string), 1)))
+        return ink
 
     def mark(self, label_id: int, box: Sequence[float]) -> None:
         """Label everything inside box (x0, y0, x1, y1); covers the marks made before."""
-        self._ids.append(np.array([label_id], np.int16))
-        self._boxes.append(np.array([box], np.float32))
+        boxes = np.array([box], np.float32)
+        self._add_marks(np.array([label_id], np.int16), boxes, boxes)
+
+    def _add_marks(self, ids: np.ndarray, boxes: np.ndarray, extents: np.ndarray) -> None:
+        self._ids.append(ids)
+        self._boxes.append(boxes)
+        self._extents.append(extents)
 
     def region(self, name: str, box: Sequence[float]) -> None:
         """Remember a box under a name; finish returns it as it lies on the finished picture."""
@@ -173,12 +186,16 @@ class Canvas:
         boxes = np.concatenate(self._boxes) if self._boxes else np.zeros((0, 4), np.float32)
         size = (self.width, self.height)
         boxes = move_boxes(boxes, size, plan.angle, grow=False)
-        named = np.array(list(self._regions.values()), np.float32).reshape(-1, 4)
-        moved = move_boxes(named, size, plan.angle, grow=True)
         limit = np.array([self.width, self.height] * 2, np.float32)
-        moved = np.clip(moved, 0, limit).tolist()
-        regions: dict[str, Rect] = {name: tuple(box) for name, box in zip(self._regions, moved, strict=True)}
-        return Finished(apply_damage(self.image, plan, rng), ids, boxes, regions)
+
+        def outlines(found: list[np.ndarray]) -> np.ndarray:
+            """Boxes around what was inside these boxes before the turn."""
+            whole = np.concatenate(found) if found else np.zeros((0, 4), np.float32)
+            return np.clip(move_boxes(whole, size, plan.angle, grow=True), 0, limit)
+
+        named = outlines([np.array([box], np.float32) for box in self._regions.values()]).tolist()
+        regions: dict[str, Rect] = {name: tuple(box) for name, box in zip(self._regions, named, strict=True)}
+        return Finished(apply_damage(self.image, plan, rng), ids, boxes, outlines(self._extents), regions)
 
     def _keep_inside(self, plan: Damage) -> Damage:
         """The plan with an angle small enough that no mark that is inside the picture leaves it."""

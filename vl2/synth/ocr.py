@@ -48,7 +48,7 @@ def generate_line(rng: np.random.Generator, split: str) -> Sample:
     y = (full[1] - line_height) / 2 + (rng.uniform(0, spare_y) if spare_y else 0)
     canvas.text((round(x), round(y)), text, font, ink(rng, ground))
     finished = canvas.finish(rng)
-    return Sample("line", finished.image, tuple(line_questions(rng, text)), finished.mark_ids, finished.mark_boxes)
+    return Sample("line", finished.image, tuple(line_questions(rng, text)), *finished.marks)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def generate_paragraph(rng: np.random.Generator, split: str) -> Sample:
         canvas.crop(int(lowest + rng.uniform(3, 30)))
     finished = canvas.finish(rng)
     questions = paragraph_questions(rng, lines, numbered=columns == 1)
-    return Sample("paragraph", finished.image, tuple(questions), finished.mark_ids, finished.mark_boxes)
+    return Sample("paragraph", finished.image, tuple(questions), *finished.marks)
 
 
 def _fill(

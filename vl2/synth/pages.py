@@ -104,7 +104,7 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
     for name, box in asked.boxes.items():
         canvas.region(name, box)
     finished = canvas.finish(rng, 0.0 if rng.random() < 0.3 else 1.0)
-    return Sample("page", finished.image, asked.questions(finished.regions), finished.mark_ids, finished.mark_boxes)
+    return Sample("page", finished.image, asked.questions(finished.regions), *finished.marks)
 
 
 def _fill(

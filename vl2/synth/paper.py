@@ -20,7 +20,7 @@ from vl2.synth.sample import Question, Sample, structure_id
 from vl2.synth.values import chance, pick
 from vl2.synth.wordings import NOUNS, ask, ask_to_read
 
-MOST_READ_LINES = 12
+MOST_READ_LINES = 24
 _FIND = 0.2  # share of facts with a box that become "find this" instead of a question
 _TEXT_PHRASES = ('the text "{text}"', 'the words "{text}"', "the text {text}", "where it says {text}", '"{text}"')
 _PAPERS: tuple[Colour, ...] = (
@@ -194,14 +194,14 @@ class Sheet:
         text = "\n".join(lines)
         facts = [fact for fact in self.facts if not fact.unique or text.count(fact.unique) == 1]
         weights = np.array([fact.weight for fact in facts])
-        count = min(len(facts), int(rng.integers(2, 6)))
+        count = min(len(facts), int(rng.integers(3, 11)))
         chosen = rng.choice(len(facts), count, replace=False, p=weights / weights.sum())
         questions = [_question(rng, facts[index], finished.regions) for index in chosen.tolist()]
         if self.absent and chance(rng, 0.05):
-            questions = [*questions[:4], Question("ground", pick(rng, self.absent), (), "iou")]
+            questions = [*questions[:-1], Question("ground", pick(rng, self.absent), (), "iou")]
         if readable and len(lines) <= MOST_READ_LINES and chance(rng, 0.35):
-            questions = [*questions[:4], Question("read", ask_to_read(rng), (text,), "cer")]
-        return Sample(task, finished.image, tuple(questions), finished.mark_ids, finished.mark_boxes)
+            questions = [*questions[:-1], Question("read", ask_to_read(rng), (text,), "cer")]
+        return Sample(task, finished.image, tuple(questions), *finished.marks)
 
 
 def _question(rng: np.random.Generator, fact: Fact, regions: dict[str, Rect]) -> Question:

@@ -1,7 +1,7 @@
 """Losses: text, patches, and the balance of experts.
 
     hidden_TD --gather positions that have a label--> logits_LV --> summed cross-entropy
-    patch_features_NPW --linear head--> summed weighted cross-entropy     (training only; never exported)
+    patch_features_NPW --PatchHead--> summed cross-entropies of classes and boxes     (vl2/train/patch_head.py)
     RouterStats --per sequence--> sum over experts of f_e * P_e           (SPEC E3)
 
 Every sum is divided by a count over all micro-batches of the step, known to the host beforehand.
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from vl2.data.packing import NO_LABEL, PackedBatch
+from vl2.data.packing import PackedBatch
 from vl2.model.cache import PackedSequences
 from vl2.model.moe import RouterStats
 from vl2.model.vl2 import VL2
+from vl2.train.patch_head import PatchHead, box_loss, class_loss
 
 _CHUNK = 8192  # targets whose logits exist at one time
 
@@ -29,7 +30,8 @@ class Losses:
 
     text: () summed cross-entropy, with gradient.
     text_L: (L,) cross-entropy of every target, without gradient, for the loss per task.
-    patch: () summed weighted cross-entropy of patches, with gradient.
+    patch: () summed weighted cross-entropy of the classes of patches, with gradient.
+    box: () summed cross-entropy of the boxes of patches, with gradient.
     balance: () mean over prompts of the balance loss, summed over layers, with gradient.
     expert_counts_GE: (routers, E) tokens sent to every expert.
     """
@@ -37,34 +39,36 @@ class Losses:
     text: Tensor
     text_L: Tensor
     patch: Tensor
+    box: Tensor
     balance: Tensor
     expert_counts_GE: Tensor
 
 
 def batch_losses(
-    model: VL2, patch_head: nn.Linear | None, batch: PackedBatch, *, background_weight: float, static: bool
+    model: VL2, patch_head: PatchHead | None, batch: PackedBatch, *, background_weight: float, static: bool
 ) -> Losses:
     """One forward pass.
 
     Args:
-        patch_head: classifies patches; None when the patch loss is off.
+        patch_head: None when the patch loss is off.
         static: give attention the same shapes in every batch, which compiled layers need.
     """
     zero = torch.zeros((), device=batch.input_ids_T.device)
-    patch = zero
+    patch = box = zero
     if batch.tiles_NCYX.shape[0]:
         patches_NPW, tile_tokens_NQD = model.encode_tiles(model.pixel_values(batch.tiles_NCYX))
         image_embeds_ID = model.layout_images(tile_tokens_NQD, batch.image_index_I)
         if patch_head is not None:
-            patch = patch_loss(patch_head, patches_NPW, batch.patch_labels_NP, background_weight)
+            patch = class_loss(patch_head, patches_NPW, batch.patch_classes_NP, background_weight)
+            box = box_loss(patch_head, patches_NPW, batch.patch_boxes_NP4)
     else:
         image_embeds_ID = model.image_newline.new_empty(0, model.image_newline.numel())
     x_TD = model.embed(batch.input_ids_T, batch.image_positions_I, image_embeds_ID)
     hidden_TD, stats = model(x_TD, batch.positions_T, _attention(batch, static))
     targets_L = batch.labels_T[batch.target_positions_L]
-    text_L = text_loss(model, hidden_TD[batch.target_positions_L], targets_L)
+    text_L = text_loss(model, hidden_TD.index_select(0, batch.target_positions_L), targets_L)
     balance, counts = balance_loss(stats, batch) if stats else (zero, zero.new_zeros(0, 0))
-    return Losses(text_L.sum(), text_L.detach(), patch, balance, counts)
+    return Losses(text_L.sum(), text_L.detach(), patch, box, balance, counts)
 
 
 def _attention(batch: PackedBatch, static: bool) -> PackedSequences:
@@ -83,14 +87,6 @@ def text_loss(model: VL2, hidden_LD: Tensor, targets_L: Tensor) -> Tensor:
     # preserve_rng_state would wait for the device, and nothing here is random
     losses = [checkpoint(chunk_loss, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
     return torch.cat(losses)  # type: ignore[arg-type]
-
-
-def patch_loss(head: nn.Linear, patches_NPW: Tensor, labels_NP: Tensor, background_weight: float) -> Tensor:
-    """() summed cross-entropy of labelled patches, class 0 weighted by `background_weight`."""
-    weights = torch.ones(head.out_features, device=labels_NP.device)
-    weights[:1].fill_(background_weight)
-    logits = head(patches_NPW).flatten(0, 1).float()
-    return F.cross_entropy(logits, labels_NP.flatten().long(), weights, ignore_index=NO_LABEL, reduction="sum")
 
 
 def balance_loss(stats: list[RouterStats], batch: PackedBatch) -> tuple[Tensor, Tensor]:
