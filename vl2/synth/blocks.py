@@ -5,7 +5,7 @@
 The trap: sizes are chosen by the height of capitals, not by font size, since fonts fill their em very differently.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from PIL import ImageFont
@@ -15,7 +15,7 @@ from vl2.synth.canvas import text_width
 from vl2.synth.ingredients import fonts, load_font
 
 
-@lru_cache
+@cache
 def _capital_share(path: str) -> float:
     """Height of a capital as a share of the font size."""
     box = load_font(path, 64).getbbox("HX")

@@ -44,20 +44,37 @@ class GlyphMetrics:
         self.ascent, self.descent = font.getmetrics()
         top, bottom = font.getbbox("Ay")[1], font.getbbox("Ay")[3]
         self.cell_top, self.cell_bottom = float(top), float(max(bottom, top + 1))
-        self._glyphs: dict[str, tuple[float, float, float]] = {}
+        self._advances: dict[str, float] = {}
+        # advance, top and bottom by code; what lies outside Latin-1 is rare and kept by character
+        self._latin = np.zeros((256, 3), np.float32)
+        self._others: dict[str, tuple[float, float, float]] = {}
         self._sides: dict[str, tuple[float, float]] = {}
+
+    def width(self, string: str, font: ImageFont.FreeTypeFont) -> float:
+        """The sum of the advances."""
+        self._measure(string, font)
+        return sum(map(self._advances.__getitem__, string))
 
     def glyphs(self, string: str, font: ImageFont.FreeTypeFont) -> np.ndarray:
         """(len(string), 3): advance, top and bottom of the ink relative to the top of the line box (equal: no ink)."""
-        known = self._glyphs
-        rows = []
-        for char in string:
-            row = known.get(char)
-            if row is None:
-                _, top, _, bottom = font.getbbox(char)
-                row = known[char] = (font.getlength(char), top, bottom)
-            rows.append(row)
-        return np.array(rows, np.float32).reshape(-1, 3)
+        self._measure(string, font)
+        codes = character_codes(string)
+        rows = self._latin[codes & 255]
+        if self._others:
+            for place in np.flatnonzero(codes > 255).tolist():
+                rows[place] = self._others[string[place]]
+        return rows
+
+    def _measure(self, string: str, font: ImageFont.FreeTypeFont) -> None:
+        """Measure the characters that are new."""
+        for char in set(string) - self._advances.keys():
+            _, top, _, bottom = font.getbbox(char)
+            row = (font.getlength(char), top, bottom)
+            self._advances[char] = row[0]
+            if ord(char) < 256:
+                self._latin[ord(char)] = row
+            else:
+                self._others[char] = row
 
     def sides(self, char: str, font: ImageFont.FreeTypeFont) -> tuple[float, float]:
         """Left and right end of a character's ink relative to the pen; Pillow's own box goes on to the advance."""
@@ -69,17 +86,18 @@ class GlyphMetrics:
         return found
 
     def ink(self, xy: tuple[float, float], string: str, font: ImageFont.FreeTypeFont) -> Rect:
-        """The ink box of one line whose line box has its top left at xy; `string` must not be blank."""
+        """The ink box of one line whose line box has its top left at xy; without ink, a flat box along its top."""
         glyphs = self.glyphs(string, font)
         inked = np.flatnonzero(glyphs[:, 2] > glyphs[:, 1])
-        assert len(inked), string
+        if not len(inked):
+            return xy[0], xy[1], xy[0] + float(glyphs[:, 0].sum()), xy[1]
         first, last = int(inked[0]), int(inked[-1])
-        pens = np.cumsum(glyphs[:, 0]) - glyphs[:, 0] + np.float32(xy[0])
+        tops, bottoms = glyphs[inked, 1], glyphs[inked, 2]
         return (
-            float(pens[first]) + self.sides(string[first], font)[0],
-            float(glyphs[inked, 1].min()) + xy[1],
-            float(pens[last]) + self.sides(string[last], font)[1],
-            float(glyphs[inked, 2].max()) + xy[1],
+            xy[0] + self.width(string[:first], font) + self.sides(string[first], font)[0],
+            float(tops.min()) + xy[1],
+            xy[0] + self.width(string[:last], font) + self.sides(string[last], font)[1],
+            float(bottoms.max()) + xy[1],
         )
 
 
@@ -99,7 +117,7 @@ def glyph_metrics(font: ImageFont.FreeTypeFont) -> GlyphMetrics:
 
 def text_width(string: str, font: ImageFont.FreeTypeFont) -> float:
     """Width in pixels of one line of text: the sum of its advances."""
-    return float(glyph_metrics(font).glyphs(string, font)[:, 0].sum()) if string else 0.0
+    return glyph_metrics(font).width(string, font)
 
 
 class Canvas:
@@ -134,24 +152,15 @@ class Canvas:
         self.draw.text(xy, string, font=font, fill=fill)
         self.smallest_text = min(self.smallest_text, font.size)
         metrics = glyph_metrics(font)
-        glyphs = metrics.glyphs(string, font)
-        ends = np.cumsum(glyphs[:, 0]) + np.float32(xy[0])
-        pens = ends - glyphs[:, 0]
+        advances = metrics.glyphs(string, font)[:, 0]
         boxes = np.empty((len(string), 4), np.float32)
-        boxes[:, 0], boxes[:, 2] = pens, ends
+        boxes[:, 2] = np.cumsum(advances) + np.float32(xy[0])
+        boxes[:, 0] = boxes[:, 2] - advances
         boxes[:, 1], boxes[:, 3] = xy[1] + metrics.cell_top, xy[1] + metrics.cell_bottom
-        inked = np.flatnonzero(glyphs[:, 2] > glyphs[:, 1])
-        if len(inked):
-            first, last = int(inked[0]), int(inked[-1])
-            ink = (
-                float(pens[first]) + metrics.sides(string[first], font)[0],
-                float(glyphs[inked, 1].min()) + xy[1],
-                float(pens[last]) + metrics.sides(string[last], font)[1],
-                float(glyphs[inked, 2].max()) + xy[1],
-            )
-        else:
-            ink = (xy[0], xy[1], float(ends[-1]), xy[1])
-        self._add_marks(character_ids(string), boxes, np.tile(np.array(ink, np.float32), (len(string), 1)))
+        ink = metrics.ink(xy, string, font)
+        extents = np.empty((len(string), 4), np.float32)
+        extents[:] = ink
+        self._add_marks(character_ids(string), boxes, extents)
         return ink
 
     def mark(self, label_id: int, box: Sequence[float]) -> None:
@@ -214,7 +223,16 @@ class Canvas:
         return replace(plan, angle=0.0)
 
 
+def character_codes(string: str) -> np.ndarray:
+    """(len,) uint32 code points."""
+    return np.frombuffer(string.encode("utf-32-le"), np.uint32)
+
+
+# label ids of the codes below 256; the last one stands for all that follow
+_LABELS = np.full(256, OTHER_CHARACTER, np.int16)
+_LABELS[32:127] = np.arange(1, 96)
+
+
 def character_ids(string: str) -> np.ndarray:
     """(len,) int16 label ids of the characters of a string; anything outside printable ASCII is OTHER_CHARACTER."""
-    codes = np.frombuffer(string.encode("utf-32-le"), np.uint32).astype(np.int64)
-    return np.where((codes >= 32) & (codes < 127), codes - 31, OTHER_CHARACTER).astype(np.int16)
+    return _LABELS[np.minimum(character_codes(string), 255)]
