@@ -16,6 +16,7 @@ from vl2.data.records import Record
 from vl2.processing.boxes import Box, Region
 from vl2.processing.messages import Det, Grounding, Image, Message, Part, Ref, Text
 from vl2.processing.prompts import READ_PROMPT
+from vl2.processing.tiling import TiledImage
 
 # Words around a phrase to locate. The first is what `ground` asks, so it is drawn as often as all others together.
 GROUND_WORDINGS: tuple[tuple[str, str], ...] = (
@@ -56,7 +57,7 @@ class Sample(Protocol):
     """What `vl2.synth.sample.Sample` offers."""
 
     @property
-    def image(self) -> PILImage.Image: ...
+    def image(self) -> PILImage.Image | TiledImage: ...
     @property
     def questions(self) -> Sequence[Question]: ...
 

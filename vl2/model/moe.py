@@ -83,9 +83,8 @@ class RoutedExperts(nn.Module):
         expert_M = indices_TA.flatten()
         order_M = expert_M.argsort(stable=True)
         inverse_M = torch.empty_like(order_M).scatter(0, order_M, torch.arange(len(order_M), device=x_TD.device))
-        counts_E = torch.zeros(num_experts, dtype=torch.long, device=x_TD.device).index_add_(
-            0, expert_M, torch.ones_like(expert_M)
-        )
+        # not by adding ones at expert_M: where there is no 64-bit atomic sum, that sorts and adds one by one
+        counts_E = (expert_M[:, None] == torch.arange(num_experts, device=x_TD.device)).sum(0)
         x_MD = dispatch(x_TD, order_M, inverse_M)
         gate_MF, up_MF = grouped_mm(x_MD, self.gate_up, counts_E).chunk(2, -1)
         y_MD = grouped_mm(F.silu(gate_MF) * up_MF, self.down, counts_E)

@@ -129,6 +129,7 @@ def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
         stage=number,
         num_samples=stage.num_samples or None,
         max_questions=stage.questions_per_image,
+        uses=stage.uses,
         mask_prompt=stage.mask_prompt,
         with_patch_targets=stage.uses_patch_loss,
     )

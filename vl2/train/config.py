@@ -81,6 +81,8 @@ class Stage(Section):
     tokens_per_batch, tiles_per_batch, max_prompts: of one micro-batch.
     accumulation: micro-batches of a step, shared by the ranks of a run that torchrun started.
     num_samples: synthetic samples of each task; 0 for endlessly many.
+    uses: batches in which each synthetic sample comes, each time with other questions: drawing may be slower than
+        training.
     patch_loss_weight: points (fraction of the stage, weight), linear in between; two points at one fraction jump.
     box_loss_factor: weight of the boxes of patches, relative to patch_loss_weight.
     """
@@ -101,6 +103,7 @@ class Stage(Section):
     max_prompts: int = 128
     accumulation: int = 1
     num_samples: int = 0
+    uses: int = 1
     questions_per_image: int = 4
     patch_loss_weight: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     box_loss_factor: float = 0.0
@@ -109,7 +112,7 @@ class Stage(Section):
 
     def __post_init__(self) -> None:
         positive = (
-            "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation questions_per_image"
+            "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation questions_per_image uses"
         )
         for key in positive.split():
             _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")

@@ -207,12 +207,12 @@ def _signals() -> Iterator[threading.Event]:
 
 
 def compile_blocks(assembly: Assembly) -> None:
-    """Compile tower blocks and decoder layers in place, on CUDA only."""
+    """Compile the parts of the tower, and decoder layers, in place, on CUDA only."""
     choice = assembly.config.compile
     if assembly.device.type != "cuda" or choice == "none":
         return
     model = assembly.model
-    blocks = [*model.vision.blocks, *(model.language.layers if choice == "all" else ())]
+    blocks = [model.vision.patch_embed, *model.vision.blocks, *(model.language.layers if choice == "all" else ())]
     torch._dynamo.config.recompile_limit = max(
         torch._dynamo.config.recompile_limit,
         8 * len(blocks),  # one graph per decoder layer, again where a stage freezes

@@ -98,15 +98,16 @@ def balance_loss(stats: list[RouterStats], batch: PackedBatch) -> tuple[Tensor, 
     prompt_T = batch.prompt_T
     num_prompts, slots = len(batch.prompt_lengths), batch.cu_seqlens_S1.numel()  # filler's row is always inside
     lengths_S = prompt_T.new_zeros(slots).index_add_(0, prompt_T, torch.ones_like(prompt_T))[:num_prompts, None]
-    total, counts = prompt_T.new_zeros((), dtype=torch.float32), []
-    for router in stats:
-        num_experts, active = router.scores_TE.shape[1], router.indices_TA.shape[1]
-        share_TE = router.scores_TE / router.scores_TE.sum(-1, keepdim=True)
-        mean_SE = share_TE.new_zeros(slots, num_experts).index_add(0, prompt_T, share_TE)[:num_prompts] / lengths_S
-        cell = (prompt_T[:, None] * num_experts + router.indices_TA).flatten()
-        chosen = cell.new_zeros(slots * num_experts).index_add_(0, cell, torch.ones_like(cell))
-        chosen_SE = chosen.unflatten(0, (slots, num_experts))[:num_prompts]
-        fraction_SE = chosen_SE * num_experts / (lengths_S * active)
-        total = total + (fraction_SE * mean_SE).sum(-1).mean()
-        counts.append(chosen_SE.sum(0))
-    return total, torch.stack(counts)
+    scores_GTE = torch.stack([router.scores_TE for router in stats])
+    indices_GTA = torch.stack([router.indices_TA for router in stats])
+    (routers, _, num_experts), active = scores_GTE.shape, indices_GTA.shape[-1]
+    share_GTE = scores_GTE / scores_GTE.sum(-1, keepdim=True)
+    mean_GSE = share_GTE.new_zeros(routers, slots, num_experts).index_add(1, prompt_T, share_GTE)
+    row_GT = torch.arange(routers, device=prompt_T.device)[:, None] * slots + prompt_T
+    cell = (row_GT[..., None] * num_experts + indices_GTA).flatten()
+    chosen = torch.zeros(routers * slots * num_experts, device=cell.device)
+    chosen_GSE = chosen.index_add_(0, cell, torch.ones(cell.shape, device=cell.device))  # exact: counts are small
+    chosen_GSE = chosen_GSE.unflatten(0, (routers, slots, num_experts))[:, :num_prompts]
+    fraction_GSE = chosen_GSE * num_experts / (lengths_S * active)
+    balance = (fraction_GSE * (mean_GSE[:, :num_prompts] / lengths_S)).sum(-1).mean(1).sum()
+    return balance, chosen_GSE.sum(1).long()

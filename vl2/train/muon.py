@@ -24,7 +24,8 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     x = x / (x.norm(dim=(1, 2), keepdim=True) + _EPS)
     for a, b, c in _STEPS:
         square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        mixed = torch.baddbmm(square, square, square, beta=b, alpha=c)
+        x = torch.baddbmm(x, mixed, x, beta=a)
     return (x.mT if tall else x).to(matrices.dtype)
 
 
@@ -42,16 +43,17 @@ def muon_step(
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for number, parameter in enumerate(parameters):
         by_shape.setdefault(tuple(parameter.shape[-2:]), []).append(number)
-    for (rows, columns), numbers in by_shape.items():
-        updates = []
-        for number in numbers:
-            grad, momentum = parameters[number].grad, momenta[number]
-            assert grad is not None
-            grad = torch.where(keep > 0, grad, momentum)  # a gradient that is not finite must not reach the buffer
-            momentum.lerp_(grad, 1 - beta)
-            updates.append(torch.lerp(grad, momentum, beta).view(-1, rows, columns))
-        directions = orthogonalize(torch.cat(updates))
-        scale = keep * (lr * 0.2 * math.sqrt(max(rows, columns)))
-        for number, update in zip(numbers, directions.split([len(u) for u in updates]), strict=True):
-            parameter = parameters[number]
-            parameter.mul_(1 - keep * (lr * weight_decay)).sub_(scale * update.view_as(parameter))
+    shrunk = 1 - keep * (lr * weight_decay)
+    for shape, numbers in by_shape.items():  # few launches: a small model's step is as fast as the host can launch
+        params = [parameters[number] for number in numbers]
+        grads = torch.cat([p.grad.view(-1, *shape) for p in params if p.grad is not None])
+        own = [momenta[number].view(-1, *shape) for number in numbers]
+        before = torch.cat(own)
+        grads = torch.where(keep > 0, grads, before)  # what is not finite must not reach the momentum
+        after = torch.lerp(before, grads, 1 - beta)
+        sizes = [len(momentum) for momentum in own]
+        torch._foreach_copy_(own, after.split(sizes))
+        scale = keep * (lr * 0.2 * math.sqrt(max(shape)))
+        updates = (orthogonalize(torch.lerp(grads, after, beta)) * scale).split(sizes)
+        torch._foreach_mul_(params, shrunk)
+        torch._foreach_sub_(params, [u.view_as(p) for u, p in zip(updates, params, strict=True)])

@@ -81,5 +81,6 @@ def joined(wanted: str) -> Iterator[Ranks]:
     dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield ranks
+        dist.barrier()  # no rank may leave while another still waits for it
     finally:
         dist.destroy_process_group()
