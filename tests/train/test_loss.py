@@ -9,7 +9,7 @@ from vl2.data.packing import IGNORE_INDEX, PackedBatch
 from vl2.model.moe import RouterStats
 from vl2.train.assembly import Assembly, assemble, stage_dataset
 from vl2.train.config import read_recipe
-from vl2.train.loss import balance_loss, batch_losses
+from vl2.train.loss import answer_weights, balance_loss, batch_losses
 
 MIXED = ("stages.0.mixture={line=1, scene=3}", "stages.0.questions_per_image=3", "stages.0.patch_loss_weight=1.0")
 
@@ -43,6 +43,19 @@ def test_static_shapes_change_nothing(assembly: Assembly, batch: PackedBatch) ->
     padded = batch_losses(assembly.model, assembly.patch_head, batch, background_weight=0.05, static=True)
     torch.testing.assert_close(padded.text_L, tight.text_L, atol=1e-5, rtol=1e-5)
     assert torch.equal(padded.expert_counts_GE, tight.expert_counts_GE)
+
+
+def test_answers_weigh_by_their_length(assembly: Assembly, batch: PackedBatch) -> None:
+    lengths = batch.answer_lengths_L
+    positions = batch.target_positions_L.tolist()
+    own = positions[: int(lengths[0])]
+    assert own == list(range(own[0], own[0] + len(own)))  # one answer, unbroken
+    assert positions[len(own)] > own[-1] + 1
+    assert set(lengths.tolist()) != {1.0}
+    plain = batch_losses(assembly.model, None, batch, background_weight=0.05, static=False)
+    square = batch_losses(assembly.model, None, batch, background_weight=0.05, answer_exponent=0.5, static=False)
+    torch.testing.assert_close(square.text.detach(), (plain.text_L / lengths.sqrt()).sum())
+    assert answer_weights(batch, 0.0)[: len(own)].sum() == pytest.approx(1.0)
 
 
 def test_text_loss_is_the_plain_cross_entropy(assembly: Assembly, batch: PackedBatch) -> None:

@@ -85,6 +85,7 @@ class PackedBatch:
     cu_seqlens_S1: (slots + 1,) int32 offsets of prompts, then filler sequences, then empty ones.
     target_positions_L: (L,) positions with a label, in order.
     target_tasks_L: (L,) the task of each of them.
+    answer_lengths_L: (L,) float32 how many labels the answer has that each of them belongs to.
     image_positions_I: (I,) positions of image placeholders.
     image_index_I: (I,) their sources for `VL2.layout_images`.
     tiles_NCYX: (N, 3, Y, X) uint8 tiles, each once; filler is zero.
@@ -104,6 +105,7 @@ class PackedBatch:
     cu_seqlens_S1: Tensor
     target_positions_L: Tensor
     target_tasks_L: Tensor
+    answer_lengths_L: Tensor
     image_positions_I: Tensor
     image_index_I: Tensor
     tiles_NCYX: Tensor
@@ -230,6 +232,7 @@ class Packer:
             cu_seqlens_S1=torch.from_numpy(offsets),
             target_positions_L=torch.from_numpy(targets),
             target_tasks_L=torch.from_numpy(tasks[prompts[targets]]),
+            answer_lengths_L=torch.from_numpy(_run_lengths(targets)),
             image_positions_I=torch.from_numpy(self._image_positions(lengths)),
             image_index_I=torch.from_numpy(image_index),
             tiles_NCYX=tiles,
@@ -284,6 +287,13 @@ class Packer:
                 index.append(_image_index(image.grid, first, budget.tiles, self.tile_side))
                 first += len(own)
         return tiles, PatchTargets(classes, boxes), np.concatenate(index)
+
+
+def _run_lengths(positions: np.ndarray) -> np.ndarray:
+    """(L,) for every position, the length of the unbroken run it lies in: answers are apart by what was asked."""
+    starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
+    lengths = np.diff(starts, append=len(positions))
+    return np.repeat(lengths, lengths).astype(np.float32)
 
 
 def _filler_lengths(tokens: int, longest: int) -> list[int]:

@@ -78,6 +78,8 @@ class Stage(Section):
     schedule: "cosine" to lr_floor * learning_rate, "step" (divided by sqrt(10) at 50 % and 75 %) or "constant".
     freeze: groups that do not learn: vision, projector, language.
     mask_prompt: loss on answers only.
+    answer_exponent: an answer of n tokens weighs n ** answer_exponent: with 1 every token counts the same, with 0.5
+        short answers are not drowned by long transcripts (square averaging: Chen et al. 2024, arXiv 2412.05271, 3.2).
     tokens_per_batch, tiles_per_batch, max_prompts: of one micro-batch.
     accumulation: micro-batches of a step, shared by the ranks of a run that torchrun started.
     num_samples: synthetic samples of each task; 0 for endlessly many.
@@ -99,6 +101,7 @@ class Stage(Section):
     lr_multiplier: LearningRateMultipliers = LearningRateMultipliers()
     freeze: tuple[str, ...] = ()
     mask_prompt: bool = True
+    answer_exponent: float = 1.0
     max_sequence_tokens: int = 4096
     max_prompts: int = 128
     accumulation: int = 1
@@ -121,6 +124,7 @@ class Stage(Section):
         )
         for key in not_negative.split():
             _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+        _require(0 <= self.answer_exponent <= 1, "answer_exponent", self.answer_exponent, "must be in [0, 1]")
         _require(self.schedule in ("cosine", "step", "constant"), "schedule", self.schedule, "cosine, step or constant")
         _require(bool(self.mixture), "mixture", self.mixture, "needs at least one source")
         for source, weight in self.mixture:

@@ -37,7 +37,7 @@ from vl2.train.checkpoint import (
 )
 from vl2.train.config import ConfigError, TrainConfig, read_recipe
 from vl2.train.display import Display, QuietDisplay, make_display
-from vl2.train.loss import batch_losses
+from vl2.train.loss import answer_weights, batch_losses
 from vl2.train.metrics import Meter, MetricsLog
 from vl2.train.optim import (
     Optimizer,
@@ -271,17 +271,23 @@ def _step(
     head = assembly.patch_head if weight > 0 else None
     labelled = [host.num_foreground + background * host.num_background if head else 0.0 for host in hosts]
     boxed = sum(host.num_boxes for host in hosts) if head else 0
-    local = [sum(host.num_targets for host in hosts), sum(host.num_tokens for host in hosts), sum(labelled), boxed]
-    num_targets, num_tokens, num_labelled, num_boxes = run.ranks.sum(local, assembly.device).clamp_min(1)
+    answers = sum(float(answer_weights(host, stage.answer_exponent).sum()) for host in hosts)
+    local = [answers, sum(host.num_tokens for host in hosts), sum(labelled), boxed]
+    num_answers, num_tokens, num_labelled, num_boxes = run.ranks.sum(local, assembly.device).clamp_min(1)
     total = torch.zeros((), device=assembly.device)
     expert_counts: Tensor | None = None
     for (host, batch), patch_share in zip(micro, labelled, strict=True):
         with torch.autocast(assembly.device.type, torch.bfloat16, enabled=assembly.bfloat16):
             losses = batch_losses(
-                assembly.model, head, batch, background_weight=background, static=assembly.device.type == "cuda"
+                assembly.model,
+                head,
+                batch,
+                background_weight=background,
+                answer_exponent=stage.answer_exponent,
+                static=assembly.device.type == "cuda",
             )
         share = host.num_tokens / num_tokens
-        loss = losses.text / num_targets + stage.aux_loss_alpha * share * losses.balance
+        loss = losses.text / num_answers + stage.aux_loss_alpha * share * losses.balance
         loss = loss + weight * (losses.patch / num_labelled + stage.box_loss_factor * losses.box / num_boxes)
         loss.backward()
         total += loss.detach()

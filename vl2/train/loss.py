@@ -28,7 +28,7 @@ _CHUNK = 8192  # targets whose logits exist at one time
 class Losses:
     """Sums over one micro-batch.
 
-    text: () summed cross-entropy, with gradient.
+    text: () summed cross-entropy, each target with the weight of its answer, with gradient.
     text_L: (L,) cross-entropy of every target, without gradient, for the loss per task.
     patch: () summed weighted cross-entropy of the classes of patches, with gradient.
     box: () summed cross-entropy of the boxes of patches, with gradient.
@@ -45,12 +45,19 @@ class Losses:
 
 
 def batch_losses(
-    model: VL2, patch_head: PatchHead | None, batch: PackedBatch, *, background_weight: float, static: bool
+    model: VL2,
+    patch_head: PatchHead | None,
+    batch: PackedBatch,
+    *,
+    background_weight: float,
+    answer_exponent: float = 1.0,
+    static: bool,
 ) -> Losses:
     """One forward pass.
 
     Args:
         patch_head: None when the patch loss is off.
+        answer_exponent: an answer of n tokens weighs n ** answer_exponent.
         static: give attention the same shapes in every batch, which compiled layers need.
     """
     zero = torch.zeros((), device=batch.input_ids_T.device)
@@ -68,7 +75,12 @@ def batch_losses(
     targets_L = batch.labels_T[batch.target_positions_L]
     text_L = text_loss(model, hidden_TD.index_select(0, batch.target_positions_L), targets_L)
     balance, counts = balance_loss(stats, batch) if stats else (zero, zero.new_zeros(0, 0))
-    return Losses(text_L.sum(), text_L.detach(), patch, box, balance, counts)
+    return Losses((text_L * answer_weights(batch, answer_exponent)).sum(), text_L.detach(), patch, box, balance, counts)
+
+
+def answer_weights(batch: PackedBatch, exponent: float) -> Tensor:
+    """(L,) float32 weights of the targets: those of an answer of n tokens sum to n ** exponent."""
+    return batch.answer_lengths_L ** (exponent - 1)
 
 
 def _attention(batch: PackedBatch, static: bool) -> PackedSequences:
