@@ -45,23 +45,27 @@ class GlyphMetrics:
         top, bottom = font.getbbox("Ay")[1], font.getbbox("Ay")[3]
         self.cell_top, self.cell_bottom = float(top), float(max(bottom, top + 1))
         self._advances: dict[str, float] = {}
-        # advance, top and bottom by code; what lies outside Latin-1 is rare and kept by character
-        self._latin = np.zeros((256, 3), np.float32)
+        # advance, top and bottom by code, the last row empty: what lies outside Latin-1 is rare and kept by character
+        self._latin = np.zeros((257, 3), np.float32)
         self._others: dict[str, tuple[float, float, float]] = {}
         self._sides: dict[str, tuple[float, float]] = {}
 
     def width(self, string: str, font: ImageFont.FreeTypeFont) -> float:
         """The sum of the advances."""
-        self._measure(string, font)
-        return sum(map(self._advances.__getitem__, string))
+        try:
+            return sum(map(self._advances.__getitem__, string))
+        except KeyError:
+            self._measure(string, font)
+            return sum(map(self._advances.__getitem__, string))
 
     def glyphs(self, string: str, font: ImageFont.FreeTypeFont) -> np.ndarray:
-        """(len(string), 3): advance, top and bottom of the ink relative to the top of the line box (equal: no ink)."""
-        self._measure(string, font)
-        codes = character_codes(string)
-        rows = self._latin[codes & 255]
-        if self._others:
-            for place in np.flatnonzero(codes > 255).tolist():
+        """(len(string), 3): advance, top and bottom of the ink below the top of the line box (inf, -inf: no ink)."""
+        codes = np.minimum(character_codes(string), 256)
+        rows = self._latin[codes]
+        if not rows[:, 0].all():
+            self._measure(string, font)
+            rows = self._latin[codes]
+            for place in np.flatnonzero(codes == 256).tolist():
                 rows[place] = self._others[string[place]]
         return rows
 
@@ -69,7 +73,7 @@ class GlyphMetrics:
         """Measure the characters that are new."""
         for char in set(string) - self._advances.keys():
             _, top, _, bottom = font.getbbox(char)
-            row = (font.getlength(char), top, bottom)
+            row = (font.getlength(char), top, bottom) if bottom > top else (font.getlength(char), np.inf, -np.inf)
             self._advances[char] = row[0]
             if ord(char) < 256:
                 self._latin[ord(char)] = row
@@ -87,18 +91,15 @@ class GlyphMetrics:
 
     def ink(self, xy: tuple[float, float], string: str, font: ImageFont.FreeTypeFont) -> Rect:
         """The ink box of one line whose line box has its top left at xy; without ink, a flat box along its top."""
-        glyphs = self.glyphs(string, font)
-        inked = np.flatnonzero(glyphs[:, 2] > glyphs[:, 1])
-        if not len(inked):
-            return xy[0], xy[1], xy[0] + float(glyphs[:, 0].sum()), xy[1]
-        first, last = int(inked[0]), int(inked[-1])
-        tops, bottoms = glyphs[inked, 1], glyphs[inked, 2]
-        return (
-            xy[0] + self.width(string[:first], font) + self.sides(string[first], font)[0],
-            float(tops.min()) + xy[1],
-            xy[0] + self.width(string[:last], font) + self.sides(string[last], font)[1],
-            float(bottoms.max()) + xy[1],
-        )
+        x, y = xy
+        inked = string.strip()
+        if not inked:
+            return x, y, x + self.width(string, font), y
+        _, tops, bottoms = self.glyphs(inked, font).T
+        x += self.width(string[: string.index(inked[0])], font)
+        before_last = x + self.width(inked[:-1], font)
+        first, last = self.sides(inked[0], font), self.sides(inked[-1], font)
+        return x + first[0], float(tops.min()) + y, before_last + last[1], float(bottoms.max()) + y
 
 
 _METRICS: dict[tuple[object, float], GlyphMetrics] = {}

@@ -160,12 +160,13 @@ def render_thing(
     rng: np.random.Generator, drawing: Drawing, color: Color | None, side: float
 ) -> tuple[Image.Image, tuple[int, int, int, int]]:
     """The drawing scaled to `side`, perhaps mirrored, turned and brightened, as RGBA, and the box of its ink."""
-    picture = drawing.paint(color)
+    # premultiplied by its opacity until the end: each step on RGBA would convert there and back
+    picture = drawing.paint(color).convert("RGBa")
     draw = rng.random(6)
     stretch = 1.0 if draw[0] < 0.6 or drawing.source in ("circle", "square") else 0.9 + 0.2 * draw[1]
     scale = side / max(picture.size)
     width, height = max(8, round(picture.width * scale * stretch)), max(8, round(picture.height * scale))
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
     if draw[2] < 0.3 and drawing.kind != "interface":
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if draw[3] < 0.35 or drawing.source == "arrow":
@@ -173,6 +174,7 @@ def render_thing(
             8 if drawing.source in _UPRIGHT or drawing.kind == "interface" else 180 if drawing.source == "arrow" else 16
         )
         picture = picture.rotate((2 * draw[4] - 1) * limit, Image.Resampling.BILINEAR, expand=True)
+    picture = picture.convert("RGBA")
     if drawing.kind == "emoji" and draw[5] < 0.4:
         gain = np.full(4, 256 * (0.85 + 0.75 * draw[5]), np.float32)
         gain[3] = 256
