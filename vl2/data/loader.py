@@ -19,9 +19,9 @@ class LoaderError(ValueError):
     """Workers that cannot run on this machine."""
 
 
-def default_workers() -> int:
-    """One process per core, less one for the training loop."""
-    return max((os.cpu_count() or 1) - 1, 0)
+def default_workers(sharing: int = 1) -> int:
+    """One process per core, less one for the training loop; of `sharing` loops on a machine each has its part."""
+    return max((os.cpu_count() or 1) // sharing - 1, 0)
 
 
 def make_loader(

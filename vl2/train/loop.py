@@ -229,7 +229,9 @@ def _run_stage(run: Run) -> None:
     freeze_for(stage, run.assembly.model, run.assembly.patch_head)
     if begin == 0:
         run.display.say(f"stage {stage.name}: {stage.steps} steps")
-    workers = default_workers() if config.loader.workers is None else config.loader.workers
+    workers = config.loader.workers
+    if workers is None:
+        workers = default_workers(run.ranks.neighbours)
     steps = min(stage.steps, begin + run.stop_at - state.step)
     ranks = run.ranks
     mine = stage.accumulation // ranks.count

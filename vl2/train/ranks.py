@@ -23,11 +23,13 @@ class Ranks:
     rank: its number, which decides its share of the micro-batches.
     count: how many there are.
     device_id: number of its device on its machine.
+    neighbours: ranks on its machine, itself included.
     """
 
     rank: int = 0
     count: int = 1
     device_id: int = 0
+    neighbours: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -74,7 +76,8 @@ def joined(wanted: str) -> Iterator[Ranks]:
     if count == 1:
         yield Ranks()
         return
-    ranks = Ranks(int(os.environ["RANK"]), count, int(os.environ["LOCAL_RANK"]))
+    place = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    ranks = Ranks(*place)
     on_cuda = wanted.startswith("cuda") or (wanted == "auto" and torch.cuda.is_available())
     if on_cuda:
         torch.cuda.set_device(ranks.device_id)
