@@ -222,10 +222,9 @@ def _change_levels(pixels_YX: np.ndarray, damage: Damage, rng: np.random.Generat
     pivot = rng.uniform(60, 200)
     kept, lift = np.int16(128 * damage.contrast), np.int16(128 * pivot * (1 - damage.contrast))
     ramps = _ramps(rng, height, length // 3) if damage.shadow else None
-    noise_YX = None
+    noise_YX, factor = None, _noise_factor(damage.noise)
     if damage.noise:
-        bank = _noise_banks()[0 if damage.coloured_noise else 1]
-        noise_YX, factor = _cut(bank, rng, height, length, 3), _noise_factor(damage.noise)
+        noise_YX = _cut(_noise_banks()[0 if damage.coloured_noise else 1], rng, height, length, 3)
     out = np.empty_like(pixels_YX)
     for top in range(0, height, _STRIP):
         rows = pixels_YX[top : top + _STRIP].astype(np.int16)

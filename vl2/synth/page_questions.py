@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ImageFont
 
-from vl2.processing.boxes import Region
+from vl2.processing.boxes import Box, Region
 from vl2.synth.canvas import Rect, glyph_metrics, text_width
 from vl2.synth.ingredients import sample_words
 from vl2.synth.ocr_questions import AFTER, COUNT, LINE, WORD_OF_LINE, ask, line_name, phrase, read_question
@@ -122,7 +122,7 @@ class Asked:
 
 
 def _locate(text: str, box: Rect | None) -> Question:
-    return Question("ground", text, (), "iou", () if box is None else (Region(text, box),))
+    return Question("ground", text, (), "iou", () if box is None else (Region(text, Box(*box)),))
 
 
 class _Page:
