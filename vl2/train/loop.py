@@ -138,12 +138,6 @@ def _train(
     display: Display | None,
     ranks: Ranks,
 ) -> Outcome:
-    for stage in config.stages:
-        if stage.accumulation % ranks.count:
-            raise ConfigError(
-                f"stages.{stage.name}.accumulation = {stage.accumulation}: must be a multiple of the {ranks.count} "
-                "ranks that share it"
-            )
     stored = read_state(find_checkpoint(resume)) if resume else None
     out.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.tf32
@@ -154,6 +148,7 @@ def _train(
         restore(stored, assembly.model, assembly.patch_head, optimizer)
     compile_blocks(assembly)
     state = stored.state if stored else TrainState()
+    _check_shares(config, state.step, ranks)
     stop_at = min(stop_at or config.total_steps, config.total_steps)
     log = MetricsLog(out, state.step) if ranks.is_first else None
     try:
@@ -169,6 +164,17 @@ def _train(
     finally:
         if log:
             log.close()
+
+
+def _check_shares(config: TrainConfig, step: int, ranks: Ranks) -> None:
+    """Every rank must have the same number of micro-batches in the steps to come."""
+    begin = config.locate(step)[0] if step < config.total_steps else len(config.stages)
+    for stage in config.stages[begin:]:
+        if stage.accumulation % ranks.count:
+            raise ConfigError(
+                f"stages.{stage.name}.accumulation = {stage.accumulation}: must be a multiple of the {ranks.count} "
+                "ranks that share it"
+            )
 
 
 @contextmanager
