@@ -119,6 +119,17 @@ def test_use_mla_alone_decides(make_model: Callable[..., VL2]) -> None:
     assert isinstance(make_model("small").language.layers[0].get_submodule("self_attn"), MLA)
 
 
+def test_latents_are_normed_with_the_default_epsilon(make_model: Callable[..., VL2]) -> None:
+    """Whatever rms_norm_eps says, as in the published code; it shows where latents are small."""
+    model = make_model("small", q_lora_rank=12, rms_norm_eps=0.1)
+    attention = model.language.layers[0].get_submodule("self_attn")
+    for name in ("q_a_layernorm", "kv_a_layernorm"):
+        norm = attention.get_submodule(name)
+        x = 1e-3 * torch.randn(5, norm.get_parameter("weight").numel(), generator=torch.Generator().manual_seed(8))
+        expected = norm.get_parameter("weight") * x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+        torch.testing.assert_close(norm(x), expected)
+
+
 def router_of(model: VL2, layer: int = 1) -> Router:
     mixture = model.language.layers[layer].get_submodule("mlp")
     assert isinstance(mixture, MoE)

@@ -142,6 +142,9 @@ def test_other_tools_can_read_what_is_saved(model: VL2, tmp_path: Path) -> None:
     assert written["model_type"] == "deepseek_vl_v2"
     assert written["torch_dtype"] == "bfloat16"
     assert read_config(tmp_path / "config.json") == model.config
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert {(tmp_path / name).stat().st_mode for name in files} == {plain.stat().st_mode}  # other users can, too
 
 
 def test_shards_keep_order_and_limit(make_config: Callable[..., VL2Config]) -> None:

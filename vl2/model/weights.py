@@ -351,6 +351,8 @@ def write_weights(model: VL2, path: Path, dtype: torch.dtype, max_shard_bytes: i
     (path / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     config = {**model.config.to_dict(), "torch_dtype": str(dtype).removeprefix("torch.")}
     (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    for name in set(weight_map.values()):  # safetensors lets nobody else read what it writes
+        shutil.copymode(path / "config.json", path / name)
 
 
 def replace_directory(staging: Path, path: Path) -> None:
