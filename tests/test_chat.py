@@ -8,6 +8,7 @@ from PIL import Image
 import vl2
 from vl2.api import Answer, Model, Stream
 from vl2.chat import Chat
+from vl2.processing.images import ImageError
 from vl2.processing.messages import Image as ImagePart
 from vl2.processing.messages import Message, RawDet, Ref, Text
 
@@ -21,7 +22,7 @@ class Told:
     """A model that remembers what it was told."""
 
     def __init__(self, model: Model) -> None:
-        self.model = model
+        self.model, self.max_pixels = model, 10_000
         self.conversations: list[list[Message]] = []
 
     def chat_stream(self, messages: list[Message], **sampling: object) -> Stream:
@@ -88,6 +89,15 @@ def test_system_message_and_reset(told: Told, picture: Path) -> None:
 def test_empty_lines_say_nothing(line: str, told: Told) -> None:
     assert Chat(told).say(line) is None  # type: ignore[arg-type]
     assert told.conversations == []
+
+
+def test_the_limit_of_the_model_holds_when_an_image_is_added(told: Told, tmp_path: Path) -> None:
+    """Not only with the next question, which every later one would repeat."""
+    Image.new("RGB", (200, 51)).save(tmp_path / "large.png")
+    chat = Chat(told)  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="200 x 51 pixels exceed the limit of 10000"):
+        chat.say(f"/image {tmp_path / 'large.png'}")
+    assert speak(chat, "Still there?").image_tokens == 0
 
 
 @pytest.mark.parametrize("line", ["/imge a.png", "/image", "/image /absent.png", "/ground", "/ground  ", "/"])

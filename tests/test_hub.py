@@ -80,6 +80,9 @@ def test_directories(calls: list[dict[str, Any]], tmp_path: Path, monkeypatch: p
     assert find_model("my/model") == Path("my/model")  # a directory here comes before a repository of that name
     assert find_model("~/my/model") == folder
     assert calls == []
+    (tmp_path / "tiny").mkdir()  # a published name means the published model wherever one stands
+    assert find_model("tiny") == tmp_path / "snapshot"
+    assert "no config.json" in error_of("./tiny")
 
 
 @pytest.mark.parametrize(

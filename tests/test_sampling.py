@@ -95,7 +95,8 @@ def test_logits_are_left_as_they_were() -> None:
     [
         ("temperature", -0.1), ("temperature", math.nan), ("temperature", math.inf), ("top_p", 0.0), ("top_p", 1.1),
         ("top_p", math.nan), ("top_k", -1), ("repetition_penalty", 0.0), ("repetition_penalty", math.inf),
-        ("repetition_penalty", math.nan), ("max_tokens", 0), ("stop", "one string"), ("stop", ("a", "")),
+        ("repetition_penalty", math.nan), ("repetition_penalty", 1e-7), ("repetition_penalty", 1e7), ("seed", -1),
+        ("seed", 2**64), ("max_tokens", 0), ("stop", "one string"), ("stop", ("a", "")),
     ],
 )  # fmt: skip
 def test_options_out_of_range(name: str, value: object) -> None:

@@ -14,6 +14,7 @@ from vl2.processing.tiling import tile_image
 
 _COLOURS = ("#e6194b", "#0082c8", "#3cb44b", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
 _GAP = 8
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def draw_regions(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
@@ -59,10 +60,16 @@ def tile_sheet(image: Image.Image, config: VL2Config) -> Image.Image:
     return out
 
 
+def picture_format(path: Path) -> str:
+    """Pillow's name of the format that a file name asks for; ValueError if it is none that people look at."""
+    suffix = path.suffix.lower()
+    if suffix not in _FORMATS:
+        raise ValueError(f"{path}: unknown picture format {suffix!r}; use .png, .jpg or .webp")
+    return _FORMATS[suffix]
+
+
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a picture whole or not at all."""
-    suffix = path.suffix.lower()
-    if suffix not in Image.registered_extensions():
-        raise ValueError(f"{path}: unknown picture format {suffix!r}; use .png, .jpg or .webp")
+    kind = picture_format(path)
     with write_whole(path) as staging:
-        picture.save(staging, format=Image.registered_extensions()[suffix])
+        picture.save(staging, format=kind)

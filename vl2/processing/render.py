@@ -69,7 +69,7 @@ class Renderer:
         vision = self.config.vision_config
         images = tuple(
             tile_image(
-                open_image(source) if self._max_pixels is None else open_image(source, self._max_pixels),
+                open_image(source, self._max_pixels),
                 self.config.candidate_resolutions, tiling=tiling, tile_size=vision.image_size,
             )
             for source in sources
