@@ -56,6 +56,15 @@ def test_tile_sheet(size: tuple[int, int]) -> None:
         assert any((rows[y, x] == middle).all() for y, x in zip(*corner.nonzero(), strict=True))
 
 
+@pytest.mark.parametrize("label", ["", "two\nlines", "é漢" * 100])
+@pytest.mark.parametrize("size", [(1, 1), (3, 500), (500, 3)])
+def test_any_label_on_any_image(label: str, size: tuple[int, int]) -> None:
+    """Models write both."""
+    image = Image.new("RGB", size)
+    whole, nothing = Box(0, 0, *size), Box(0, 0, 0, 0)
+    assert draw_regions(image, [Region(label, whole), Region(label, nothing)]).size == size
+
+
 def test_save_picture(tmp_path: Path) -> None:
     picture = Image.new("RGB", (4, 4), "red")
     for name in ("a.png", "b.JPG", "c.webp", "deep/er/d.png"):

@@ -28,12 +28,13 @@ def draw_regions(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
         colour = _COLOURS[labels.index(region.label) % len(_COLOURS)]
         x0, y0, x1, y1 = region.box
         draw.rectangle((x0 - line, y0 - line, x1 + line, y1 + line), outline=colour, width=line)
-        left, top, right, bottom = draw.textbbox((x0, y0), region.label, font=font, anchor="lb")
+        name = " ".join(region.label.split())  # a label is on one line
+        left, top, right, bottom = draw.textbbox((x0, y0), name, font=font, anchor="lb")
         dy = max(0, 2 - top) + (bottom - top + 2 * line if y0 - (bottom - top) < 0 else 0)
         dx = min(0, out.width - 4 - right)
         place = (left + dx - 3, top + dy - line - 2, right + dx + 3, bottom + dy - line + 2)
         draw.rectangle(place, fill=colour)
-        draw.text((x0 + dx, y0 + dy - line), region.label, fill="white", font=font, anchor="lb")
+        draw.text((x0 + dx, y0 + dy - line), name, fill="white", font=font, anchor="lb")
     return out
 
 

@@ -3,7 +3,8 @@
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
@@ -40,6 +41,11 @@ def test_the_first_of_equal_candidates_is_taken(width: int, height: int) -> None
     assert choose_canvas(500, 500, [(768, 384), (384, 768)]) == (768, 384)
 
 
+@pytest.mark.parametrize("size", [(5000, 1), (1, 5000)])
+def test_images_too_thin_to_show(size: tuple[int, int]) -> None:
+    assert (tile_image(Image.new("RGB", size), CANDIDATE_RESOLUTIONS).tiles_NCYX == 127).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), st.booleans(), st.integers(0, 2**32))
 def test_tiles_are_the_letterboxed_image_cut_row_by_row(width: int, height: int, tiling: bool, seed: int) -> None:
@@ -53,6 +59,7 @@ def test_tiles_are_the_letterboxed_image_cut_row_by_row(width: int, height: int,
     assert tiled.tiles_NCYX.shape == (1 + rows * cols, 3, edge, edge)
     assert tiling or (rows, cols) == (1, 1)
     canvas = (cols * edge, rows * edge)
+    assume(max(width, height) <= 2 * edge * min(width, height))
     mosaic = np.asarray(ImageOps.pad(image, canvas, method=Image.Resampling.BICUBIC, color=(127, 127, 127)))
     for number, tile_CYX in enumerate(tiled.tiles_NCYX[1:]):
         y, x = number // cols * edge, number % cols * edge
