@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from build_texts import build_texts
 from fontTools import subset
-from fontTools.ttLib import TTFont
+from fontTools.ttLib import TTFont, newTable
+from fontTools.ttLib.tables.ttProgram import Program
 from PIL import Image, ImageDraw, ImageFont
 
 PACK = Path(__file__).parent.parent / "vl2" / "synth" / "pack"
@@ -51,6 +52,20 @@ def fetch(sources: dict, work: Path) -> None:
             subprocess.run(["dpkg-deb", "-x", archive.name, "x"], cwd=deb, check=True)
 
 
+def keep_unhinted(font: TTFont) -> None:
+    """Give a font without instructions ten bytes of them: "drop-outs on, no effect".
+
+    FreeType hints fonts with at most seven bytes on its own, which takes four times as long as drawing their glyphs.
+    """
+    if "fpgm" in font or ("prep" in font and len(font["prep"].program.getBytecode()) > 7):
+        return
+    font["prep"] = newTable("prep")
+    font["prep"].program = Program()
+    # PUSHW 511, SCANCTRL, PUSHB 4, SCANTYPE as in most web fonts; PUSHB 0, POP
+    font["prep"].program.fromBytecode(bytes([0xB8, 0x01, 0xFF, 0x85, 0xB0, 0x04, 0x8D, 0xB0, 0x00, 0x21]))
+    font["maxp"].maxStackElements = max(font["maxp"].maxStackElements, 8)
+
+
 def cut_font(source: Path, target: Path, number: int) -> None:
     """Write `source` as a TrueType file with only CHARACTERS and no layout tables, under a name of its own.
 
@@ -71,6 +86,7 @@ def cut_font(source: Path, target: Path, number: int) -> None:
                 record.string = f"VL2Pack{number:03d}"
         font.flavor = None
         font["head"].modified = font["head"].created  # type: ignore[attr-defined]
+        keep_unhinted(font)
         font.recalcTimestamp = False
         font.save(target)
         if target.stat().st_size <= LARGEST_HINTED:

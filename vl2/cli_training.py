@@ -63,12 +63,12 @@ def train(
     """Train as a recipe says; Ctrl-C stops with a checkpoint."""
     with errors_in_one_line():
         from vl2.data.mixture import SynthSource
-        from vl2.synth.patches import patch_labels
+        from vl2.synth.patches import patch_targets
         from vl2.synth.registry import TASKS, generate
         from vl2.synth.sample import NUM_LABELS
         from vl2.train.loop import train as run
 
-        source = SynthSource(generate=generate, patch_labels=patch_labels, tasks=tuple(TASKS), num_labels=NUM_LABELS)
+        source = SynthSource(generate, patch_targets, tuple(TASKS), NUM_LABELS)
         run(recipe, out, resume=resume, overrides=override or (), synth=source, stop_at=stop_at)
 
 

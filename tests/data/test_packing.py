@@ -4,13 +4,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vl2.data.packing import IGNORE_INDEX, NO_LABEL, Budget, PackedBatch, Packer, PackingError, PackItem
+from vl2.data.packing import IGNORE_INDEX, NO_LABEL, Budget, PackedBatch, Packer, PackingError, PackItem, PatchTargets
 from vl2.layout import TileGrid, image_token_count
 from vl2.model.vl2 import image_token_index
 from vl2.processing.render import Prompt
 from vl2.processing.tiling import TiledImage
 
 SIDE, TILE, PATCHES, PAD, IMAGE = 2, 8, 9, 2, 3
+
+
+def targets(tiles: int, number: int) -> PatchTargets:
+    boxes = np.full((tiles, PATCHES, 4), NO_LABEL, np.int16)
+    boxes[:1] = number % 7
+    return PatchTargets(np.full((tiles, PATCHES), number % 2, np.int16), boxes)
 
 
 def make_item(number: int, grids: list[TileGrid], words: int, labelled: bool) -> PackItem:
@@ -27,7 +33,7 @@ def make_item(number: int, grids: list[TileGrid], words: int, labelled: bool) ->
     labels += [100 * (number + 1) + word if word % 2 else IGNORE_INDEX for word in range(words)]
     prompt = Prompt(ids, labels, tuple(spans), tuple(images))
     tiles = sum(len(image.unique_tiles_NCYX) for image in images)
-    return PackItem(prompt, number % 3, np.full((tiles, PATCHES), number % 2, np.int16) if labelled else None)
+    return PackItem(prompt, number % 3, targets(tiles, number) if labelled else None)
 
 
 grids = st.builds(TileGrid, st.integers(1, 3), st.integers(1, 3))
@@ -63,16 +69,20 @@ def test_every_token_and_tile_is_accounted_for(shapes: list[tuple[list[TileGrid]
         assert length <= budget.max_sequence
         tiles = batch.tiles_NCYX[first_tile : first_tile + item.num_tiles]
         assert bool((tiles > 0).all())
-        patches = batch.patch_labels_NP[first_tile : first_tile + item.num_tiles]
-        wanted = item.patch_labels_NP if item.patch_labels_NP is not None else np.full(patches.shape, NO_LABEL)
-        assert (patches.numpy() == wanted).all()
+        patches = batch.patch_classes_NP[first_tile : first_tile + item.num_tiles]
+        boxes = batch.patch_boxes_NP4[first_tile : first_tile + item.num_tiles]
+        wanted = item.patch_targets or PatchTargets(np.full(patches.shape, NO_LABEL), np.full(boxes.shape, NO_LABEL))
+        assert (patches.numpy() == wanted.classes_NP).all()
+        assert (boxes.numpy() == wanted.boxes_NP4).all()
         start, first_tile = start + length, first_tile + item.num_tiles
     assert (batch.num_tokens, batch.num_tiles) == (start, first_tile)
     assert (batch.input_ids_T[start:] == PAD).all()
     assert (batch.labels_T[start:] == IGNORE_INDEX).all()
     assert (batch.prompt_T[start:] == budget.max_prompts).all()
     assert (batch.tiles_NCYX[first_tile:] == 0).all()
-    assert (batch.patch_labels_NP[first_tile:] == NO_LABEL).all()
+    assert (batch.patch_classes_NP[first_tile:] == NO_LABEL).all()
+    assert (batch.patch_boxes_NP4[first_tile:] == NO_LABEL).all()
+    assert batch.num_boxes == int((batch.patch_boxes_NP4[..., 0] != NO_LABEL).sum())
 
 
 @given(item_shapes, budgets)

@@ -1,7 +1,9 @@
 """The pack: complete, split without overlap, drawable."""
 
 import re
+import struct
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +99,16 @@ def test_every_font_draws_every_character(split: str):
         assert all((drawn(char, font) != missing).any() for char in "AgQ7#~^{"), path
         assert len(ambiguous(path)) < 30
     assert not any("bebas" in path for path in fonts(split))
+
+
+def test_no_font_is_hinted_by_freetype_itself():
+    """That would cost four times the drawing; FreeType does it for fonts with at most seven bytes of instructions."""
+    for path in {path for split in ("train", "test") for kind in FONT_KINDS for path in fonts(split, kind)}:
+        data = Path(path).read_bytes()
+        count = struct.unpack(">H", data[4:6])[0]
+        entries = [struct.unpack(">4sLLL", data[12 + 16 * i : 28 + 16 * i]) for i in range(count)]
+        lengths = {tag: length for tag, _, _, length in entries}
+        assert b"fpgm" in lengths or lengths.get(b"prep", 0) > 7, path
 
 
 def test_sample_words_is_deterministic_and_reaches_rare_words():

@@ -5,8 +5,8 @@ import pytest
 
 from vl2.synth import ocr_questions, writing
 from vl2.synth.backgrounds import Background, background, ink, luminance
+from vl2.synth.blocks import choose_font
 from vl2.synth.ingredients import fonts
-from vl2.synth.ocr import choose_font
 from vl2.synth.registry import TASKS, TaskError, generate
 from vl2.synth.sample import Sample
 

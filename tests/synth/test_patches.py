@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vl2.data.packing import NO_LABEL
 from vl2.processing.tiling import choose_canvas, letterbox, tile_image
 from vl2.synth.canvas import Canvas
 from vl2.synth.ingredients import fonts, load_font
-from vl2.synth.patches import PATCH, PATCHES_PER_SIDE, TILE, letterbox_geometry, patch_labels
+from vl2.synth.patches import PATCH, PATCHES_PER_SIDE, TILE, letterbox_geometry, patch_targets
+from vl2.synth.sample import Sample
 
 CANDIDATES = [(384, 384), (384, 768), (768, 384), (768, 768), (384, 1152), (1152, 384)]
 
@@ -46,11 +48,11 @@ def test_labels_equal_coloured_blocks_seen_through_tiling(size: tuple[int, int])
         canvas.mark(100 + number, (x, y, x + w, y + h))
     finished = canvas.finish(rng, damage=None)
     tiled = tile_image(finished.image, CANDIDATES)
-    labels = patch_labels(finished.mark_ids, finished.mark_boxes, size, tiled, unique=False)
-    assert labels.shape == (len(tiled.tiles_NCYX), PATCHES_PER_SIDE**2)
+    labels = patch_targets(Sample("line", finished.image, (), *finished.marks), tiled).classes_NP
+    assert labels.shape == (len(tiled.unique_tiles_NCYX), PATCHES_PER_SIDE**2)
     assert labels.dtype == np.int16
     agree, covered = 0, 0
-    for tile, row in zip(tiled.tiles_NCYX, labels, strict=True):
+    for tile, row in zip(tiled.unique_tiles_NCYX, labels, strict=True):
         pixels = centre_pixels(tile).astype(int)
         clear = pixels[:, 0] > 250
         for step in ((-3, 0), (3, 0), (0, -3), (0, 3)):  # away from edges, where the resize mixes colours
@@ -69,13 +71,13 @@ def test_labels_lie_on_big_letters():
     canvas = Canvas(760, 200)
     for number, char in enumerate("ABCDEFG"):
         canvas.text((20 + 104 * number, 40), char, font)
-    image, ids, boxes, _ = canvas.finish(np.random.default_rng(0), damage=None)
-    tiled = tile_image(image, CANDIDATES)
+    finished = canvas.finish(np.random.default_rng(0), damage=None)
+    tiled = tile_image(finished.image, CANDIDATES)
     assert (tiled.grid.rows, tiled.grid.cols) == (1, 2)
-    labels = patch_labels(ids, boxes, image.size, tiled)
+    labels = patch_targets(Sample("line", finished.image, (), *finished.marks), tiled).classes_NP
     assert labels.shape == (3, 729)
     assert set(labels[0].tolist()) == {0, *(ord(char) - 31 for char in "ABCDEFG")}
-    for tile, row in zip(tiled.tiles_NCYX, labels, strict=True):
+    for tile, row in zip(tiled.unique_tiles_NCYX, labels, strict=True):
         dark = centre_pixels(tile).mean(1) < 60
         assert dark.sum() > 5
         assert (row[dark] != 0).all()
@@ -85,25 +87,50 @@ def test_labels_lie_on_big_letters():
     assert ord("G") - 31 in right
 
 
-def test_one_local_tile_equals_the_global_view():
-    ids, boxes = np.array([5], np.int16), np.array([[0, 0, 100, 100]], np.float32)
-    tiled = tile_image(Image.new("RGB", (100, 100)), [(TILE, TILE)])
-    once = patch_labels(ids, boxes, (100, 100), tiled)
-    both = patch_labels(ids, boxes, (100, 100), tiled, unique=False)
-    assert once.shape == (1, 729)
-    assert (both == once).all()
-    assert (once == 5).all()
+def marked(size: tuple[int, int], ids: list[int], boxes: list[list[float]]) -> Sample:
+    edges = np.array(boxes, np.float32).reshape(-1, 4)
+    return Sample("line", Image.new("RGB", size), (), np.array(ids, np.int16), edges, edges + 1)
+
+
+def test_one_local_tile_counts_once():
+    sample = marked((100, 100), [5], [[0, 0, 100, 100]])
+    classes, boxes = patch_targets(sample, tile_image(sample.image, [(TILE, TILE)]))
+    assert classes.shape == (1, 729)
+    assert (classes == 5).all()
+    assert boxes.shape == (1, 729, 4)
 
 
 def test_later_marks_win_and_no_marks_is_background():
-    tiled = tile_image(Image.new("RGB", (384, 384)), [(TILE, TILE)])
-    ids = np.array([3, 9], np.int16)
-    boxes = np.array([[0, 0, 384, 384], [0, 0, 20, 20]], np.float32)
-    labels = patch_labels(ids, boxes, (384, 384), tiled).reshape(27, 27)
+    sample = marked((384, 384), [3, 9], [[0, 0, 384, 384], [0, 0, 20, 20]])
+    tiled = tile_image(sample.image, [(TILE, TILE)])
+    labels = patch_targets(sample, tiled).classes_NP.reshape(27, 27)
     assert labels[0, 0] == 9
     assert labels[1, 1] == 3
-    none = patch_labels(np.zeros(0, np.int16), np.zeros((0, 4), np.float32), (384, 384), tiled)
-    assert (none == 0).all()
+    nothing = patch_targets(marked((384, 384), [], []), tiled)
+    assert (nothing.classes_NP == 0).all()
+    assert (nothing.boxes_NP4 == NO_LABEL).all()
+
+
+def test_boxes_are_extents_in_hundredths_and_only_on_the_global_view():
+    sample = marked((760, 380), [7], [[76, 38, 379, 189]])  # its extent is a pixel further right and down
+    tiled = tile_image(sample.image, CANDIDATES)
+    classes, boxes = patch_targets(sample, tiled)
+    assert (tiled.grid.rows, tiled.grid.cols) == (1, 2)
+    assert (boxes[0][classes[0] == 7] == (10, 10, 50, 50)).all()
+    assert (boxes[0][classes[0] == 0] == NO_LABEL).all()
+    assert (boxes[1:] == NO_LABEL).all()
+    assert (classes[1:] == 7).any()
+
+
+def test_the_extent_of_a_letter_is_the_ink_of_its_line():
+    canvas = Canvas(384, 384)
+    ink = canvas.text((50, 100), "Wide word", load_font(fonts("train", "sans")[0], 60))
+    finished = canvas.finish(np.random.default_rng(0), damage=None)
+    assert np.allclose(finished.mark_extents, ink)
+    sample = Sample("line", finished.image, (), *finished.marks)
+    _, boxes = patch_targets(sample, tile_image(finished.image, CANDIDATES))
+    seen = boxes[boxes[..., 0] != NO_LABEL]
+    assert (seen == [round(edge / 384 * 999) // 10 for edge in ink]).all()
 
 
 def test_canvas_choice_is_untouched():

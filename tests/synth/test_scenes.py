@@ -314,3 +314,13 @@ def test_a_mention_agrees_in_number():
     assert scenes._mention([thing]).startswith(("a ", "an "))
     assert scenes._mention([thing, thing, thing]).startswith("three ")
     assert scenes._mention([thing, thing]).endswith(thing.concept.names[0][1])
+
+
+def test_brightening_stops_at_white_instead_of_starting_again_at_black() -> None:
+    emoji = next(drawing for drawing in drawings("train") if drawing.kind == "emoji")
+    means = []
+    for seed in range(80):
+        pixels = np.asarray(render_thing(np.random.default_rng(seed), emoji, None, 64)[0]).reshape(-1, 4)
+        means.append(pixels[pixels[:, 3] > 250][:, :3].mean())
+    assert min(means) / np.median(means) > 0.8
+    assert max(means) / np.median(means) < 1.25

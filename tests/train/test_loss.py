@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from tiny_synth import TINY_SYNTH
 
-from vl2.data.packing import IGNORE_INDEX, NO_LABEL, PackedBatch
+from vl2.data.packing import IGNORE_INDEX, PackedBatch
 from vl2.model.moe import RouterStats
 from vl2.train.assembly import Assembly, assemble, stage_dataset
 from vl2.train.config import read_recipe
-from vl2.train.loss import balance_loss, batch_losses, patch_loss
+from vl2.train.loss import answer_weights, balance_loss, batch_losses
 
 MIXED = ("stages.0.mixture={line=1, scene=3}", "stages.0.questions_per_image=3", "stages.0.patch_loss_weight=1.0")
 
@@ -45,20 +45,25 @@ def test_static_shapes_change_nothing(assembly: Assembly, batch: PackedBatch) ->
     assert torch.equal(padded.expert_counts_GE, tight.expert_counts_GE)
 
 
+def test_answers_weigh_by_their_length(assembly: Assembly, batch: PackedBatch) -> None:
+    lengths = batch.answer_lengths_L
+    positions = batch.target_positions_L.tolist()
+    own = positions[: int(lengths[0])]
+    assert own == list(range(own[0], own[0] + len(own)))  # one answer, unbroken
+    assert positions[len(own)] > own[-1] + 1
+    assert set(lengths.tolist()) != {1.0}
+    plain = batch_losses(assembly.model, None, batch, background_weight=0.05, static=False)
+    square = batch_losses(assembly.model, None, batch, background_weight=0.05, answer_exponent=0.5, static=False)
+    torch.testing.assert_close(square.text.detach(), (plain.text_L / lengths.sqrt()).sum())
+    assert answer_weights(batch, 0.0)[: len(own)].sum() == pytest.approx(1.0)
+
+
 def test_text_loss_is_the_plain_cross_entropy(assembly: Assembly, batch: PackedBatch) -> None:
     losses = batch_losses(assembly.model, None, batch, background_weight=0.05, static=False)
     assert losses.text_L.numel() == batch.num_targets == int((batch.labels_T != IGNORE_INDEX).sum())
     torch.testing.assert_close(losses.text.detach(), losses.text_L.sum())
     vocabulary = assembly.model.config.language_config.vocab_size
     assert losses.text_L.mean() == pytest.approx(float(torch.tensor(vocabulary).log()), rel=0.1)  # knows nothing yet
-
-
-def test_patch_loss_weights_background_and_skips_unknown() -> None:
-    head = torch.nn.Linear(4, 3)
-    patches, labels = torch.randn(2, 3, 4), torch.tensor([[0, 1, 2], [NO_LABEL, 0, NO_LABEL]], dtype=torch.int16)
-    log_p = F.log_softmax(head(patches), -1)
-    expected = -(0.05 * (log_p[0, 0, 0] + log_p[1, 1, 0]) + log_p[0, 1, 1] + log_p[0, 2, 2])
-    torch.testing.assert_close(patch_loss(head, patches, labels, 0.05), expected)
 
 
 def test_balance_loss_against_a_loop_over_prompts(batch: PackedBatch) -> None:

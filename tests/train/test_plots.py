@@ -10,7 +10,8 @@ from vl2.train.plots import PlotError, draw_plots
 
 LINE = {
     "stage": "s", "learning_rate": 1e-3, "loss": 2.0, "task_loss": {"line": 2.5, "form": 1.0}, "patch_loss": 0.5,
-    "grad_norm": 1.0, "tokens_per_sec": 1e4, "tiles_per_sec": 9.0, "data_wait": 0.25, "skipped": 0, "dropped": 2,
+    "box_loss": 0.7, "grad_norm": 1.0, "tokens_per_sec": 1e4, "tiles_per_sec": 9.0, "data_wait": 0.25,
+    "skipped": 0, "dropped": 2,
     "expert_load": [[1.0, 1.2, 0.8], [0.5, 1.5, 1.0]], "load_max_over_mean": 1.5,
 }  # fmt: skip
 
@@ -49,7 +50,7 @@ def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
 def test_plain_progress_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     PlainDisplay().show({"step": 10, **LINE}, 100)
     out = capsys.readouterr().out
-    assert out.startswith("step 10/100 stage s loss 2.0000 patch 0.5000 lr 1.00e-03")
+    assert out.startswith("step 10/100 stage s loss 2.0000 patch 0.5000 box 0.7000 lr 1.00e-03")
     assert "data wait 25%" in out
     assert "line=2.500 form=1.000" in out
     assert out.count("\n") == 1

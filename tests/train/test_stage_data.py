@@ -11,8 +11,9 @@ from PIL import Image
 from tiny_synth import TINY_SYNTH, TinySample, generate
 
 import vl2.data.loader as loader
+import vl2.data.mixture as mixture
 from vl2.data.loader import LoaderError, make_loader, to_device
-from vl2.data.mixture import MixtureError, PackedDataset, SynthSource
+from vl2.data.mixture import USE_DISTANCE, MixtureError, PackedDataset, SynthSource
 from vl2.data.packing import PackedBatch
 from vl2.data.records import Record, write_records
 from vl2.train.assembly import assemble, stage_dataset
@@ -41,8 +42,8 @@ def test_a_batch_depends_on_nothing_but_seed_stage_and_number() -> None:
 
 def test_workers_keep_the_order() -> None:
     data = dataset()
-    alone = list(make_loader(data, 2, 6, workers=0, prefetch=1, pin=False))
-    many = list(make_loader(data, 2, 6, workers=2, prefetch=2, pin=False))
+    alone = list(make_loader(data, range(2, 6), workers=0, prefetch=1, pin=False))
+    many = list(make_loader(data, range(2, 6), workers=2, prefetch=2, pin=False))
     assert len(alone) == 4
     assert all(same(a, b) for a, b in zip(alone, many, strict=True))
     assert [host for host, _ in to_device(iter(alone), torch.device("cpu"))] == alone
@@ -60,11 +61,33 @@ def _prompt_tasks(batch: PackedBatch) -> list[int]:
     return [int(batch.target_tasks_L[prompts == number][0]) for number in range(len(batch.prompt_lengths))]
 
 
+def test_samples_come_again_with_other_questions() -> None:
+    settings = (*MIXED, "stages.0.uses=2", "stages.0.num_samples=0", "stages.0.questions_per_image=1")
+    ours, fresh = dataset(settings), dataset(settings)
+    first, again, other = ours[3], ours[3 + USE_DISTANCE], ours[4]
+    shared = min(first.num_tiles, again.num_tiles, other.num_tiles, 3)
+    assert torch.equal(first.tiles_NCYX[:shared], again.tiles_NCYX[:shared])
+    assert not torch.equal(first.tiles_NCYX[:shared], other.tiles_NCYX[:shared])
+    assert first.input_ids_T.tolist() != again.input_ids_T.tolist()
+    assert same(fresh[3 + USE_DISTANCE], again)  # drawn again where it was not kept
+    assert not ours._kept.keys() & {key for key in fresh._kept}  # given away at the last use
+    third = ours[3 + 2 * USE_DISTANCE]
+    assert not torch.equal(first.tiles_NCYX[:shared], third.tiles_NCYX[:shared])
+
+
+def test_kept_samples_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mixture, "MAX_KEPT", 5)
+    data = dataset((*MIXED, "stages.0.uses=2", "stages.0.num_samples=0"))
+    for number in range(4):
+        _ = data[number]
+    assert len(data._kept) == 5
+
+
 def test_patch_labels_belong_to_the_tiles() -> None:
     batch = dataset()[0]
     centres = batch.tiles_NCYX[: batch.num_tiles, :, 6::12, 6::12].short()
     coloured = (centres.amax(1) - centres.amin(1) > 60).flatten(1)
-    assert torch.equal(batch.patch_labels_NP[: batch.num_tiles] == 1, coloured)
+    assert torch.equal(batch.patch_classes_NP[: batch.num_tiles] == 1, coloured)
     assert batch.num_foreground == int(coloured.sum()) > 0
 
 
@@ -107,4 +130,4 @@ def test_too_little_shared_memory_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(loader, "_SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(loader.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1 << 16}))
     with pytest.raises(LoaderError, match=r"loader\.workers"):
-        make_loader(dataset(), 0, 1, workers=2, prefetch=2, pin=False)
+        make_loader(dataset(), range(1), workers=2, prefetch=2, pin=False)

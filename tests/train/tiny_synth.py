@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vl2.data.mixture import SynthSource
+from vl2.data.packing import BOX_BINS, NO_LABEL, PatchTargets
 from vl2.processing.boxes import Box, Region
 from vl2.processing.tiling import TiledImage
 
@@ -24,8 +25,6 @@ class TinyQuestion:
 class TinySample:
     image: Image.Image
     questions: tuple[TinyQuestion, ...]
-    mark_ids: np.ndarray
-    mark_boxes: np.ndarray
 
 
 def generate(task: str, seed: int, index: int, split: str) -> TinySample:
@@ -41,16 +40,17 @@ def generate(task: str, seed: int, index: int, split: str) -> TinySample:
         TinyQuestion("ground", f"{colour} square", regions=(region,)),
         TinyQuestion("describe", "Describe it.", (f"A {colour} square on white.",), (region,)),
     )
-    marks = np.array([1], np.int16), np.array([box], np.float32)
-    return TinySample(image, questions[:1] if task == "line" else questions, *marks)
+    return TinySample(image, questions[:1] if task == "line" else questions)
 
 
-def patch_labels(ids: np.ndarray, boxes: np.ndarray, size: tuple[int, int], image: TiledImage) -> np.ndarray:
-    """The one mark's class where a patch's centre is not white or grey."""
-    assert boxes.shape == (1, 4)
-    assert size == image.size
+def patch_targets(sample: TinySample, image: TiledImage) -> PatchTargets:
+    """Class 1 and the square's left and upper edge where a patch's centre is not white or grey."""
     centres = image.unique_tiles_NCYX[:, :, 6::12, 6::12].astype(np.int16)
-    return (ids[0] * (centres.max(1) - centres.min(1) > 60)).reshape(len(centres), -1).astype(np.int16)
+    classes = (centres.max(1) - centres.min(1) > 60).reshape(len(centres), -1).astype(np.int16)
+    (region,) = sample.questions[-1].regions if len(sample.questions) > 1 else (None,)
+    edges = [0, 0, 0, 0] if region is None else [int(v / max(sample.image.size) * BOX_BINS) for v in region.box]
+    boxes = np.where(classes[..., None] > 0, np.array(edges, np.int16), np.int16(NO_LABEL))
+    return PatchTargets(classes, boxes)
 
 
-TINY_SYNTH = SynthSource(generate, patch_labels, ("line", "scene"), 4)
+TINY_SYNTH = SynthSource(generate, patch_targets, ("line", "scene"), 4)

@@ -16,6 +16,7 @@ from vl2.data.records import Record
 from vl2.processing.boxes import Box, Region
 from vl2.processing.messages import Det, Grounding, Image, Message, Part, Ref, Text
 from vl2.processing.prompts import READ_PROMPT
+from vl2.processing.tiling import TiledImage
 
 # Words around a phrase to locate. The first is what `ground` asks, so it is drawn as often as all others together.
 GROUND_WORDINGS: tuple[tuple[str, str], ...] = (
@@ -56,21 +57,28 @@ class Sample(Protocol):
     """What `vl2.synth.sample.Sample` offers."""
 
     @property
-    def image(self) -> PILImage.Image: ...
+    def image(self) -> PILImage.Image | TiledImage: ...
     @property
     def questions(self) -> Sequence[Question]: ...
-    @property
-    def mark_ids(self) -> np.ndarray: ...
-    @property
-    def mark_boxes(self) -> np.ndarray: ...
+
+
+_TELLS_ALL = ("read", "describe")  # answers that other answers could be copied from
+_ALONE = 0.3  # how often such a question is the only one
 
 
 def sample_conversation(sample: Sample, rng: np.random.Generator, max_questions: int) -> list[Message]:
-    """Up to `max_questions` of the sample's questions in random order, the image before the first."""
-    order = rng.permutation(len(sample.questions))[:max_questions]
+    """Up to `max_questions` of the sample's questions in random order, the image before the first.
+
+    A full reading comes last or alone: what it says need not be looked up in the image again.
+    """
+    order = [sample.questions[number] for number in rng.permutation(len(sample.questions))[:max_questions]]
+    telling = [question for question in order if question.kind in _TELLS_ALL]
+    if telling and rng.random() < _ALONE:
+        order = telling[:1]
+    else:
+        order = [question for question in order if question.kind not in _TELLS_ALL] + telling
     messages: list[Message] = []
-    for turn, number in enumerate(order):
-        question = sample.questions[number]
+    for turn, question in enumerate(order):
         asked, answer = _turn(question, rng)
         if turn == 0:
             asked = (Image(sample.image), Text("\n"), *asked)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -19,15 +19,15 @@ class LoaderError(ValueError):
     """Workers that cannot run on this machine."""
 
 
-def default_workers() -> int:
-    """One process per core, less one for the training loop."""
-    return max((os.cpu_count() or 1) - 1, 0)
+def default_workers(sharing: int = 1) -> int:
+    """One process per core, less one for the training loop; of `sharing` loops on a machine each has its part."""
+    return max((os.cpu_count() or 1) // sharing - 1, 0)
 
 
 def make_loader(
-    dataset: PackedDataset, start: int, stop: int, *, workers: int, prefetch: int, pin: bool
+    dataset: PackedDataset, numbers: Sequence[int], *, workers: int, prefetch: int, pin: bool
 ) -> DataLoader[PackedBatch]:
-    """Batches `start` to `stop` - 1 of the dataset.
+    """Batches of the dataset with these numbers, in order.
 
     Args:
         workers: processes; 0 renders in this one.
@@ -39,7 +39,7 @@ def make_loader(
     return DataLoader(
         dataset,
         batch_size=None,
-        sampler=range(start, stop),
+        sampler=numbers,
         num_workers=workers,
         prefetch_factor=prefetch if workers else None,
         pin_memory=pin,

@@ -2,7 +2,9 @@
 
     rng(seed, stage, micro) --> (source, index), (source, index), ... --> conversation --render--> Prompt --> Packer
 
-Nothing is remembered between batches, so training resumes anywhere and does not depend on the number of workers.
+No result depends on what came before, so training resumes anywhere and with any number of workers. With `uses` above
+one, a sample comes again in later batches with other questions; its worker keeps it until then, so that it is drawn
+once. A worker that does not have it draws it again, which gives the same.
 A sample that does not fit what is left of a batch is dropped, so large ones come out a little rarer than their weight
 says; with a hundred prompts in a batch the difference is about a percent.
 
@@ -11,21 +13,24 @@ The trap: `vl2.data` may not import `vl2.synth`; generators arrive as functions 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image as PILImage
 from torch.utils.data import Dataset
 
 from vl2.config import VL2Config
-from vl2.data.dialogue import Sample, record_conversation, sample_conversation
-from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem
+from vl2.data.dialogue import Question, Sample, record_conversation, sample_conversation
+from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem, PatchTargets
 from vl2.data.records import Record
 from vl2.processing.messages import Message
 from vl2.processing.render import ContextError, Prompt
 from vl2.processing.tiling import TiledImage
 
+USE_DISTANCE = 240  # micro-batches between two uses of a sample: a multiple of what many numbers of workers share
 MAX_MISSES = 4  # samples in a row that may fail to fit before a batch is closed
 MAX_FAILURES = 20  # samples of one batch that may fail to generate or to fit an empty batch before it is an error
+MAX_KEPT = 4096  # samples that a worker keeps for their next use, about 0.5 MB each
 _INDEX_RANGE = 2**62
 
 
@@ -36,6 +41,8 @@ class MixtureError(ValueError):
 class SupportsRender(Protocol):
     """What is needed of `vl2.processing.render.Renderer`."""
 
+    def tile(self, source: PILImage.Image, *, tiling: bool = True) -> TiledImage: ...
+
     def render(self, conversation: Sequence[Message], *, for_generation: bool, mask_prompt: bool) -> Prompt: ...
 
 
@@ -44,15 +51,24 @@ class SynthSource:
     """Generators of synthetic samples, passed in by the caller. All functions must be importable by name.
 
     generate: (task, seed, index, split) to a sample.
-    patch_labels: (mark_ids, mark_boxes, image size, tiled image) to the (N, P) classes of patches of its unique tiles.
+    patch_targets: (sample, its tiled image) to what the patches of its unique tiles show.
     tasks: names that `generate` knows.
-    num_labels: classes of `patch_labels`.
+    num_labels: classes of `patch_targets`.
     """
 
     generate: Callable[[str, int, int, str], Sample]
-    patch_labels: Callable[[np.ndarray, np.ndarray, tuple[int, int], TiledImage], np.ndarray]
+    patch_targets: Callable[[Any, TiledImage], PatchTargets]
     tasks: tuple[str, ...]
     num_labels: int
+
+
+@dataclass(frozen=True)
+class TiledSample:
+    """A synthetic sample ready to be asked about, once or several times."""
+
+    image: TiledImage
+    questions: Sequence[Question]
+    patch_targets: PatchTargets | None
 
 
 @dataclass(frozen=True)
@@ -83,8 +99,9 @@ class MixtureSpec:
     seed, stage: together with the number of the micro-batch they decide everything.
     num_samples: indices of each synthetic task to draw from; None for all.
     max_questions: questions asked of one image.
+    uses: batches in which each synthetic sample comes.
     mask_prompt: whether only answers carry labels.
-    with_patch_labels: whether to ask for patch labels.
+    with_patch_targets: whether to ask what patches show.
     """
 
     weights: tuple[tuple[str, float], ...]
@@ -92,8 +109,9 @@ class MixtureSpec:
     stage: int
     num_samples: int | None
     max_questions: int
+    uses: int
     mask_prompt: bool
-    with_patch_labels: bool
+    with_patch_targets: bool
 
 
 class PackedDataset(Dataset[PackedBatch]):
@@ -113,9 +131,14 @@ class PackedDataset(Dataset[PackedBatch]):
         self.config, self.budget, self.pad_id = config, budget, pad_id
         weights = np.asarray([weight for _, weight in spec.weights])
         self._cumulative = np.cumsum(weights / weights.sum())
+        self._kept: dict[tuple[str, int], TiledSample] = {}
 
     def __getitem__(self, micro: int) -> PackedBatch:
-        rng = np.random.default_rng([self.spec.seed, self.spec.stage, micro])
+        cycle, within = divmod(micro, USE_DISTANCE * self.spec.uses)
+        use, place = divmod(within, USE_DISTANCE)
+        first = cycle * USE_DISTANCE * self.spec.uses + place
+        draws = np.random.default_rng([self.spec.seed, self.spec.stage, first])  # which samples
+        rng = np.random.default_rng([self.spec.seed, self.spec.stage, micro, 1])  # what is asked about them
         vision = self.config.vision_config
         packer = Packer(
             self.budget,
@@ -127,7 +150,7 @@ class PackedDataset(Dataset[PackedBatch]):
         misses = failures = 0
         while misses < MAX_MISSES and packer.tokens_left > 0 and len(packer.items) < self.budget.max_prompts:
             try:
-                item = self._draw(rng)
+                item = self._draw(draws, rng, keep=use + 1 < self.spec.uses)
                 packer.check(item)
             except Exception as error:  # one bad sample of millions must not end a long run; many must
                 failures += 1
@@ -137,32 +160,40 @@ class PackedDataset(Dataset[PackedBatch]):
             misses = 0 if packer.add(item) else misses + 1
         return packer.finish(num_dropped=failures)
 
-    def _draw(self, rng: np.random.Generator) -> PackItem:
-        """The next sample, rendered. Everything random is drawn from `rng`."""
-        task = min(int(np.searchsorted(self._cumulative, rng.random(), side="right")), len(self._cumulative) - 1)
+    def _draw(self, draws: np.random.Generator, rng: np.random.Generator, *, keep: bool) -> PackItem:
+        """The next sample, rendered: `draws` chooses it, `rng` the questions; `keep` if it will come again."""
+        task = min(int(np.searchsorted(self._cumulative, draws.random(), side="right")), len(self._cumulative) - 1)
         name = self.spec.weights[task][0]
         if name in self.sources.records:
             records = self.sources.records[name]
-            index = int(rng.integers(len(records)))
+            index = int(draws.integers(len(records)))
             try:
                 return PackItem(self._render(record_conversation(records[index])), task)
             except (ContextError, PackingError, OSError, ValueError) as error:
                 raise MixtureError(f"record {records[index].id!r} of {name!r}: {error}") from error
-        return self._draw_synthetic(name, task, rng)
-
-    def _draw_synthetic(self, name: str, task: int, rng: np.random.Generator) -> PackItem:
-        synth, spec = self.sources.synth, self.spec
-        assert synth is not None
-        index = int(rng.integers(spec.num_samples or _INDEX_RANGE))
+        index = int(draws.integers(self.spec.num_samples or _INDEX_RANGE))
         try:
-            sample = synth.generate(name, spec.seed, index, "train")
-            prompt = self._render(sample_conversation(sample, rng, spec.max_questions))
-            if not spec.with_patch_labels:
-                return PackItem(prompt, task)
-            labels_NP = synth.patch_labels(sample.mark_ids, sample.mark_boxes, sample.image.size, prompt.images[0])
-            return PackItem(prompt, task, labels_NP)
+            sample = self._sample(name, index, keep)
+            return PackItem(
+                self._render(sample_conversation(sample, rng, self.spec.max_questions)), task, sample.patch_targets
+            )
         except Exception as error:  # whatever a generator raises is worth nothing without the sample's name
-            raise MixtureError(f"task {name!r}, seed {spec.seed}, index {index}: {error!r}") from error
+            raise MixtureError(f"task {name!r}, seed {self.spec.seed}, index {index}: {error!r}") from error
+
+    def _sample(self, name: str, index: int, keep: bool) -> TiledSample:
+        synth = self.sources.synth
+        assert synth is not None
+        kept = self._kept.pop((name, index), None)
+        if kept is None:
+            sample = synth.generate(name, self.spec.seed, index, "train")
+            tiled = self.renderer.tile(sample.image)
+            targets = synth.patch_targets(sample, tiled) if self.spec.with_patch_targets else None
+            kept = TiledSample(tiled, sample.questions, targets)
+        if keep:
+            self._kept[name, index] = kept
+            while len(self._kept) > MAX_KEPT:
+                del self._kept[next(iter(self._kept))]  # the oldest
+        return kept
 
     def _render(self, conversation: Sequence[Message]) -> Prompt:
         return self.renderer.render(conversation, for_generation=False, mask_prompt=self.spec.mask_prompt)

@@ -13,6 +13,7 @@ The trap: labels are shifted here, once: labels_T[t] is the token that should fo
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,18 @@ from vl2.processing.render import Prompt
 
 IGNORE_INDEX = -100
 NO_LABEL = -1  # patches that the patch loss skips
+BOX_BINS = 100  # an edge of a box is classified by the first two of its three digits, 0..999 of the image
+
+
+class PatchTargets(NamedTuple):
+    """What the patches of an image's unique tiles show: dense targets that a renderer gives for free.
+
+    classes_NP: (N, P) int16 class of what covers the patch, 0 for background, NO_LABEL where unknown.
+    boxes_NP4: (N, P, 4) int16 box (x0, y0, x1, y1) of the whole it belongs to, in BOX_BINS of the image; or NO_LABEL.
+    """
+
+    classes_NP: np.ndarray
+    boxes_NP4: np.ndarray
 
 
 class PackingError(ValueError):
@@ -72,14 +85,15 @@ class PackedBatch:
     cu_seqlens_S1: (slots + 1,) int32 offsets of prompts, then filler sequences, then empty ones.
     target_positions_L: (L,) positions with a label, in order.
     target_tasks_L: (L,) the task of each of them.
+    answer_lengths_L: (L,) float32 how many labels the answer has that each of them belongs to.
     image_positions_I: (I,) positions of image placeholders.
     image_index_I: (I,) their sources for `VL2.layout_images`.
     tiles_NCYX: (N, 3, Y, X) uint8 tiles, each once; filler is zero.
-    patch_labels_NP: (N, P) int16 classes of the patches, NO_LABEL where unknown.
+    patch_classes_NP, patch_boxes_NP4: targets of the patches, as in PatchTargets.
     prompt_lengths: tokens of each prompt, in order.
     num_sequences: prompts and filler sequences, hence the used part of cu_seqlens_S1.
     num_tiles: tiles that are not filler.
-    num_foreground, num_background: labelled patches of class > 0 and of class 0.
+    num_foreground, num_background, num_boxes: patches of class > 0, of class 0, and with a box.
     max_sequence, sequence_limit: longest sequence, filler included, and the longest that the budget allows.
     num_dropped: samples that were generated but could not be used.
     """
@@ -91,15 +105,18 @@ class PackedBatch:
     cu_seqlens_S1: Tensor
     target_positions_L: Tensor
     target_tasks_L: Tensor
+    answer_lengths_L: Tensor
     image_positions_I: Tensor
     image_index_I: Tensor
     tiles_NCYX: Tensor
-    patch_labels_NP: Tensor
+    patch_classes_NP: Tensor
+    patch_boxes_NP4: Tensor
     prompt_lengths: tuple[int, ...]
     num_sequences: int
     num_tiles: int
     num_foreground: int
     num_background: int
+    num_boxes: int
     max_sequence: int
     sequence_limit: int
     num_dropped: int = 0
@@ -146,11 +163,11 @@ def _image_index(grid: TileGrid, first_tile: int, num_tiles: int, side: int) -> 
 
 @dataclass(frozen=True)
 class PackItem:
-    """A prompt, the number of its task, and (N, P) patch labels of its unique tiles if they are known."""
+    """A prompt, the number of its task, and the targets of its tiles' patches if they are known."""
 
     prompt: Prompt
     task: int
-    patch_labels_NP: np.ndarray | None = None
+    patch_targets: PatchTargets | None = None
 
     @property
     def num_tiles(self) -> int:
@@ -205,7 +222,7 @@ class Packer:
         tasks = np.asarray([item.task for item in self.items], dtype=np.int64)
         offsets = np.full(self.budget.sequence_slots + 1, self.budget.tokens, dtype=np.int32)
         offsets[: len(sequences) + 1] = np.cumsum([0, *sequences])
-        tiles, patch_labels, image_index = self._images()
+        tiles, patches, image_index = self._images()
         ids = [token for item in self.items for token in item.prompt.input_ids] + [self.pad_id] * self.tokens_left
         return PackedBatch(
             input_ids_T=torch.tensor(ids, dtype=torch.long),
@@ -215,15 +232,18 @@ class Packer:
             cu_seqlens_S1=torch.from_numpy(offsets),
             target_positions_L=torch.from_numpy(targets),
             target_tasks_L=torch.from_numpy(tasks[prompts[targets]]),
+            answer_lengths_L=torch.from_numpy(_run_lengths(targets)),
             image_positions_I=torch.from_numpy(self._image_positions(lengths)),
             image_index_I=torch.from_numpy(image_index),
             tiles_NCYX=tiles,
-            patch_labels_NP=torch.from_numpy(patch_labels),
+            patch_classes_NP=torch.from_numpy(patches.classes_NP),
+            patch_boxes_NP4=torch.from_numpy(patches.boxes_NP4),
             prompt_lengths=tuple(lengths),
             num_sequences=len(sequences),
             num_tiles=self.budget.tiles - self.tiles_left,
-            num_foreground=int((patch_labels > 0).sum()),
-            num_background=int((patch_labels == 0).sum()),
+            num_foreground=int((patches.classes_NP > 0).sum()),
+            num_background=int((patches.classes_NP == 0).sum()),
+            num_boxes=int((patches.boxes_NP4[..., 0] != NO_LABEL).sum()),
             max_sequence=max(sequences),
             sequence_limit=self.budget.max_sequence,
             num_dropped=num_dropped,
@@ -247,24 +267,33 @@ class Packer:
             start += length
         return np.concatenate(spans)
 
-    def _images(self) -> tuple[Tensor, np.ndarray, np.ndarray]:
-        """Stacked tiles, their patch labels, and the sources of all image tokens."""
+    def _images(self) -> tuple[Tensor, PatchTargets, np.ndarray]:
+        """Stacked tiles, targets of their patches, and the sources of all image tokens."""
         budget, edge = self.budget, self.tile_size
         tiles = torch.zeros(budget.tiles, 3, edge, edge, dtype=torch.uint8)
         tiles_NCYX = tiles.numpy()
-        patch_labels = np.full((budget.tiles, self.num_patches), NO_LABEL, dtype=np.int16)
+        classes = np.full((budget.tiles, self.num_patches), NO_LABEL, dtype=np.int16)
+        boxes = np.full((budget.tiles, self.num_patches, 4), NO_LABEL, dtype=np.int16)
         index = [np.empty(0, dtype=np.int64)]
         first = 0
         for item in self.items:
-            if item.patch_labels_NP is not None:
-                assert item.patch_labels_NP.shape == (item.num_tiles, self.num_patches)
-                patch_labels[first : first + item.num_tiles] = item.patch_labels_NP
+            if item.patch_targets is not None:
+                assert item.patch_targets.classes_NP.shape == (item.num_tiles, self.num_patches)
+                classes[first : first + item.num_tiles] = item.patch_targets.classes_NP
+                boxes[first : first + item.num_tiles] = item.patch_targets.boxes_NP4
             for image in item.prompt.images:
                 own = image.unique_tiles_NCYX
                 tiles_NCYX[first : first + len(own)] = own
                 index.append(_image_index(image.grid, first, budget.tiles, self.tile_side))
                 first += len(own)
-        return tiles, patch_labels, np.concatenate(index)
+        return tiles, PatchTargets(classes, boxes), np.concatenate(index)
+
+
+def _run_lengths(positions: np.ndarray) -> np.ndarray:
+    """(L,) for every position, the length of the unbroken run it lies in: answers are apart by what was asked."""
+    starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
+    lengths = np.diff(starts, append=len(positions))
+    return np.repeat(lengths, lengths).astype(np.float32)
 
 
 def _filler_lengths(tokens: int, longest: int) -> list[int]:

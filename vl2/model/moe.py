@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
+from vl2.kernels.dispatch import combine, dispatch
 from vl2.kernels.grouped_mm import grouped_mm
 from vl2.model.layers import SwiGLU
 
@@ -80,12 +81,13 @@ class RoutedExperts(nn.Module):
         num_experts, active = self.gate_up.shape[0], indices_TA.shape[1]
         expert_M = indices_TA.flatten()
         order_M = expert_M.argsort(stable=True)
-        counts_E = torch.zeros(num_experts, dtype=torch.long, device=x_TD.device).index_add_(
-            0, expert_M, torch.ones_like(expert_M)
-        )
-        gate_MF, up_MF = grouped_mm(x_TD[order_M // active], self.gate_up, counts_E).chunk(2, -1)
+        inverse_M = torch.empty_like(order_M).scatter(0, order_M, torch.arange(len(order_M), device=x_TD.device))
+        # not by adding ones at expert_M: where there is no 64-bit atomic sum, that sorts and adds one by one
+        counts_E = (expert_M[:, None] == torch.arange(num_experts, device=x_TD.device)).sum(0)
+        x_MD = dispatch(x_TD, order_M, inverse_M)
+        gate_MF, up_MF = grouped_mm(x_MD, self.gate_up, counts_E).chunk(2, -1)
         y_MD = grouped_mm(F.silu(gate_MF) * up_MF, self.down, counts_E)
-        y_TAD = torch.empty_like(y_MD).index_copy(0, order_M, y_MD).unflatten(0, (-1, active))
+        y_TAD = combine(y_MD, order_M, inverse_M).unflatten(0, (-1, active))
         return (y_TAD.float() * weights_TA[..., None]).sum(1).to(y_MD.dtype)
 
 

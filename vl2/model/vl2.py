@@ -70,7 +70,9 @@ class VL2(nn.Module):
     def layout_images(self, tile_tokens_NQD: Tensor, index_I: Tensor) -> Tensor:
         """Order tile tokens, newlines and separators of images as `image_token_index` says: (I, D)."""
         edges = torch.stack([self.image_newline, self.view_seperator]).to(tile_tokens_NQD.dtype)
-        return torch.cat([tile_tokens_NQD.flatten(0, 1), edges])[index_I]
+        # float32, since gradients of thousands of newlines add up; index_select adds them without sorting the index
+        sources = torch.cat([tile_tokens_NQD.flatten(0, 1), edges]).float()
+        return sources.index_select(0, index_I).to(tile_tokens_NQD.dtype)
 
     def encode_images(self, tiles_NCYX: Tensor, grids: Sequence[TileGrid]) -> Tensor:
         """All image tokens (I, D) of images given by their stacked float tiles and grids, in order."""

@@ -12,6 +12,7 @@ from typing import Literal
 from PIL import Image as PILImage
 
 from vl2.processing.boxes import LAST, Box, parse_box_list
+from vl2.processing.tiling import TiledImage
 
 
 class MessageError(ValueError):
@@ -25,9 +26,9 @@ class Text:
 
 @dataclass(frozen=True)
 class Image:
-    """A picture: a path, encoded bytes, or a decoded PIL image."""
+    """A picture: a path, encoded bytes, a decoded PIL image, or one that `Renderer.tile` has tiled already."""
 
-    source: PILImage.Image | Path | str | bytes
+    source: PILImage.Image | Path | str | bytes | TiledImage
 
 
 @dataclass(frozen=True)

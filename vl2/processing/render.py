@@ -10,6 +10,9 @@ piece, its answer the next, so the colon never merges with the answer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image as PILImage
 
 from vl2.config import VL2Config
 from vl2.layout import image_token_count
@@ -54,6 +57,12 @@ class Renderer:
     def __init__(self, tokenizer: Tokenizer, config: VL2Config, max_pixels: int | None = None) -> None:
         self.tokenizer, self.config, self._max_pixels = tokenizer, config, max_pixels
 
+    def tile(self, source: PILImage.Image | Path | str | bytes, *, tiling: bool = True) -> TiledImage:
+        """Open an image and cut it into this model's tiles. Raises ImageError."""
+        image = open_image(source, self._max_pixels)
+        tile_size = self.config.vision_config.image_size
+        return tile_image(image, self.config.candidate_resolutions, tiling=tiling, tile_size=tile_size)
+
     def render(self, conversation: Sequence[Message], *, for_generation: bool, mask_prompt: bool = True) -> Prompt:
         """Ids, labels and tiles of a conversation.
 
@@ -66,14 +75,9 @@ class Renderer:
         _check_order(conversation, for_generation)
         sources = [part.source for message in conversation for part in message.parts if isinstance(part, Image)]
         tiling = len(sources) <= MAX_TILED_IMAGES
-        vision = self.config.vision_config
         images = tuple(
-            tile_image(
-                open_image(source, self._max_pixels),
-                self.config.candidate_resolutions, tiling=tiling, tile_size=vision.image_size,
-            )
-            for source in sources
-        )  # fmt: skip
+            source if isinstance(source, TiledImage) else self.tile(source, tiling=tiling) for source in sources
+        )
         writer = _Writer(self.tokenizer, images, self.config.tile_side, mask_prompt)
         for message in conversation:
             writer.write(message)

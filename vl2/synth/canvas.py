@@ -1,7 +1,7 @@
 """Draws text and shapes while writing down a mark for each glyph, then damages the picture and moves the marks along.
 
     Canvas(width, height, background) --text, mark, region--> ink + marks + named boxes
-           --finish(rng, damage)--> Finished(image, mark_ids, mark_boxes, regions), rotated and worn
+           --finish(rng, damage)--> Finished(image, mark_ids, mark_boxes, mark_extents, regions), rotated and worn
 
 A glyph's mark is its cell: its advance wide, from the top of the capitals to the bottom of the descenders, so that also
 small letters cover patch centres. The trap: text positions are the top left of the line box (Pillow anchor "la"), while
@@ -23,12 +23,18 @@ Colour = tuple[int, int, int]
 
 
 class Finished(NamedTuple):
-    """A finished picture: RGB image, (M,) int16 label ids, (M, 4) float32 boxes, named boxes moved along."""
+    """A finished picture: RGB image, its marks as in Sample, named boxes moved along."""
 
     image: Image.Image
     mark_ids: np.ndarray
     mark_boxes: np.ndarray
+    mark_extents: np.ndarray
     regions: dict[str, Rect]
+
+    @property
+    def marks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What Sample wants after its questions."""
+        return self.mark_ids, self.mark_boxes, self.mark_extents
 
 
 class GlyphMetrics:
@@ -38,20 +44,41 @@ class GlyphMetrics:
         self.ascent, self.descent = font.getmetrics()
         top, bottom = font.getbbox("Ay")[1], font.getbbox("Ay")[3]
         self.cell_top, self.cell_bottom = float(top), float(max(bottom, top + 1))
-        self._glyphs: dict[str, tuple[float, float, float]] = {}
+        self._advances: dict[str, float] = {}
+        # advance, top and bottom by code, the last row empty: what lies outside Latin-1 is rare and kept by character
+        self._latin = np.zeros((257, 3), np.float32)
+        self._others: dict[str, tuple[float, float, float]] = {}
         self._sides: dict[str, tuple[float, float]] = {}
 
+    def width(self, string: str, font: ImageFont.FreeTypeFont) -> float:
+        """The sum of the advances."""
+        try:
+            return sum(map(self._advances.__getitem__, string))
+        except KeyError:
+            self._measure(string, font)
+            return sum(map(self._advances.__getitem__, string))
+
     def glyphs(self, string: str, font: ImageFont.FreeTypeFont) -> np.ndarray:
-        """(len(string), 3): advance, top and bottom of the ink relative to the top of the line box (equal: no ink)."""
-        known = self._glyphs
-        rows = []
-        for char in string:
-            row = known.get(char)
-            if row is None:
-                _, top, _, bottom = font.getbbox(char)
-                row = known[char] = (font.getlength(char), top, bottom)
-            rows.append(row)
-        return np.array(rows, np.float32).reshape(-1, 3)
+        """(len(string), 3): advance, top and bottom of the ink below the top of the line box (inf, -inf: no ink)."""
+        codes = np.minimum(character_codes(string), 256)
+        rows = self._latin[codes]
+        if not rows[:, 0].all():
+            self._measure(string, font)
+            rows = self._latin[codes]
+            for place in np.flatnonzero(codes == 256).tolist():
+                rows[place] = self._others[string[place]]
+        return rows
+
+    def _measure(self, string: str, font: ImageFont.FreeTypeFont) -> None:
+        """Measure the characters that are new."""
+        for char in set(string) - self._advances.keys():
+            _, top, _, bottom = font.getbbox(char)
+            row = (font.getlength(char), top, bottom) if bottom > top else (font.getlength(char), np.inf, -np.inf)
+            self._advances[char] = row[0]
+            if ord(char) < 256:
+                self._latin[ord(char)] = row
+            else:
+                self._others[char] = row
 
     def sides(self, char: str, font: ImageFont.FreeTypeFont) -> tuple[float, float]:
         """Left and right end of a character's ink relative to the pen; Pillow's own box goes on to the advance."""
@@ -61,6 +88,18 @@ class GlyphMetrics:
             ink = mask.getbbox() or (0, 0, 0, 0)
             found = self._sides[char] = (ink[0] + offset[0], ink[2] + offset[0])
         return found
+
+    def ink(self, xy: tuple[float, float], string: str, font: ImageFont.FreeTypeFont) -> Rect:
+        """The ink box of one line whose line box has its top left at xy; without ink, a flat box along its top."""
+        x, y = xy
+        inked = string.strip()
+        if not inked:
+            return x, y, x + self.width(string, font), y
+        _, tops, bottoms = self.glyphs(inked, font).T
+        x += self.width(string[: string.index(inked[0])], font)
+        before_last = x + self.width(inked[:-1], font)
+        first, last = self.sides(inked[0], font), self.sides(inked[-1], font)
+        return x + first[0], float(tops.min()) + y, before_last + last[1], float(bottoms.max()) + y
 
 
 _METRICS: dict[tuple[object, float], GlyphMetrics] = {}
@@ -79,7 +118,7 @@ def glyph_metrics(font: ImageFont.FreeTypeFont) -> GlyphMetrics:
 
 def text_width(string: str, font: ImageFont.FreeTypeFont) -> float:
     """Width in pixels of one line of text: the sum of its advances."""
-    return float(glyph_metrics(font).glyphs(string, font)[:, 0].sum()) if string else 0.0
+    return glyph_metrics(font).width(string, font)
 
 
 class Canvas:
@@ -96,6 +135,7 @@ class Canvas:
         self.smallest_text = 1000.0  # font size in pixels of the smallest text drawn: damage must leave it readable
         self._ids: list[np.ndarray] = []
         self._boxes: list[np.ndarray] = []
+        self._extents: list[np.ndarray] = []
         self._regions: dict[str, Rect] = {}
 
     def measure(self, string: str, font: ImageFont.FreeTypeFont) -> tuple[float, float, float]:
@@ -113,29 +153,26 @@ class Canvas:
         self.draw.text(xy, string, font=font, fill=fill)
         self.smallest_text = min(self.smallest_text, font.size)
         metrics = glyph_metrics(font)
-        glyphs = metrics.glyphs(string, font)
-        ends = np.cumsum(glyphs[:, 0]) + np.float32(xy[0])
-        pens = ends - glyphs[:, 0]
+        advances = metrics.glyphs(string, font)[:, 0]
         boxes = np.empty((len(string), 4), np.float32)
-        boxes[:, 0], boxes[:, 2] = pens, ends
+        boxes[:, 2] = np.cumsum(advances) + np.float32(xy[0])
+        boxes[:, 0] = boxes[:, 2] - advances
         boxes[:, 1], boxes[:, 3] = xy[1] + metrics.cell_top, xy[1] + metrics.cell_bottom
-        self._ids.append(character_ids(string))
-        self._boxes.append(boxes)
-        inked = np.flatnonzero(glyphs[:, 2] > glyphs[:, 1])
-        if not len(inked):
-            return xy[0], xy[1], float(ends[-1]), xy[1]
-        first, last = int(inked[0]), int(inked[-1])
-        return (
-            float(pens[first]) + metrics.sides(string[first], font)[0],
-            float(glyphs[inked, 1].min()) + xy[1],
-            float(pens[last]) + metrics.sides(string[last], font)[1],
-            float(glyphs[inked, 2].max()) + xy[1],
-        )
+        ink = metrics.ink(xy, string, font)
+        extents = np.empty((len(string), 4), np.float32)
+        extents[:] = ink
+        self._add_marks(character_ids(string), boxes, extents)
+        return ink
 
     def mark(self, label_id: int, box: Sequence[float]) -> None:
         """Label everything inside box (x0, y0, x1, y1); covers the marks made before."""
-        self._ids.append(np.array([label_id], np.int16))
-        self._boxes.append(np.array([box], np.float32))
+        boxes = np.array([box], np.float32)
+        self._add_marks(np.array([label_id], np.int16), boxes, boxes)
+
+    def _add_marks(self, ids: np.ndarray, boxes: np.ndarray, extents: np.ndarray) -> None:
+        self._ids.append(ids)
+        self._boxes.append(boxes)
+        self._extents.append(extents)
 
     def region(self, name: str, box: Sequence[float]) -> None:
         """Remember a box under a name; finish returns it as it lies on the finished picture."""
@@ -159,12 +196,16 @@ class Canvas:
         boxes = np.concatenate(self._boxes) if self._boxes else np.zeros((0, 4), np.float32)
         size = (self.width, self.height)
         boxes = move_boxes(boxes, size, plan.angle, grow=False)
-        named = np.array(list(self._regions.values()), np.float32).reshape(-1, 4)
-        moved = move_boxes(named, size, plan.angle, grow=True)
         limit = np.array([self.width, self.height] * 2, np.float32)
-        moved = np.clip(moved, 0, limit).tolist()
-        regions: dict[str, Rect] = {name: tuple(box) for name, box in zip(self._regions, moved, strict=True)}
-        return Finished(apply_damage(self.image, plan, rng), ids, boxes, regions)
+
+        def outlines(found: list[np.ndarray]) -> np.ndarray:
+            """Boxes around what was inside these boxes before the turn."""
+            whole = np.concatenate(found) if found else np.zeros((0, 4), np.float32)
+            return np.clip(move_boxes(whole, size, plan.angle, grow=True), 0, limit)
+
+        named = outlines([np.array([box], np.float32) for box in self._regions.values()]).tolist()
+        regions: dict[str, Rect] = {name: tuple(box) for name, box in zip(self._regions, named, strict=True)}
+        return Finished(apply_damage(self.image, plan, rng), ids, boxes, outlines(self._extents), regions)
 
     def _keep_inside(self, plan: Damage) -> Damage:
         """The plan with an angle small enough that no mark that is inside the picture leaves it."""
@@ -183,7 +224,16 @@ class Canvas:
         return replace(plan, angle=0.0)
 
 
+def character_codes(string: str) -> np.ndarray:
+    """(len,) uint32 code points."""
+    return np.frombuffer(string.encode("utf-32-le"), np.uint32)
+
+
+# label ids of the codes below 256; the last one stands for all that follow
+_LABELS = np.full(256, OTHER_CHARACTER, np.int16)
+_LABELS[32:127] = np.arange(1, 96)
+
+
 def character_ids(string: str) -> np.ndarray:
     """(len,) int16 label ids of the characters of a string; anything outside printable ASCII is OTHER_CHARACTER."""
-    codes = np.frombuffer(string.encode("utf-32-le"), np.uint32).astype(np.int64)
-    return np.where((codes >= 32) & (codes < 127), codes - 31, OTHER_CHARACTER).astype(np.int16)
+    return _LABELS[np.minimum(character_codes(string), 255)]

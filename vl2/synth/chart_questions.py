@@ -70,8 +70,8 @@ class _Made(NamedTuple):
 
 
 def chart_questions(rng: np.random.Generator, chart: Chart, regions: dict[str, Rect]) -> list[Question]:
-    """Two to five questions about a chart as drawn; `regions` are the boxes that the drawing named."""
-    wanted = int(rng.integers(2, 6))
+    """Three to ten questions about a chart as drawn; `regions` are the boxes that the drawing named."""
+    wanted = int(rng.integers(3, 11))
     names = list(MAKERS)
     chances = np.array([MAKERS[name][0] for name in names])
     found: dict[tuple[str, str], Question] = {}

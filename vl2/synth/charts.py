@@ -29,7 +29,7 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
     canvas, chart = _draw(rng, split, size, dark)
     finished = canvas.finish(rng)
     questions = chart_questions(rng, chart, finished.regions)
-    return Sample("chart", finished.image, tuple(questions), finished.mark_ids, finished.mark_boxes)
+    return Sample("chart", finished.image, tuple(questions), *finished.marks)
 
 
 def _draw(rng: np.random.Generator, split: str, size: tuple[int, int], dark: bool) -> tuple[Canvas, Chart]:

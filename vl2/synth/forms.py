@@ -12,11 +12,11 @@ import numpy as np
 from PIL import ImageFont
 
 from vl2.synth import values
+from vl2.synth.blocks import font_of_height
 from vl2.synth.canvas import Colour, text_width
 from vl2.synth.document_words import FORM_NOTES, FORM_TITLES, SECTIONS
 from vl2.synth.form_ticks import tick_groups
 from vl2.synth.ingredients import fonts, load_font
-from vl2.synth.ocr import font_of_height
 from vl2.synth.paper import Sheet, shorten
 from vl2.synth.sample import Sample, structure_id
 from vl2.synth.values import Style, chance, pick

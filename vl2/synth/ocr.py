@@ -3,49 +3,23 @@
     line:      one line, tight in its picture or somewhere on a larger one
     paragraph: 1 to 14 lines in blocks (prose, lists, words, numbers, key: value), rarely in two columns
 
-The trap: sizes are chosen by the height of capitals, not by font size, since fonts fill their em very differently.
+The trap: what tiling shrinks must be drawn larger, so that the smallest capitals stay readable.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from PIL import ImageFont
 
 from vl2.synth import writing
 from vl2.synth.backgrounds import background, ink
+from vl2.synth.blocks import block_lines, choose_font, fit, font_of_height
 from vl2.synth.canvas import Canvas, Colour, glyph_metrics, text_width
-from vl2.synth.ingredients import ambiguous, fonts, load_font
+from vl2.synth.ingredients import ambiguous, fonts
 from vl2.synth.ocr_questions import line_questions, paragraph_questions
 from vl2.synth.sample import Sample
 
 SMALLEST_CAPITAL = 9  # pixels, on pictures that are not shrunk
 MOST_LINES = 14
-
-
-@lru_cache
-def _capital_share(path: str) -> float:
-    """Height of a capital as a share of the font size."""
-    box = load_font(path, 64).getbbox("HX")
-    return max(0.3, (box[3] - box[1]) / 64)
-
-
-def font_of_height(path: str, capital: float) -> ImageFont.FreeTypeFont:
-    """The font at the size whose capitals are about `capital` pixels high."""
-    size = capital / _capital_share(path)
-    # few distinct sizes keep fonts and glyph measures in their caches
-    step = 1 if size < 24 else 2 if size < 48 else 4
-    return load_font(path, max(8, round(size / step) * step))
-
-
-def choose_font(rng: np.random.Generator, split: str) -> tuple[str, bool]:
-    """A font file and whether it draws capitals only; plain faces more often than fancy ones."""
-    kinds = ("sans", "serif", "mono", "hand", "display", "caps")
-    kind = kinds[int(np.searchsorted((0.4, 0.65, 0.8, 0.91, 0.98), rng.random()))]
-    pool = fonts(split, kind)
-    if not pool:
-        kind, pool = "any", fonts(split)
-    return pool[int(rng.integers(len(pool)))], kind == "caps"
 
 
 def generate_line(rng: np.random.Generator, split: str) -> Sample:
@@ -59,7 +33,7 @@ def generate_line(rng: np.random.Generator, split: str) -> Sample:
     text = writing.any_line(rng, split, limit, ambiguous(path))
     if capitals:
         text = text.upper()
-    text = _fit(text, font, 880)
+    text = fit(text, font, 880)
     metrics = glyph_metrics(font)
     width, line_height = text_width(text, font), metrics.ascent + metrics.descent
     margin_x, margin_y = rng.uniform(2, 4 + capital * rng.uniform(0, 1.2), 2)
@@ -74,17 +48,7 @@ def generate_line(rng: np.random.Generator, split: str) -> Sample:
     y = (full[1] - line_height) / 2 + (rng.uniform(0, spare_y) if spare_y else 0)
     canvas.text((round(x), round(y)), text, font, ink(rng, ground))
     finished = canvas.finish(rng)
-    return Sample("line", finished.image, tuple(line_questions(rng, text)), finished.mark_ids, finished.mark_boxes)
-
-
-def _fit(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """The text cut so that it is no wider than `width` pixels."""
-    while len(text) > 1:
-        wide = text_width(text, font)
-        if wide <= width:
-            return text
-        text = writing.cut(text, min(len(text) - 1, max(1, int(len(text) * width / wide))))
-    return text
+    return Sample("line", finished.image, tuple(line_questions(rng, text)), *finished.marks)
 
 
 @dataclass(frozen=True)
@@ -139,7 +103,7 @@ def generate_paragraph(rng: np.random.Generator, split: str) -> Sample:
         canvas.crop(int(lowest + rng.uniform(3, 30)))
     finished = canvas.finish(rng)
     questions = paragraph_questions(rng, lines, numbered=columns == 1)
-    return Sample("paragraph", finished.image, tuple(questions), finished.mark_ids, finished.mark_boxes)
+    return Sample("paragraph", finished.image, tuple(questions), *finished.marks)
 
 
 def _fill(
@@ -166,7 +130,7 @@ def _fill(
         room = min(most - len(lines), int(left / (step * spacing)) + 1 if left > 0 else 0)
         if room < 1:
             break
-        for text in _block(rng, split, font, frame.width, 1 if scale > 1 else room, ambiguous(path)):
+        for text in block_lines(rng, split, font, frame.width, 1 if scale > 1 else room, ambiguous(path)):
             spare = frame.width - text_width(text, font)
             canvas.text((round(frame.x + align * spare), round(y)), text, font, colour)
             lines.append(text)
@@ -177,71 +141,6 @@ def _fill(
             align = float(rng.choice([0.0, 0.5, 1.0]))
     if not lines:
         font = font_of_height(path, SMALLEST_CAPITAL)
-        lines.append(_fit(writing.word_line(rng, split, 12), font, frame.width))
+        lines.append(fit(writing.word_line(rng, split, 12), font, frame.width))
         bottom = canvas.text((round(frame.x), round(frame.y)), lines[0], font, colour)[3]
     return lines, bottom
-
-
-def _block(
-    rng: np.random.Generator, split: str, font: ImageFont.FreeTypeFont, width: float, room: int, avoid: frozenset[str]
-) -> list[str]:
-    """Up to `room` lines of one kind, each no wider than `width` pixels."""
-    limit = max(3, int(width / (0.48 * font.size)))
-    kind = rng.random()
-    if kind < 0.42:
-        wanted = int(rng.integers(1, room + 1))
-        return _wrap(_prose(rng, split, limit * wanted), font, width)[:wanted]
-    count = min(room, int(rng.integers(1, 7)))
-    if kind < 0.54:
-        marks = ("- ", "* ", "{}. ", "{}) ", "({}) ", "+ ", "> ")
-        mark = marks[int(rng.integers(len(marks)))]
-        found = [mark.format(i + 1) + writing.word_line(rng, split, max(3, limit - 4)) for i in range(count)]
-    elif kind < 0.66:
-        found = [writing.key_value(rng, split, limit) for _ in range(count)]
-    elif kind < 0.78:
-        found = [writing.entry(rng, split, limit) for _ in range(count)]
-    elif kind < 0.86:
-        found = [
-            " ".join(writing.number(rng) for _ in range(1 + int(rng.integers(max(1, limit // 9)))))
-            for _ in range(count)
-        ]
-    else:
-        found = [_random_words(rng, limit, avoid) for _ in range(count)]
-    return [_fit(text, font, width) for text in found]
-
-
-def _prose(rng: np.random.Generator, split: str, length: int) -> str:
-    """Sentences, or random words, of about `length` characters."""
-    parts: list[str] = []
-    total = 0
-    words_only = rng.random() < 0.3
-    while total < length:
-        part = writing.word_line(rng, split, 60) if words_only else writing.sentence_line(rng, split, 110)
-        if not words_only and part[-1] not in ".!?;,:":
-            part = part[:1].upper() + part[1:] + "."
-        parts.append(part)
-        total += len(part) + 1
-    return " ".join(parts)
-
-
-def _random_words(rng: np.random.Generator, limit: int, avoid: frozenset[str]) -> str:
-    """A line of random strings with spaces between."""
-    parts = [writing.random_string(rng, 8, avoid) for _ in range(1 + int(rng.integers(max(1, limit // 8))))]
-    return " ".join(parts)
-
-
-def _wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    """Break at spaces so that each line fits; a word wider than the line is cut."""
-    space = text_width(" ", font)
-    lines: list[str] = []
-    current, used = "", 0.0
-    for word in text.split(" "):
-        wide = text_width(word, font)
-        if current and used + space + wide <= width:
-            current, used = f"{current} {word}", used + space + wide
-            continue
-        if current:
-            lines.append(current)
-        word = _fit(word, font, width)
-        current, used = word, text_width(word, font)
-    return [*lines, current] if current else lines

@@ -77,7 +77,8 @@ COUNT = _wordings(
     Give the number of lines in the image.|Can you count the text lines?"""
 )
 _ORDINALS = _wordings(
-    "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth"
+    """first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth
+    fifteenth|sixteenth"""
 )
 _HINTS = (" Answer with a single word or phrase.", " Answer briefly.", " Just the answer.")
 

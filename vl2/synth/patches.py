@@ -1,16 +1,21 @@
-"""Marks of an image to one label per patch of its tiles, for the training-only head on the tower.
+"""Marks of an image to labels of the patches of its tiles, for the training-only head on the tower.
 
-    mark boxes in image pixels --letterbox of each view--> boxes on its canvas --patch centres--> (N, 27 * 27) int16
+    mark boxes in image pixels --letterbox of each view--> boxes on its canvas --patch centres--> a mark for each patch
+    the mark's label --> classes (N, 27 * 27)        its extent, to two digits --> boxes (N, 27 * 27, 4)
 
     global view:  the whole image on one tile         local tiles: the image on the canvas of the grid, cut row by row
 
-A patch takes the label of the last mark that covers its centre. The trap: this repeats the arithmetic of Pillow's
-ImageOps.pad (contain, then centre with rounding) that tiling uses; a test renders letters through both.
+A patch belongs to the last mark that covers its centre. Only patches of the global view have boxes: a local tile does
+not show where in the image it lies. The trap: this repeats the arithmetic of Pillow's ImageOps.pad (contain, then
+centre with rounding) that tiling uses; a test renders letters through both.
 """
 
 import numpy as np
 
+from vl2.data.packing import NO_LABEL, PatchTargets
+from vl2.processing.boxes import LAST
 from vl2.processing.tiling import TiledImage
+from vl2.synth.sample import BACKGROUND, Sample
 
 TILE = 384
 PATCH = 14
@@ -32,40 +37,40 @@ def letterbox_geometry(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[
     return new_w / width, new_h / height, float(offset_x), float(offset_y)
 
 
-def patch_labels(
-    mark_ids: np.ndarray, mark_boxes: np.ndarray, size: tuple[int, int], tiled: TiledImage, *, unique: bool = True
-) -> np.ndarray:
-    """Labels of the patches of an image's tiles.
-
-    Args:
-        mark_ids, mark_boxes: (M,) int16 and (M, 4) float32 pixels of the image, as in Sample.
-        size: (width, height) of the image that was tiled.
-        tiled: its tiles; only the grid is used.
-        unique: leave out the local tile of a 1x1 grid, which equals the global view.
-
-    Returns:
-        (N, 27 * 27) int16, tiles in the order of tiled.tiles_NCYX, patches row by row; 0 is background.
-    """
+def patch_targets(sample: Sample, tiled: TiledImage) -> PatchTargets:
+    """Targets of the patches of the unique tiles of `sample.image`, of whose tiling only the grid is used."""
+    width, height = sample.image.size
     rows, cols = tiled.grid.rows, tiled.grid.cols
-    whole = _paint(mark_ids, mark_boxes, size, 1, 1)
-    if unique and rows * cols == 1:
-        return whole
-    return np.concatenate([whole, _paint(mark_ids, mark_boxes, size, rows, cols)])
+    marks_NP = _paint(sample.mark_boxes, (width, height), 1, 1)
+    edges_M4 = sample.mark_extents / np.array([width, height] * 2, np.float32)
+    bins_M4 = np.clip(np.round(edges_M4 * LAST), 0, LAST).astype(np.int16) // 10  # the first two digits of an answer
+    boxes_NP4 = _of_marks(bins_M4, NO_LABEL, marks_NP)
+    if rows * cols > 1:
+        local_NP = _paint(sample.mark_boxes, (width, height), rows, cols)
+        marks_NP = np.concatenate([marks_NP, local_NP])
+        boxes_NP4 = np.concatenate([boxes_NP4, np.full((*local_NP.shape, 4), NO_LABEL, np.int16)])
+    return PatchTargets(_of_marks(sample.mark_ids, BACKGROUND, marks_NP), boxes_NP4)
 
 
-def _paint(ids: np.ndarray, boxes: np.ndarray, size: tuple[int, int], rows: int, cols: int) -> np.ndarray:
-    """(rows * cols, 27 * 27) labels of the image on a canvas of rows x cols tiles."""
+def _of_marks(values_M: np.ndarray, nothing: int, marks_NP: np.ndarray) -> np.ndarray:
+    """The value of each patch's mark, `nothing` where there is none."""
+    last = np.full((1, *values_M.shape[1:]), nothing, np.int16)
+    return np.concatenate([values_M, last])[marks_NP]
+
+
+def _paint(boxes: np.ndarray, size: tuple[int, int], rows: int, cols: int) -> np.ndarray:
+    """(rows * cols, 27 * 27) number of the mark of each patch, -1 for none, on a canvas of rows x cols tiles."""
     scale_x, scale_y, offset_x, offset_y = letterbox_geometry(size, (cols * TILE, rows * TILE))
     x_first, x_last = _covered(boxes[:, 0] * scale_x + offset_x, boxes[:, 2] * scale_x + offset_x, cols)
     y_first, y_last = _covered(boxes[:, 1] * scale_y + offset_y, boxes[:, 3] * scale_y + offset_y, rows)
     side = PATCHES_PER_SIDE
-    labels = np.zeros((rows * side, cols * side), np.int16)
+    marks = np.full((rows * side, cols * side), -1, np.int32)
     seen = np.flatnonzero((x_last > x_first) & (y_last > y_first))
     corners = np.stack([y_first, y_last, x_first, x_last], 1)[seen].tolist()
     # slice assignment in order: later marks win; most marks cover no more than a few patches
-    for label, (y0, y1, x0, x1) in zip(ids[seen].tolist(), corners, strict=True):
-        labels[y0:y1, x0:x1] = label
-    return labels.reshape(rows, side, cols, side).transpose(0, 2, 1, 3).reshape(rows * cols, side * side)
+    for number, (y0, y1, x0, x1) in zip(seen.tolist(), corners, strict=True):
+        marks[y0:y1, x0:x1] = number
+    return marks.reshape(rows, side, cols, side).transpose(0, 2, 1, 3).reshape(rows * cols, side * side)
 
 
 def _covered(low: np.ndarray, high: np.ndarray, tiles: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import ImageFont
 
 from vl2.synth import values
+from vl2.synth.blocks import font_of_height
 from vl2.synth.canvas import text_width
 from vl2.synth.ingredients import fonts
-from vl2.synth.ocr import font_of_height
 from vl2.synth.paper import Sheet, shorten
 from vl2.synth.values import Style, chance, pick
 

@@ -17,6 +17,7 @@ from vl2.synth.sample import SPLITS, Sample
 TASKS: dict[str, tuple[str, str]] = {
     "line": ("vl2.synth.ocr", "generate_line"),
     "paragraph": ("vl2.synth.ocr", "generate_paragraph"),
+    "page": ("vl2.synth.pages", "generate"),
     "receipt": ("vl2.synth.documents", "generate_receipt"),
     "form": ("vl2.synth.documents", "generate_form"),
     "table": ("vl2.synth.tables", "generate"),

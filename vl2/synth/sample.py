@@ -1,8 +1,9 @@
 """What a generator hands back: one image, questions about it, and a dense label for everything drawn on it.
 
-    generator --> Sample(image, questions, mark_ids, mark_boxes)
-    mark_ids:   what was drawn (a character, a bar, an icon concept); mark_boxes: where, in pixels of the image
-    vl2.synth.patches turns marks into one label per patch for the tower's training-only head
+    generator --> Sample(image, questions, mark_ids, mark_boxes, mark_extents)
+    mark_ids:     what was drawn (a character, a bar, an icon concept)      mark_boxes: where, in pixels of the image
+    mark_extents: the box of the whole it belongs to: of its line of text, or its own
+    vl2.synth.patches turns marks into labels of patches for the tower's training-only head
 
 The trap: marks are ordered, later ones cover earlier ones, as ink does.
 """
@@ -66,7 +67,7 @@ class Question:
 class Sample:
     """One rendered image with its questions and dense labels.
 
-    mark_ids: (M,) int16 label ids; mark_boxes: (M, 4) float32 x0, y0, x1, y1 in pixels of `image` (RGB).
+    mark_ids: (M,) int16 label ids; mark_boxes, mark_extents: (M, 4) float32 x0, y0, x1, y1 in pixels of `image` (RGB).
     """
 
     task: str
@@ -74,3 +75,4 @@ class Sample:
     questions: tuple[Question, ...]
     mark_ids: np.ndarray
     mark_boxes: np.ndarray
+    mark_extents: np.ndarray

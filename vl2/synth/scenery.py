@@ -33,7 +33,6 @@ from vl2.synth.sample import concept_id
 
 INK = 32  # alpha above which a pixel belongs to the box
 MIN_SIDE, MAX_SIDE = 28, 200
-_INK_TABLE = [0] * INK + [255] * (256 - INK)
 _UPRIGHT = {"square", "rectangle", "diamond", "cross", "hexagon", "octagon", "pentagon", "oval", "semicircle"}
 
 
@@ -161,12 +160,13 @@ def render_thing(
     rng: np.random.Generator, drawing: Drawing, color: Color | None, side: float
 ) -> tuple[Image.Image, tuple[int, int, int, int]]:
     """The drawing scaled to `side`, perhaps mirrored, turned and brightened, as RGBA, and the box of its ink."""
-    picture = drawing.paint(color)
+    # premultiplied by its opacity until the end: each step on RGBA would convert there and back
+    picture = drawing.paint(color).convert("RGBa")
     draw = rng.random(6)
     stretch = 1.0 if draw[0] < 0.6 or drawing.source in ("circle", "square") else 0.9 + 0.2 * draw[1]
     scale = side / max(picture.size)
     width, height = max(8, round(picture.width * scale * stretch)), max(8, round(picture.height * scale))
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
     if draw[2] < 0.3 and drawing.kind != "interface":
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if draw[3] < 0.35 or drawing.source == "arrow":
@@ -174,13 +174,21 @@ def render_thing(
             8 if drawing.source in _UPRIGHT or drawing.kind == "interface" else 180 if drawing.source == "arrow" else 16
         )
         picture = picture.rotate((2 * draw[4] - 1) * limit, Image.Resampling.BILINEAR, expand=True)
+    picture = picture.convert("RGBA")
     if drawing.kind == "emoji" and draw[5] < 0.4:
-        gain = 0.85 + 0.75 * draw[5]
-        table = [min(255, int(v * gain)) for v in range(256)]
-        picture = picture.point(table * 3 + list(range(256)))
-    box = picture.getchannel("A").point(_INK_TABLE).getbbox()
-    assert box is not None, drawing
-    return picture, box
+        # in 128ths: 255 * 1.15 * 256 would not fit 16 bits
+        gain = np.full(4, 128 * (0.85 + 0.75 * draw[5]))
+        gain[3] = 128
+        pixels = np.asarray(picture).reshape(picture.height, -1) * np.tile(gain.astype(np.uint16), picture.width)
+        picture = Image.fromarray(np.minimum(pixels >> 7, 255).astype(np.uint8).reshape(picture.height, -1, 4))
+    return picture, _ink_box(picture)
+
+
+def _ink_box(picture: Image.Image) -> tuple[int, int, int, int]:
+    """The box of what is opaque enough to be seen."""
+    inked = np.asarray(picture.getchannel("A")) >= INK
+    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _free_spot(

@@ -21,7 +21,7 @@ from vl2.synth.scenery import Plan, Scenery, Thing, build_scenery
 
 def _finish(rng: np.random.Generator, task: str, scenery: Scenery, questions: list[Question]) -> Sample:
     picture = scenery.finish(rng)
-    return Sample(task, picture.image, tuple(questions), picture.mark_ids, picture.mark_boxes)
+    return Sample(task, picture.image, tuple(questions), *picture.marks)
 
 
 def _scenery(rng: np.random.Generator, split: str, plan: Plan) -> Scenery:
@@ -55,7 +55,7 @@ def generate_ground(rng: np.random.Generator, split: str) -> Sample:
     )
     scenery = _scenery(rng, split, plan)
     questions: dict[str, Question] = {}
-    wanted = int(rng.integers(2, 6))
+    wanted = int(rng.integers(3, 9))
     for _ in range(3 * wanted):
         if len(questions) == wanted:
             break
@@ -100,7 +100,7 @@ def generate_count(rng: np.random.Generator, split: str) -> Sample:
         if sum(counts) > 12:
             counts.pop()
     scenery = _scenery(rng, split, Plan(counts, _layout(rng, 0.75), False, bool(rng.random() < 0.6)))
-    return _finish(rng, "count", scenery, ask_several(rng, scenery, COUNTING, int(rng.integers(2, 5))))
+    return _finish(rng, "count", scenery, ask_several(rng, scenery, COUNTING, int(rng.integers(3, 7))))
 
 
 def generate_scene(rng: np.random.Generator, split: str) -> Sample:
@@ -108,7 +108,7 @@ def generate_scene(rng: np.random.Generator, split: str) -> Sample:
     kinds = 1 if rng.random() < 0.12 else int(rng.integers(2, 6))
     counts = [1] if kinds == 1 else _few_of_each(rng, kinds, 8) if rng.random() < 0.5 else [1] * kinds
     scenery = _scenery(rng, split, Plan(counts, _layout(rng, 0.68), bool(rng.random() < 0.5)))
-    questions = ask_several(rng, scenery, ASKING, int(rng.integers(2, 6)))
+    questions = ask_several(rng, scenery, ASKING, int(rng.integers(3, 9)))
     if not questions:
         made = presence(rng, scenery)
         assert made is not None

@@ -18,7 +18,7 @@ from vl2.synth.values import pick
 from vl2.synth.wordings import ask
 
 _ORDINALS = listed("first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth")
-_MOST_READ = 260  # characters of a table that is read as a whole
+_MOST_READ = 500  # characters of a table that is read as a whole
 FIND_CELL = listed(
     """the cell {x}|the cell with {x}|the cell that says {x}|the table cell containing {x}|the cell containing {x}
     the cell where {x} is written|the box with {x} in it|the cell in which {x} stands|the field {x}|{x} (the whole cell)
@@ -53,18 +53,18 @@ FIND_TITLE = listed(
 
 
 def table_questions(rng: np.random.Generator, content: Content, regions: dict[str, Rect]) -> list[Question]:
-    """Two to five questions about a table; `regions` are the boxes that the drawing named."""
-    wanted = int(rng.integers(2, 6))
+    """Three to ten questions about a table; `regions` are the boxes that the drawing named."""
+    wanted = int(rng.integers(3, 11))
     names = list(MAKERS)
     chances = np.array([MAKERS[name][0] for name in names])
     found: dict[tuple[str, str], Question] = {}
     if rng.random() < 0.12:
         found["find", ""] = _find(rng, content, regions)
-    if rng.random() < 0.12:
+    if rng.random() < 0.3:
         text = read_text(content)
         if len(text) <= _MOST_READ:
             found["read", ""] = Question("read", pick(rng, READ), (text,), "cer")
-    for _ in range(24):
+    for _ in range(40):
         if len(found) >= wanted:
             break
         name = names[int(rng.choice(len(names), p=chances / chances.sum()))]

@@ -202,7 +202,7 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
     _paint(rng, canvas, layout, look, (left, top), ground, plain)
     finished = canvas.finish(rng)
     questions = table_questions(rng, layout.content, finished.regions)
-    return Sample("table", finished.image, tuple(questions), finished.mark_ids, finished.mark_boxes)
+    return Sample("table", finished.image, tuple(questions), *finished.marks)
 
 
 def _paint(

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
-from torch import nn
 
 from vl2.config import ConfigError, VL2Config
 from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
@@ -19,6 +18,7 @@ from vl2.processing.processor import ProcessorConfig, write_processor
 from vl2.processing.render import Renderer
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
 from vl2.train.config import BYTE_TOKENIZER, TrainConfig
+from vl2.train.patch_head import PatchHead
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Assembly:
     config: TrainConfig
     device: torch.device
     model: VL2
-    patch_head: nn.Linear | None
+    patch_head: PatchHead | None
     tokenizer: Tokenizer
     sources: Sources
 
@@ -41,16 +41,17 @@ class Assembly:
         return choice == "bfloat16" or (choice == "auto" and self.device.type == "cuda")
 
 
-def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | None) -> Assembly:
-    """Build a run.
+def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | None, device_id: int = 0) -> Assembly:
+    """Build a run, the same on every rank.
 
     Args:
         synth: generators, if the mixture names synthetic tasks.
+        device_id: which device, if the recipe leaves it open and there are several.
         checkpoint: directory whose weights replace those the recipe starts from.
 
     Raises: ConfigError, WeightsError, and what reading tokenizers and records raises.
     """
-    device = choose_device(config.device)
+    device = choose_device(config.device, device_id)
     model = _model(config, device, checkpoint)
     tokenizer = _tokenizer(config)
     vocabulary = model.config.language_config.vocab_size
@@ -64,13 +65,13 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
     return Assembly(config, device, model, head, tokenizer, sources)
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, device_id: int = 0) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device = {name!r}: this machine has no usable CUDA device")
     try:
-        return torch.device(name)
+        return torch.device(name, device_id) if name == "cuda" else torch.device(name)
     except RuntimeError as error:
         raise ConfigError(f"device = {name!r}: must be auto, cpu, cuda or cuda:N") from error
 
@@ -91,14 +92,13 @@ def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -
 
 def _patch_head(
     config: TrainConfig, synth: SynthSource | None, model: VL2Config, device: torch.device
-) -> nn.Linear | None:
+) -> PatchHead | None:
     if not any(stage.uses_patch_loss for stage in config.stages):
         return None
     if synth is None:
         raise ConfigError("patch_loss_weight: needs synthetic tasks, whose renderer knows what every patch shows")
-    head = nn.Linear(model.vision_config.width, synth.num_labels)
-    nn.init.normal_(head.weight, std=0.02, generator=torch.Generator().manual_seed(config.seed))
-    nn.init.zeros_(head.bias)
+    head = PatchHead(model.vision_config.width, synth.num_labels)
+    head.initialize(config.seed)
     return head.to(device)
 
 
@@ -129,8 +129,9 @@ def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
         stage=number,
         num_samples=stage.num_samples or None,
         max_questions=stage.questions_per_image,
+        uses=stage.uses,
         mask_prompt=stage.mask_prompt,
-        with_patch_labels=stage.uses_patch_loss,
+        with_patch_targets=stage.uses_patch_loss,
     )
     budget = Budget(stage.tokens_per_batch, stage.tiles_per_batch, stage.max_sequence_tokens, stage.max_prompts)
     config, tokenizer = assembly.model.config, assembly.tokenizer

@@ -22,17 +22,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from vl2.model.vl2 import VL2
 from vl2.model.weights import replace_directory, write_weights
 from vl2.train.config import TrainConfig
 from vl2.train.moments import dequantize, quantize
-from vl2.train.optim import learned_parameters
+from vl2.train.optim import Optimizer, learned_parameters
+from vl2.train.patch_head import PatchHead
 
-FORMAT = 1
+FORMAT = 2
 _STEP_NAME = re.compile(r"(step|compact)-(\d+)")
-_MOMENTS = (("exp_avg", False), ("exp_avg_sq", True))  # (name in AdamW's state, stored as its square root)
+_SQUARED = "exp_avg_sq"  # stored as its square root where moments are rounded
 
 
 class CheckpointError(ValueError):
@@ -75,8 +76,8 @@ def save_checkpoint(
     state: TrainState,
     config: TrainConfig,
     model: VL2,
-    patch_head: nn.Linear | None,
-    optimizer: torch.optim.AdamW,
+    patch_head: PatchHead | None,
+    optimizer: Optimizer,
 ) -> None:
     """Write a checkpoint; `path` appears whole or stays as it was."""
     staging = path.with_name(f".{path.name}.writing-{os.getpid()}")
@@ -93,7 +94,7 @@ def save_checkpoint(
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _extras(patch_head: nn.Linear | None, dtype: torch.dtype) -> dict[str, Tensor]:
+def _extras(patch_head: PatchHead | None, dtype: torch.dtype) -> dict[str, Tensor]:
     extras = {"rng.cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         extras["rng.cuda"] = torch.cuda.get_rng_state()
@@ -103,19 +104,15 @@ def _extras(patch_head: nn.Linear | None, dtype: torch.dtype) -> dict[str, Tenso
     return extras
 
 
-def _moments(
-    model: VL2, patch_head: nn.Linear | None, optimizer: torch.optim.AdamW, kind: str
-) -> Iterator[tuple[str, Tensor]]:
+def _moments(model: VL2, patch_head: PatchHead | None, optimizer: Optimizer, kind: str) -> Iterator[tuple[str, Tensor]]:
     for name, _, parameter in learned_parameters(model, patch_head):
         if parameter not in optimizer.state:
             continue  # frozen so far
-        moments = optimizer.state[parameter]
-        yield f"{name}/step", moments["step"].detach().float().cpu().reshape(1)
-        for moment, squared in _MOMENTS:
-            if kind == "exact":
-                yield f"{name}/{moment}", moments[moment].detach().cpu().contiguous()
+        for moment, value in optimizer.state[parameter].items():  # of AdamW, or of Muon
+            if kind == "exact" or not value.ndim:
+                yield f"{name}/{moment}", value.detach().cpu().contiguous()
             else:
-                levels, scale = quantize(moments[moment], squared=squared)
+                levels, scale = quantize(value, squared=moment == _SQUARED)
                 yield f"{name}/{moment}.levels", levels.cpu()
                 yield f"{name}/{moment}.scale", scale.cpu()
 
@@ -159,42 +156,51 @@ def read_state(path: Path) -> StoredRun:
     return stored
 
 
-def restore(stored: StoredRun, model: VL2, patch_head: nn.Linear | None, optimizer: torch.optim.AdamW) -> None:
+def restore(stored: StoredRun, model: VL2, patch_head: PatchHead | None, optimizer: Optimizer) -> None:
     """Fill head, moments and random-number states. Raises CheckpointError."""
     extras = _load(stored.path / "extras.safetensors")
     torch.set_rng_state(extras["rng.cpu"])
     if "rng.cuda" in extras and torch.cuda.is_available():
         torch.cuda.set_rng_state(extras["rng.cuda"])
-    if patch_head is not None and "patch_head.weight" in extras:  # a stage that begins the patch loss has none yet
+    stored_head = any(name.startswith("patch_head.") for name in extras)
+    if patch_head is not None and stored_head:  # a stage that begins the patch loss has none yet
         with torch.no_grad():
             for name, parameter in patch_head.named_parameters():
-                _check_shape(stored.path, f"patch_head.{name}", extras[f"patch_head.{name}"].shape, parameter)
-                parameter.copy_(extras[f"patch_head.{name}"])
+                key = f"patch_head.{name}"
+                if key not in extras:
+                    raise CheckpointError(f"{stored.path}: {key} is missing")
+                _check_shape(stored.path, key, extras[key].shape, parameter)
+                parameter.copy_(extras[key])
     if stored.moments != "none":
         _restore_moments(stored, model, patch_head, optimizer)
 
 
-def _restore_moments(stored: StoredRun, model: VL2, patch_head: nn.Linear | None, optimizer: torch.optim.AdamW) -> None:
+def _restore_moments(stored: StoredRun, model: VL2, patch_head: PatchHead | None, optimizer: Optimizer) -> None:
     tensors: dict[str, Tensor] = {}
     for file in sorted(stored.path.glob("moments-*.safetensors")):
         tensors |= _load(file)
+    known = {key.split("/", 1)[0] for key in tensors}  # a parameter that was frozen so far has none
     for name, _, parameter in learned_parameters(model, patch_head):
-        if f"{name}/step" not in tensors:
-            continue
-        own = {"step": tensors[f"{name}/step"].reshape(()).to(parameter.device)}
-        for moment, squared in _MOMENTS:
-            own[moment] = _moment(stored, tensors, f"{name}/{moment}", parameter, squared).to(parameter.device)
-        optimizer.state[parameter] = own
+        if name in known:
+            optimizer.state[parameter] = {
+                moment: _moment(stored, tensors, f"{name}/{moment}", parameter).to(parameter.device)
+                for moment in optimizer.moments_of(parameter)
+            }
 
 
-def _moment(stored: StoredRun, tensors: Mapping[str, Tensor], key: str, parameter: Tensor, squared: bool) -> Tensor:
+def _moment(stored: StoredRun, tensors: Mapping[str, Tensor], key: str, parameter: Tensor) -> Tensor:
     try:
+        if key.endswith("/step"):
+            return tensors[key].clone()
         if stored.moments == "exact":
             _check_shape(stored.path, key, tensors[key].shape, parameter)
             return tensors[key].clone()
-        return dequantize(tensors[f"{key}.levels"], tensors[f"{key}.scale"], parameter.shape, squared=squared)
+        levels, scale = tensors[f"{key}.levels"], tensors[f"{key}.scale"]
+        return dequantize(levels, scale, parameter.shape, squared=key.endswith(_SQUARED))
     except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{stored.path}: moment {key} is missing or has another shape ({error!r})") from error
+        raise CheckpointError(
+            f"{stored.path}: moment {key} is missing or has another shape ({error!r}); resume with the same optimizer"
+        ) from error
 
 
 def _check_shape(path: Path, name: str, found: torch.Size, wanted: Tensor) -> None:

@@ -78,9 +78,15 @@ class Stage(Section):
     schedule: "cosine" to lr_floor * learning_rate, "step" (divided by sqrt(10) at 50 % and 75 %) or "constant".
     freeze: groups that do not learn: vision, projector, language.
     mask_prompt: loss on answers only.
-    tokens_per_batch, tiles_per_batch, max_prompts: of one micro-batch; `accumulation` of them make a step.
+    answer_exponent: an answer of n tokens weighs n ** answer_exponent: with 1 every token counts the same, with 0.5
+        short answers are not drowned by long transcripts (square averaging: Chen et al. 2024, arXiv 2412.05271, 3.2).
+    tokens_per_batch, tiles_per_batch, max_prompts: of one micro-batch.
+    accumulation: micro-batches of a step, shared by the ranks of a run that torchrun started.
     num_samples: synthetic samples of each task; 0 for endlessly many.
+    uses: batches in which each synthetic sample comes, each time with other questions: drawing may be slower than
+        training.
     patch_loss_weight: points (fraction of the stage, weight), linear in between; two points at one fraction jump.
+    box_loss_factor: weight of the boxes of patches, relative to patch_loss_weight.
     """
 
     name: str
@@ -95,24 +101,30 @@ class Stage(Section):
     lr_multiplier: LearningRateMultipliers = LearningRateMultipliers()
     freeze: tuple[str, ...] = ()
     mask_prompt: bool = True
+    answer_exponent: float = 1.0
     max_sequence_tokens: int = 4096
     max_prompts: int = 128
     accumulation: int = 1
     num_samples: int = 0
+    uses: int = 1
     questions_per_image: int = 4
     patch_loss_weight: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+    box_loss_factor: float = 0.0
     aux_loss_alpha: float = 0.001
     bias_update_step: float = 0.0
 
     def __post_init__(self) -> None:
         positive = (
-            "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation questions_per_image"
+            "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation questions_per_image uses"
         )
         for key in positive.split():
             _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
-        not_negative = "tiles_per_batch lr_floor warmup_steps num_samples aux_loss_alpha bias_update_step"
+        not_negative = (
+            "tiles_per_batch lr_floor warmup_steps num_samples aux_loss_alpha bias_update_step box_loss_factor"
+        )
         for key in not_negative.split():
             _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+        _require(0 <= self.answer_exponent <= 1, "answer_exponent", self.answer_exponent, "must be in [0, 1]")
         _require(self.schedule in ("cosine", "step", "constant"), "schedule", self.schedule, "cosine, step or constant")
         _require(bool(self.mixture), "mixture", self.mixture, "needs at least one source")
         for source, weight in self.mixture:
@@ -147,8 +159,14 @@ class Stage(Section):
 
 @dataclass(frozen=True)
 class OptimizerSection(Section):
-    """AdamW; weight decay spares norms, biases and embeddings."""
+    """Weight decay spares norms, biases and embeddings.
 
+    name: "adamw", or "muon" for the matrices between hidden states, with AdamW for everything else.
+    momentum: of Muon; beta1 and beta2 are AdamW's.
+    """
+
+    name: str = "adamw"
+    momentum: float = 0.95
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-8
@@ -156,6 +174,8 @@ class OptimizerSection(Section):
     clip: float = 1.0
 
     def __post_init__(self) -> None:
+        _require(self.name in ("adamw", "muon"), "name", self.name, "must be adamw or muon")
+        _require(0 < self.momentum < 1, "momentum", self.momentum, "must be in (0, 1)")
         for key in ("beta1", "beta2"):
             _require(0 <= getattr(self, key) < 1, key, getattr(self, key), "must be in [0, 1)")
         for key in ("eps", "clip"):

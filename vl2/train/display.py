@@ -28,6 +28,7 @@ def summary(record: dict[str, Any]) -> dict[str, str]:
         "stage": record["stage"],
         "loss": f"{record['loss']:.4f}",
         "patch": "-" if record["patch_loss"] is None else f"{record['patch_loss']:.4f}",
+        "box": "-" if record["box_loss"] is None else f"{record['box_loss']:.4f}",
         "lr": f"{record['learning_rate']:.2e}",
         "grad": f"{record['grad_norm']:.2f}",
         "tokens/s": f"{record['tokens_per_sec']:,.0f}",
@@ -58,6 +59,22 @@ class PlainDisplay:
         tasks = " ".join(f"{task}={loss:.3f}" for task, loss in record["task_loss"].items())
         rest = " ".join(f"{key} {text}" for key, text in summary(record).items())
         print(f"step {record['step']}/{total_steps} {rest} | {tasks}", flush=True)
+
+
+class QuietDisplay:
+    """Nothing; for all ranks but the first."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        return None
+
+    def show(self, record: dict[str, Any], total_steps: int) -> None:
+        return None
 
 
 class LiveDisplay:

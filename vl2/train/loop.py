@@ -1,7 +1,8 @@
 """The training loop.
 
     read_recipe -> assemble -> for each stage: for each step:
-        batches (prefetched) -> forward, backward for each -> clip -> step (or skip) -> router biases -> metrics
+        this rank's batches (prefetched) -> forward, backward for each -> sum over ranks
+        -> clip -> step (or skip) -> router biases -> metrics
         now and then: metrics line, checkpoint; at the end: checkpoint, exported weights, plots
 
 The trap: nothing in a step asks the device for a number. A step whose loss or gradient is not finite is skipped on the
@@ -34,12 +35,12 @@ from vl2.train.checkpoint import (
     restore,
     save_checkpoint,
 )
-from vl2.train.config import TrainConfig, read_recipe
-from vl2.train.display import Display, make_display
-from vl2.train.loss import batch_losses
+from vl2.train.config import ConfigError, TrainConfig, read_recipe
+from vl2.train.display import Display, QuietDisplay, make_display
+from vl2.train.loss import answer_weights, batch_losses
 from vl2.train.metrics import Meter, MetricsLog
 from vl2.train.optim import (
-    SkippingAdamW,
+    Optimizer,
     build_optimizer,
     freeze_for,
     learning_rate,
@@ -49,6 +50,7 @@ from vl2.train.optim import (
     update_router_bias,
 )
 from vl2.train.plots import PlotError, draw_plots
+from vl2.train.ranks import Ranks, joined
 
 WEIGHTS_NAME = "weights"
 
@@ -72,13 +74,15 @@ class Run:
     """A run in progress."""
 
     assembly: Assembly
-    optimizer: SkippingAdamW
+    optimizer: Optimizer
     state: TrainState
     out: Path
-    log: MetricsLog
+    ranks: Ranks
+    log: MetricsLog | None
     display: Display
     stop_at: int
     stopping: threading.Event
+    stopped: bool = False
     started: float = field(default_factory=time.monotonic)
     last_saved: float = field(default_factory=time.monotonic)
 
@@ -86,11 +90,15 @@ class Run:
     def config(self) -> TrainConfig:
         return self.assembly.config
 
-    @property
-    def should_stop(self) -> bool:
-        limit = self.config.time_limit_sec
-        late = bool(limit) and time.monotonic() - self.started >= limit
-        return late or self.stopping.is_set() or self.state.step >= self.stop_at
+    def check_stop(self) -> None:
+        """Set `stopped` at the last step, at the time limit and after a signal. Several ranks agree on the latter two
+        where they wait for each other anyway: at steps with a line of metrics."""
+        if self.state.step >= self.stop_at:
+            self.stopped = True
+        elif self.ranks.count == 1 or self.state.step % self.config.log_every == 0:
+            limit = self.config.time_limit_sec
+            late = bool(limit) and time.monotonic() - self.started >= limit
+            self.stopped = self.ranks.any(late or self.stopping.is_set(), self.assembly.device)
 
 
 def train(
@@ -117,28 +125,56 @@ def train(
     Raises: ConfigError, WeightsError, CheckpointError, NonFiniteError and other ValueErrors with one clear line.
     """
     config = read_recipe(recipe, overrides)
+    with joined(config.device) as ranks:
+        return _train(config, out, resume, synth, stop_at, display, ranks)
+
+
+def _train(
+    config: TrainConfig,
+    out: Path,
+    resume: Path | None,
+    synth: SynthSource | None,
+    stop_at: int | None,
+    display: Display | None,
+    ranks: Ranks,
+) -> Outcome:
     stored = read_state(find_checkpoint(resume)) if resume else None
     out.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.tf32
     started = time.monotonic()
-    assembly = assemble(config, synth, stored.path if stored else None)
+    assembly = assemble(config, synth, stored.path if stored else None, ranks.device_id)
     optimizer = build_optimizer(assembly.model, assembly.patch_head, config.optimizer)
     if stored:
         restore(stored, assembly.model, assembly.patch_head, optimizer)
     compile_blocks(assembly)
     state = stored.state if stored else TrainState()
+    _check_shares(config, state.step, ranks)
     stop_at = min(stop_at or config.total_steps, config.total_steps)
-    log = MetricsLog(out, state.step)
+    log = MetricsLog(out, state.step) if ranks.is_first else None
     try:
-        with display or make_display() as shown, _signals() as stopping, _repeatable(config, assembly.device):
-            run = Run(assembly, optimizer, state, out, log, shown, stop_at, stopping, started)
+        shown = display or (make_display() if ranks.is_first else QuietDisplay())
+        with shown, _signals() as stopping, _repeatable(config, assembly.device):
+            run = Run(assembly, optimizer, state, out, ranks, log, shown, stop_at, stopping, started=started)
             if stored:
                 shown.say(f"resumed {stored.path} at step {state.step}, moments: {stored.moments}")
-            while not run.should_stop:
+            run.check_stop()
+            while not run.stopped:
                 _run_stage(run)
             return _finish(run)
     finally:
-        log.close()
+        if log:
+            log.close()
+
+
+def _check_shares(config: TrainConfig, step: int, ranks: Ranks) -> None:
+    """Every rank must have the same number of micro-batches in the steps to come."""
+    begin = config.locate(step)[0] if step < config.total_steps else len(config.stages)
+    for stage in config.stages[begin:]:
+        if stage.accumulation % ranks.count:
+            raise ConfigError(
+                f"stages.{stage.name}.accumulation = {stage.accumulation}: must be a multiple of the {ranks.count} "
+                "ranks that share it"
+            )
 
 
 @contextmanager
@@ -177,12 +213,12 @@ def _signals() -> Iterator[threading.Event]:
 
 
 def compile_blocks(assembly: Assembly) -> None:
-    """Compile tower blocks and decoder layers in place, on CUDA only."""
+    """Compile the parts of the tower, and decoder layers, in place, on CUDA only."""
     choice = assembly.config.compile
     if assembly.device.type != "cuda" or choice == "none":
         return
     model = assembly.model
-    blocks = [*model.vision.blocks, *(model.language.layers if choice == "all" else ())]
+    blocks = [model.vision.patch_embed, *model.vision.blocks, *(model.language.layers if choice == "all" else ())]
     torch._dynamo.config.recompile_limit = max(
         torch._dynamo.config.recompile_limit,
         8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
@@ -199,12 +235,15 @@ def _run_stage(run: Run) -> None:
     freeze_for(stage, run.assembly.model, run.assembly.patch_head)
     if begin == 0:
         run.display.say(f"stage {stage.name}: {stage.steps} steps")
-    workers = default_workers() if config.loader.workers is None else config.loader.workers
+    workers = config.loader.workers
+    if workers is None:
+        workers = default_workers(run.ranks.neighbours)
     steps = min(stage.steps, begin + run.stop_at - state.step)
+    ranks = run.ranks
+    mine = stage.accumulation // ranks.count
     loader = make_loader(
         stage_dataset(run.assembly, number),
-        begin * stage.accumulation,
-        steps * stage.accumulation,
+        range(begin * stage.accumulation + ranks.rank, steps * stage.accumulation, ranks.count),
         workers=workers,
         prefetch=config.loader.prefetch,
         pin=device.type == "cuda",
@@ -213,19 +252,19 @@ def _run_stage(run: Run) -> None:
     meter = Meter([name for name, _ in stage.mixture], device)
     for step in range(begin, steps):
         asked = time.perf_counter()
-        micro = list(islice(batches, stage.accumulation))
+        micro = list(islice(batches, mine))
         waited = time.perf_counter() - asked
         rate = learning_rate(stage, step) * rewarm_factor(state.step, state.rewarm_from, config.rewarm_steps)
         set_learning_rate(run.optimizer, stage, rate)
         norm, finite = _step(run, number, step, micro, meter)
         meter.add_step(norm, finite, waited)
         state.step += 1
-        last = step == steps - 1 or run.should_stop
-        if last or state.step % config.log_every == 0:
-            _report(run, meter, stage.name, rate)
-        _save_if_due(run)
-        if run.should_stop:
-            break
+        run.check_stop()
+        if run.stopped or step == steps - 1 or state.step % config.log_every == 0 or _due_by_step(run):
+            _report(run, meter, stage.name, rate)  # counts what every rank did since, so that checkpoints know it
+            if run.stopped:
+                break
+            _save_if_due(run)
 
 
 def _step(
@@ -236,53 +275,67 @@ def _step(
     stage = config.stages[number]
     hosts = [host for host, _ in micro]
     background = config.background_weight
-    num_targets = max(sum(host.num_targets for host in hosts), 1)
-    num_tokens = sum(host.num_tokens for host in hosts)
     weight = patch_weight(stage, step)
     head = assembly.patch_head if weight > 0 else None
-    labelled = [head is not None and host.num_foreground + background * host.num_background for host in hosts]
+    labelled = [host.num_foreground + background * host.num_background if head else 0.0 for host in hosts]
+    boxed = sum(host.num_boxes for host in hosts) if head else 0
+    answers = sum(float(answer_weights(host, stage.answer_exponent).sum()) for host in hosts)
+    local = [answers, sum(host.num_tokens for host in hosts), sum(labelled), boxed]
+    num_answers, num_tokens, num_labelled, num_boxes = run.ranks.sum(local, assembly.device).clamp_min(1)
     total = torch.zeros((), device=assembly.device)
     expert_counts: Tensor | None = None
     for (host, batch), patch_share in zip(micro, labelled, strict=True):
         with torch.autocast(assembly.device.type, torch.bfloat16, enabled=assembly.bfloat16):
             losses = batch_losses(
-                assembly.model, head, batch, background_weight=background, static=assembly.device.type == "cuda"
+                assembly.model,
+                head,
+                batch,
+                background_weight=background,
+                answer_exponent=stage.answer_exponent,
+                static=assembly.device.type == "cuda",
             )
         share = host.num_tokens / num_tokens
-        loss = losses.text / num_targets + stage.aux_loss_alpha * share * losses.balance
-        if any(labelled):
-            loss = loss + weight / sum(labelled) * losses.patch
+        loss = losses.text / num_answers + stage.aux_loss_alpha * share * losses.balance
+        loss = loss + weight * (losses.patch / num_labelled + stage.box_loss_factor * losses.box / num_boxes)
         loss.backward()
         total += loss.detach()
         counts = losses.expert_counts_GE
         expert_counts = counts if expert_counts is None else expert_counts + counts
         meter.add_micro(batch, losses, share, patch_share)
-        run.state.count(tokens=host.num_tokens, tiles=host.num_tiles, prompts=len(host.prompt_lengths))
     parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
+    run.ranks.sum_gradients(parameters)
+    total = run.ranks.total(total)
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
     finite = norm.isfinite() & total.isfinite()
     run.optimizer.found_inf = 1 - finite.float()
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     if stage.bias_update_step and expert_counts is not None and "language" not in stage.freeze:
-        update_router_bias(assembly.model, expert_counts, stage.bias_update_step, finite.float())
+        update_router_bias(assembly.model, run.ranks.total(expert_counts), stage.bias_update_step, finite.float())
     return norm, finite
 
 
 def _report(run: Run, meter: Meter, stage: str, rate: float) -> None:
     elapsed = run.state.counters.get("elapsed_sec", 0.0) + time.monotonic() - run.started
-    totals = {key: run.state.counters[key] for key in ("tokens", "tiles", "prompts")}
-    record = {"step": run.state.step, "stage": stage, "learning_rate": rate, **meter.read()}
+    means, counts = meter.read(run.ranks)
+    run.state.count(**counts)
+    totals = {key: int(run.state.counters[key]) for key in counts}
+    record = {"step": run.state.step, "stage": stage, "learning_rate": rate, **means}
     record |= {"total": totals, "elapsed_sec": round(elapsed, 2)}
-    run.log.write(record)
+    if run.log:
+        run.log.write(record)
     run.display.show(record, run.config.total_steps)
 
 
+def _due_by_step(run: Run) -> bool:
+    every = run.config.checkpoint.every_steps
+    return every > 0 and run.state.step % every == 0
+
+
 def _save_if_due(run: Run) -> None:
-    due, step = run.config.checkpoint, run.state.step
-    by_step = due.every_steps and step % due.every_steps == 0
-    by_time = due.every_sec and time.monotonic() - run.last_saved >= due.every_sec
-    if (by_step or by_time) and not run.should_stop and step < run.config.total_steps:
+    every_sec, step = run.config.checkpoint.every_sec, run.state.step
+    by_time = every_sec > 0 and time.monotonic() - run.last_saved >= every_sec
+    if (_due_by_step(run) or by_time) and run.ranks.is_first and step < run.config.total_steps:
         _save(run, run.out / f"step-{step:06}", EXACT)
 
 
@@ -300,15 +353,18 @@ def _save(run: Run, path: Path, kind: CheckpointFormat) -> Path:
 def _finish(run: Run) -> Outcome:
     """The last checkpoint, exported weights and plots."""
     settings, step = run.config.checkpoint, run.state.step
-    checkpoint = _save(run, run.out / f"step-{step:06}", EXACT)
+    checkpoint, weights = run.out / f"step-{step:06}", run.out / WEIGHTS_NAME
+    finished = step >= run.config.total_steps
+    if not run.ranks.is_first:
+        return Outcome(step, finished, checkpoint, weights)
+    _save(run, checkpoint, EXACT)
     if settings.compact:
         compact = CheckpointFormat(torch.bfloat16, settings.moments, settings.max_file_mib << 20)
         _save(run, run.out / f"compact-{step:06}", compact)
-    export(run.assembly, run.out / WEIGHTS_NAME)
+    export(run.assembly, weights)
     try:
         draw_plots(run.out)
     except PlotError as error:
         run.display.say(f"no plots: {error}")
-    finished = step >= run.config.total_steps
     run.display.say(f"{'finished' if finished else 'stopped'} at step {step}; checkpoint {checkpoint}")
-    return Outcome(step, finished, checkpoint, run.out / WEIGHTS_NAME)
+    return Outcome(step, finished, checkpoint, weights)

@@ -1,7 +1,7 @@
 """Metrics: summed on the device, read every few steps, one JSON line each time.
 
 every step   --Meter.add-->  sums on the device, counts on the host     (never waits for the device)
-every k-th   --Meter.read--> dict --MetricsLog.write--> metrics.jsonl
+every k-th   --Meter.read--> sums over all ranks --> dict --MetricsLog.write--> metrics.jsonl
 """
 
 import json
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vl2.data.packing import PackedBatch
 from vl2.train.loss import Losses
+from vl2.train.ranks import Ranks
 
 MAX_SKIPPED_IN_A_ROW = 10
 METRICS_NAME = "metrics.jsonl"
@@ -41,20 +42,23 @@ class Meter:
     def _clear(self) -> None:
         self._task_losses_K = torch.zeros(len(self.tasks), device=self.device)
         self._task_targets_K = torch.zeros(len(self.tasks), device=self.device)
-        self._patch, self._balance, self._norm, self._skipped, self._worst_run = torch.zeros(5, device=self.device)
+        self._patch, self._box, self._balance = torch.zeros(3, device=self.device)
+        self._norm, self._skipped, self._worst_run = torch.zeros(3, device=self.device)
         self._expert_counts: Tensor | None = None
-        names = "tokens tiles prompts targets dropped steps wait_sec"
+        names = "tokens tiles prompts targets dropped boxes patch_weight wait_sec steps"
         self._host: dict[str, float] = dict.fromkeys(names.split(), 0.0)
-        self._patch_weight = 0.0
         self._started = time.perf_counter()
 
-    def add_micro(self, batch: PackedBatch, losses: Losses, share: float, patch_weight: float) -> None:
-        """One micro-batch: its share of the step's tokens, and the summed weights of its labelled patches."""
+    def add_micro(self, batch: PackedBatch, losses: Losses, share: Tensor, patch_weight: float) -> None:
+        """One micro-batch: its share of the step's tokens, and the summed weights of its labelled patches (0 where the
+        patch loss is off)."""
         finite_L = losses.text_L.isfinite()  # of a step that will be skipped nothing else is worth showing
         self._task_losses_K.index_add_(0, batch.target_tasks_L, torch.where(finite_L, losses.text_L, 0.0))
         self._task_targets_K.index_add_(0, batch.target_tasks_L, finite_L.float())
         self._patch += losses.patch.detach().nan_to_num(0.0, 0.0, 0.0)
-        self._patch_weight += patch_weight
+        self._box += losses.box.detach().nan_to_num(0.0, 0.0, 0.0)
+        self._host["patch_weight"] += patch_weight
+        self._host["boxes"] += batch.num_boxes if patch_weight else 0
         self._balance += losses.balance.detach().nan_to_num(0.0, 0.0, 0.0) * share
         counts = losses.expert_counts_GE
         self._expert_counts = counts if self._expert_counts is None else self._expert_counts + counts
@@ -71,40 +75,45 @@ class Meter:
         self._host["steps"] += 1
         self._host["wait_sec"] += wait_sec
 
-    def read(self) -> dict[str, Any]:
-        """Means since the last read, which is where this waits for the device. Raises NonFiniteError."""
-        head = torch.stack([self._patch, self._balance, self._norm, self._skipped, self._worst_run])
-        counts = self._expert_counts if self._expert_counts is not None else head.new_zeros(0, 0)
-        together = torch.cat(
-            [head, self._task_losses_K, self._task_targets_K, counts.flatten().to(head.dtype)]
-        ).tolist()
-        patch, balance, norm, skipped, worst = together[:5]
+    def read(self, ranks: Ranks) -> tuple[dict[str, Any], dict[str, float]]:
+        """Means since the last read over all ranks, and counts; this is where the host waits for the device.
+
+        Raises: NonFiniteError.
+        """
+        seconds = time.perf_counter() - self._started
+        same = torch.stack([self._norm, self._skipped, self._worst_run])  # on every rank, which steps as the others do
+        counts = self._expert_counts if self._expert_counts is not None else same.new_zeros(0, 0)
+        sums = torch.stack([self._patch, self._box, self._balance])
+        own = torch.cat([sums, self._task_losses_K, self._task_targets_K, counts.flatten().to(sums.dtype)])
+        host = dict(zip(self._host, ranks.sum(list(self._host.values()), self.device).tolist(), strict=True))
+        norm, skipped, worst = same.tolist()
         if worst >= MAX_SKIPPED_IN_A_ROW:
             raise NonFiniteError(
                 f"loss or gradient was not finite in {int(worst)} steps in a row; the last good weights are in the "
                 "newest checkpoint: resume from it with a lower learning_rate, or with precision = 'float32'"
             )
+        patch, box, balance, *rest = ranks.total(own).tolist()
         num = len(self.tasks)
-        losses, targets = together[5 : 5 + num], together[5 + num : 5 + 2 * num]
-        host, seconds = self._host, time.perf_counter() - self._started
-        steps, taken = max(host["steps"], 1), max(host["steps"] - skipped, 1)
+        losses, targets, loads = rest[:num], rest[num : 2 * num], rest[2 * num :]
+        steps = max(host["steps"] / ranks.count, 1)
         record = {
             "loss": sum(losses) / max(sum(targets), 1),
             "task_loss": {t: a / n for t, a, n in zip(self.tasks, losses, targets, strict=True) if n},
-            "patch_loss": patch / self._patch_weight if self._patch_weight else None,
+            "patch_loss": patch / host["patch_weight"] if host["patch_weight"] else None,
+            "box_loss": box / host["boxes"] if host["boxes"] else None,
             "balance_loss": balance / steps,
-            "grad_norm": norm / taken,
+            "grad_norm": norm / max(steps - skipped, 1),
             "skipped": int(skipped),
             "dropped": int(host["dropped"]),
             "tokens_per_sec": host["tokens"] / seconds,
             "tiles_per_sec": host["tiles"] / seconds,
             "prompts_per_sec": host["prompts"] / seconds,
-            "data_wait": min(host["wait_sec"] / seconds, 1.0),
-            "expert_load": _loads(together[5 + 2 * num :], counts.shape[-1]),
+            "data_wait": min(host["wait_sec"] / ranks.count / seconds, 1.0),
+            "expert_load": _loads(loads, counts.shape[-1]),
         }
         record["load_max_over_mean"] = max((max(row) for row in record["expert_load"]), default=None)
         self._clear()
-        return record
+        return record, {key: host[key] for key in ("tokens", "tiles", "prompts")}
 
 
 def _counts(batch: PackedBatch) -> dict[str, int]:

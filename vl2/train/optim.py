@@ -1,4 +1,4 @@
-"""Parameter groups, learning-rate schedule, router-bias update.
+"""Optimizer and parameter groups, learning-rate schedule, router-bias update.
 
 The learning rate is a pure function of the step: neither a time limit nor a resume changes it (except the short
 warm-up after a resume without moments, which is a function of the step it began at).
@@ -6,6 +6,7 @@ warm-up after a resume without moments, which is a function of the step it began
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from vl2.model.moe import Router
 from vl2.model.vl2 import VL2
 from vl2.train.config import OptimizerSection, Stage
+from vl2.train.muon import muon_step
+from vl2.train.patch_head import PatchHead
 
 _GROUP_OF_PREFIX = {
     "vision": "vision",
@@ -38,7 +41,7 @@ def decays(name: str, parameter: Tensor) -> bool:
     return parameter.ndim >= 2 and not name.endswith(("embed_tokens.weight", "pos_embed"))
 
 
-def learned_parameters(model: VL2, patch_head: nn.Linear | None) -> Iterator[tuple[str, str, nn.Parameter]]:
+def learned_parameters(model: VL2, patch_head: PatchHead | None) -> Iterator[tuple[str, str, nn.Parameter]]:
     """(name, group, parameter) of everything the optimizer may change; the head's group is patch_head."""
     for name, parameter in model.named_parameters():
         if learns(name):
@@ -48,21 +51,63 @@ def learned_parameters(model: VL2, patch_head: nn.Linear | None) -> Iterator[tup
             yield f"patch_head.{name}", "patch_head", parameter
 
 
-class SkippingAdamW(torch.optim.AdamW):
-    """Fused AdamW whose step does nothing where `found_inf` is 1: the device decides, the host need not ask."""
+def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
+    """What Muon may take: matrices between hidden states; not embeddings, the head, routers, or what reads pixels."""
+    outside = ("embed_tokens.weight", "lm_head.weight", "router.weight", "pos_embed", "patch_embed.proj.weight")
+    return parameter.ndim >= 2 and not name.endswith(outside) and not name.startswith("patch_head.")
+
+
+class Optimizer(torch.optim.AdamW):
+    """Fused AdamW, and Muon for groups that say so; a step does nothing where `found_inf` is 1.
+
+    The device decides whether a step is taken, so the host need not wait for a norm.
+    """
 
     found_inf: Tensor | None = None  # read by torch's fused step, as its gradient scaler uses it
 
+    def moments_of(self, parameter: Tensor) -> tuple[str, ...]:
+        """Names of what is kept about a parameter between steps."""
+        for group in self.param_groups:
+            if any(parameter is p for p in group["params"]):
+                return ("momentum",) if group["muon"] else ("step", "exp_avg", "exp_avg_sq")
+        raise KeyError("a parameter of another optimizer")
 
-def build_optimizer(model: VL2, patch_head: nn.Linear | None, config: OptimizerSection) -> SkippingAdamW:
-    """One parameter group for each (group, decay)."""
-    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            if group["muon"]:
+                self._muon(group)
+        super().step()  # passes over parameters without a gradient, as _muon leaves them
+
+    def _muon(self, group: dict[str, Any]) -> None:
+        params = [p for p in group["params"] if p.grad is not None]
+        if not params:
+            return
+        for parameter in params:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        momenta = [self.state[p]["momentum"] for p in params]
+        keep = torch.ones_like(params[0].flatten()[0]) if self.found_inf is None else 1 - self.found_inf
+        muon_step(params, momenta, group["lr"], group["weight_decay"], group["muon"], keep)
+        for parameter in params:
+            parameter.grad = None
+
+
+def build_optimizer(model: VL2, patch_head: PatchHead | None, config: OptimizerSection) -> Optimizer:
+    """One parameter group for each (group, decay, Muon or not)."""
+    groups: dict[tuple[str, bool, bool], list[nn.Parameter]] = {}
     for name, group, parameter in learned_parameters(model, patch_head):
-        groups.setdefault((group, decays(name, parameter)), []).append(parameter)
-    return SkippingAdamW(
+        muon = config.name == "muon" and is_hidden_matrix(name, parameter)
+        groups.setdefault((group, decays(name, parameter), muon), []).append(parameter)
+    return Optimizer(
         [
-            {"params": params, "group": group, "weight_decay": config.weight_decay if decay else 0.0}
-            for (group, decay), params in groups.items()
+            {
+                "params": params,
+                "group": group,
+                "weight_decay": config.weight_decay if decay else 0.0,
+                "muon": config.momentum if muon else 0.0,
+            }
+            for (group, decay, muon), params in groups.items()
         ],
         lr=0.0,
         betas=(config.beta1, config.beta2),
@@ -71,7 +116,7 @@ def build_optimizer(model: VL2, patch_head: nn.Linear | None, config: OptimizerS
     )
 
 
-def freeze_for(stage: Stage, model: VL2, patch_head: nn.Linear | None) -> None:
+def freeze_for(stage: Stage, model: VL2, patch_head: PatchHead | None) -> None:
     """Let exactly the groups of this stage learn."""
     model.requires_grad_(False)
     for _, group, parameter in learned_parameters(model, patch_head):
