@@ -17,7 +17,7 @@ CANVASES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1,
 
 @given(SIDE, SIDE, CANVASES)
 def test_no_other_canvas_keeps_more_of_the_image(width: int, height: int, canvases: list[tuple[int, int]]) -> None:
-    """Among those that keep as much, no other wastes less; in exact arithmetic, up to the rounding of the sides."""
+    """Among those that keep as much, no other wastes less; in exact arithmetic, up to the rounding down of its sides."""
     candidates = [(384 * m, 384 * n) for m, n in canvases]
 
     def kept(canvas: tuple[int, int]) -> Fraction:
@@ -27,7 +27,7 @@ def test_no_other_canvas_keeps_more_of_the_image(width: int, height: int, canvas
     best = choose_canvas(width, height, candidates)
     assert best in candidates
     for other in candidates:
-        assert kept(other) <= kept(best) + best[0] + best[1]
+        assert kept(other) <= kept(best) + other[0] + other[1]
         if min(Fraction(other[0], width), Fraction(other[1], height)) >= 1:  # holds all of the image
             assert best[0] * best[1] <= other[0] * other[1]
 
