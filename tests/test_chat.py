@@ -1,5 +1,6 @@
 """A conversation in a terminal, line by line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,13 @@ def test_a_full_context_can_be_answered_with_a_shorter_question(told: Told) -> N
         chat.say("x" * 400)
     speak(chat, "Short?")
     assert len(told.conversations[-1]) == 1
+
+
+@pytest.mark.parametrize("raw", ["<|ref|>cat", "a <|det|>[[1, 2]]<|/det|>", "an <image>", "<|grounding|>cat"])
+def test_of_an_answer_with_broken_tags_the_words_are_remembered(raw: str, told: Told) -> None:
+    chat = Chat(told)  # type: ignore[arg-type]
+    stream = chat.say("Hello?")
+    assert stream is not None
+    chat.remember(replace(stream.answer, raw=raw, text="the words"))
+    speak(chat, "Still there?")
+    assert told.conversations[1][1] == Message("assistant", (Text("the words"),))

@@ -327,6 +327,18 @@ def test_limit_on_pixels(run: Run, on: list[object], picture: Path) -> None:
     assert "exceed the limit of 2099" in error(run("tiles", picture, "--out", "sheet.png", "--max-pixels", 2099))
 
 
+@pytest.mark.parametrize(("trouble", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError(32, "closed"), 1)])
+def test_interruptions_say_nothing(trouble: Any, code: int, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, and a reader such as `head` that has seen enough."""
+
+    def interrupted(*_: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr("vl2.family.facts", interrupted)
+    result = run("info", "tiny")
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", "")
+
+
 # The program
 
 

@@ -56,6 +56,16 @@ def test_tile_sheet(size: tuple[int, int]) -> None:
         assert any((rows[y, x] == middle).all() for y, x in zip(*corner.nonzero(), strict=True))
 
 
+@pytest.mark.parametrize("box", [Box(20, 60, 90, 90), Box(20, 0, 90, 90), Box(170, 0, 199, 90)])
+def test_the_label_stays_on_the_image(box: Box) -> None:
+    """Above its box, or inside where the image ends above it; to the left where it ends on the right."""
+
+    def ink(label: str) -> int:
+        return int((np.asarray(draw_regions(Image.new("RGB", (200, 100)), [Region(label, box)])) > 0).any(-1).sum())
+
+    assert ink("black cat") > ink("") + 300
+
+
 @pytest.mark.parametrize("label", ["", "two\nlines", "é漢" * 100])
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (500, 3)])
 def test_any_label_on_any_image(label: str, size: tuple[int, int]) -> None:

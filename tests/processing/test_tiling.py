@@ -17,7 +17,7 @@ CANVASES = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1,
 
 @given(SIDE, SIDE, CANVASES)
 def test_no_other_canvas_keeps_more_of_the_image(width: int, height: int, canvases: list[tuple[int, int]]) -> None:
-    """Among those that keep as much, no other wastes less; in exact arithmetic, up to the rounding down of its sides."""
+    """Among those that keep as much, no other wastes less; in exact arithmetic, but for the rounding of its sides."""
     candidates = [(384 * m, 384 * n) for m, n in canvases]
 
     def kept(canvas: tuple[int, int]) -> Fraction:
