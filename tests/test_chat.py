@@ -1,5 +1,6 @@
 """A conversation in a terminal, line by line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 import vl2
 from vl2.api import Answer, Model, Stream
 from vl2.chat import Chat
+from vl2.processing.images import ImageError
 from vl2.processing.messages import Image as ImagePart
 from vl2.processing.messages import Message, RawDet, Ref, Text
 
@@ -21,7 +23,7 @@ class Told:
     """A model that remembers what it was told."""
 
     def __init__(self, model: Model) -> None:
-        self.model = model
+        self.model, self.max_pixels = model, 10_000
         self.conversations: list[list[Message]] = []
 
     def chat_stream(self, messages: list[Message], **sampling: object) -> Stream:
@@ -90,6 +92,15 @@ def test_empty_lines_say_nothing(line: str, told: Told) -> None:
     assert told.conversations == []
 
 
+def test_the_limit_of_the_model_holds_when_an_image_is_added(told: Told, tmp_path: Path) -> None:
+    """Not only with the next question, which every later one would repeat."""
+    Image.new("RGB", (200, 51)).save(tmp_path / "large.png")
+    chat = Chat(told)  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="200 x 51 pixels exceed the limit of 10000"):
+        chat.say(f"/image {tmp_path / 'large.png'}")
+    assert speak(chat, "Still there?").image_tokens == 0
+
+
 @pytest.mark.parametrize("line", ["/imge a.png", "/image", "/image /absent.png", "/ground", "/ground  ", "/"])
 def test_bad_commands_leave_the_conversation_alone(line: str, told: Told) -> None:
     chat = Chat(told)  # type: ignore[arg-type]
@@ -106,3 +117,13 @@ def test_a_full_context_can_be_answered_with_a_shorter_question(told: Told) -> N
         chat.say("x" * 400)
     speak(chat, "Short?")
     assert len(told.conversations[-1]) == 1
+
+
+@pytest.mark.parametrize("raw", ["<|ref|>cat", "a <|det|>[[1, 2]]<|/det|>", "an <image>", "<|grounding|>cat"])
+def test_of_an_answer_with_broken_tags_the_words_are_remembered(raw: str, told: Told) -> None:
+    chat = Chat(told)  # type: ignore[arg-type]
+    stream = chat.say("Hello?")
+    assert stream is not None
+    chat.remember(replace(stream.answer, raw=raw, text="the words"))
+    speak(chat, "Still there?")
+    assert told.conversations[1][1] == Message("assistant", (Text("the words"),))

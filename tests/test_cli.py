@@ -70,7 +70,7 @@ def error(result: Result) -> str:
     """One line on stderr, nothing of a trace, exit code 2."""
     assert result.exit_code == 2, (result.stdout, result.stderr, result.exception)
     assert result.stdout == ""
-    (line,) = result.stderr.strip().splitlines()
+    (line,) = result.stderr.splitlines()
     assert line.startswith("vl2: ")
     return line
 
@@ -161,6 +161,13 @@ def test_chat_ends_with_its_input(run: Run, on: list[object]) -> None:
     assert output(run("chat", *on, stdin="")) == ""
 
 
+def test_chat_samples(run: Run, on: list[object]) -> None:
+    options = ["--temperature", 5, "--top-p", 0.9, "--top-k", 50, "--repetition-penalty", 1.1, "--max-tokens", 20]
+    first, second, other = (output(run("chat", *on, *options, "--seed", seed, stdin="Hello?")) for seed in (1, 1, 2))
+    assert first == second != other
+    assert output(run("chat", *on, "--stop", " down", stdin="Hello?")).endswith("sits\n")
+
+
 def test_chat_goes_on_after_mistakes(run: Run, on: list[object]) -> None:
     said = "/image absent.png\n/dance\n/ground\n" + "x" * 400 + "\nStill there?\n"
     result = run("chat", *on, "--json", stdin=said)
@@ -201,6 +208,8 @@ def test_tiles(run: Run, on: list[object], picture: Path, tmp_path: Path) -> Non
     assert "34" in output(result)
     assert Image.open(tmp_path / "deep" / "sheet.png").width > 3 * 38
     row = as_json(run("tiles", picture, "--out", "sheet.png", "--model", "tiny", "--json"))
+    assert "device = 'tpu'" in error(run("tiles", picture, "--out", "sheet.png", "--device", "tpu"))
+    assert "dtype = 'int8'" in error(run("tiles", picture, "--out", "sheet.png", "--dtype", "int8"))
     assert row == {"image": [70, 30], "canvas": [384, 384], "tiles": 2, "image_tokens": 421, "sheet": "sheet.png"}
 
 
@@ -225,6 +234,10 @@ def test_directory_as_image(run: Run, on: list[object], tmp_path: Path) -> None:
     assert "folder" in error(run("ocr", "folder", *on))
 
 
+def test_nothing_to_locate(run: Run, on: list[object], picture: Path) -> None:
+    assert "the phrase to locate is empty" in error(run("ground", picture, " ", *on))
+
+
 def test_question_without_image(run: Run, on: list[object]) -> None:
     assert "at least one image" in error(run("ask", "What?", *on))
 
@@ -236,6 +249,7 @@ def test_question_without_image(run: Run, on: list[object]) -> None:
         (["--dtype", "int8"], "dtype = 'int8'"), (["--temperature", "-1"], "temperature = -1"),
         (["--top-p", "0"], "top_p = 0"), (["--top-k", "-1"], "top_k = -1"), (["--max-tokens", "0"], "max_tokens = 0"),
         (["--repetition-penalty", "0"], "repetition_penalty = 0"), (["--stop", ""], "stop = "),
+        (["--seed", "-1"], "seed = -1"), (["--seed", str(2**64)], "seed = "), (["--model", "x" * 300], "xxx"),
         (["--model", "enormous"], "model 'enormous'"), (["--model", "a/b/c"], "model 'a/b/c'"),
         (["--model", "."], "no config.json"),
     ],
@@ -261,7 +275,9 @@ def test_context_overflow(run: Run, on: list[object], picture: Path) -> None:
     assert "34 of them from 1 images" in message
 
 
-@pytest.mark.parametrize("size", ["640", "640x", "x480", "0x5", "-1x5", "axb", "1.5x2", "640x480x3", ""])
+@pytest.mark.parametrize(
+    "size", ["640", "640x", "x480", "0x5", "-1x5", "axb", "1.5x2", "640x480x3", "", "²x3", "9" * 400 + "x3"]
+)
 def test_bad_image_size(size: str, run: Run) -> None:
     assert "expected WIDTHxHEIGHT" in error(run("info", "tiny", f"--image-size={size}"))
 
@@ -279,15 +295,48 @@ def test_damaged_checkpoint(run: Run, on: list[object], picture: Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["boxed.xyz", "boxed"])
 def test_unknown_picture_format(name: str, run: Run, on: list[object], picture: Path) -> None:
-    result = run("ground", picture, "cat", "--out", name, *on)
-    assert result.exit_code == 2
-    assert "unknown picture format" in result.stderr
+    """Told before the model has worked for it."""
+    assert "unknown picture format" in error(run("ground", picture, "cat", "--out", name, *on))
+    assert "unknown picture format" in error(run("tiles", picture, "--out", name))
     assert not Path(name).exists()
 
 
-def test_unknown_option_and_command(run: Run) -> None:
-    assert run("ask", "--frobnicate").exit_code == 2
-    assert run("frobnicate").exit_code == 2
+def test_places_where_nothing_can_be_written(run: Run, picture: Path) -> None:
+    Path("folder.png").mkdir()
+    Path("file").touch()
+    for out in ("folder.png", "file/sheet.png", "x" * 300 + ".png", "/proc/sheet.png"):
+        assert error(run("tiles", picture, "--out", out))
+    assert sorted(path.name for path in Path().iterdir()) == ["cat.png", "file", "folder.png"]
+
+
+def test_usage(run: Run) -> None:
+    assert "--frobnicate" in error(run("ask", "--frobnicate"))
+    assert "--frobnicate" in error(run("--frobnicate", "ask"))
+    assert "frobnicate" in error(run("frobnicate"))
+    assert "QUESTION" in error(run("ask"))
+    assert "--seed" in error(run("ask", "a.png", "?", "--seed", "abc"))
+    assert "Usage" in run().stdout + run().stderr
+
+
+def test_limit_on_pixels(run: Run, on: list[object], picture: Path) -> None:
+    said = f"/image {picture}\n/quit\n"
+    assert "exceed the limit of 2099" in run("chat", *on, "--max-pixels", 2099, stdin=said).stderr
+    for command in (["ask", picture, "?", *on], ["ground", picture, "cat", *on], ["ocr", picture, *on]):
+        assert "70 x 30 pixels exceed the limit of 2099" in error(run(*command, "--max-pixels", 2099))
+        assert output(run(*command, "--max-pixels", 2100))
+    assert "exceed the limit of 2099" in error(run("tiles", picture, "--out", "sheet.png", "--max-pixels", 2099))
+
+
+@pytest.mark.parametrize(("trouble", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError(32, "closed"), 1)])
+def test_interruptions_say_nothing(trouble: Any, code: int, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, and a reader such as `head` that has seen enough."""
+
+    def interrupted(*_: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr("vl2.family.facts", interrupted)
+    result = run("info", "tiny")
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", "")
 
 
 # The program

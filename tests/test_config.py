@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vl2.config import (
     BASE,
@@ -148,6 +150,8 @@ def test_wrong_types(section: str, key: str, value: object) -> None:
         ("language_config", "vocab_size", 0), ("language_config", "num_hidden_layers", -1),
         ("language_config", "hidden_act", "gelu"), ("language_config", "attention_dropout", 0.1),
         ("language_config", "tie_word_embeddings", True), ("language_config", "kv_lora_rank", None),
+        ("language_config", "kv_lora_rank", -512), ("language_config", "routed_scaling_factor", float("inf")),
+        ("vision_config", "mlp_ratio", float("-inf")),
         ("language_config", "v_head_dim", 0), ("language_config", "qk_rope_head_dim", 63),
         ("language_config", "q_lora_rank", 0), ("language_config", "topk_method", "gready"),
         ("language_config", "scoring_func", "tanh"), ("language_config", "num_experts_per_tok", 73),
@@ -195,12 +199,20 @@ def test_impossible_ordinary_attention(
         make_config("tiny", **changes)
 
 
+def test_more_experts_than_the_best_groups_hold() -> None:
+    values = official()
+    values["language_config"] |= {"n_group": 24, "topk_group": 1}
+    rule = "must be at most 3, the experts in topk_group = 1 groups"
+    assert error_of(values) == f"language_config.num_experts_per_tok = 6: {rule}"
+
+
 @pytest.mark.parametrize(
     ("scaling", "key"),
     [
         ({"factor": 2.0}, "type is missing"), ({"type": "yarn"}, "factor is missing"),
         ({"type": "dynamic", "factor": 2.0}, "type = 'dynamic'"), ({"type": "yarn", "factor": 0}, "factor = 0"),
         ({"type": "yarn", "factor": 2, "beta_slow": 0}, "beta_slow = 0"),
+        ({"type": "yarn", "factor": float("inf")}, "factor = inf"),
         ({"type": "yarn", "factor": 2, "attn_factor": 1}, "attn_factor = 1: unknown key"),
     ],
 )  # fmt: skip
@@ -241,6 +253,35 @@ OCR_SIGNS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("sign", OCR_SIGNS, ids=["architecture", "projector", "tower", "nested tower"])
 def test_deepseek_ocr_is_refused(sign: dict[str, Any]) -> None:
     assert error_of({**official(), **sign}).startswith("this is a DeepSeek-OCR checkpoint")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+SECTIONS = ("vision_config", "projector_config", "language_config")
+KEYS = [("", "architectures"), ("language_config", "rope_scaling"), *(("", key) for key in official())]
+KEYS += [(section, key) for section in SECTIONS for key in official()[section]]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(KEYS), JSON), min_size=1, max_size=2))
+def test_fuzz(changes: list[tuple[tuple[str, str], Any]]) -> None:
+    """Whatever a file says: a configuration that can be written and read again, or one clear error."""
+    values = official()
+    for (section, key), value in changes:
+        target = values[section] if section else values
+        if isinstance(target, dict):
+            target[key] = value
+    try:
+        config = VL2Config.from_dict(values)
+    except ConfigError as error:
+        message = str(error)
+    else:
+        assert VL2Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+        return
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", "\xff\xfe", "[" * 100_000])

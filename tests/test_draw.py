@@ -56,13 +56,34 @@ def test_tile_sheet(size: tuple[int, int]) -> None:
         assert any((rows[y, x] == middle).all() for y, x in zip(*corner.nonzero(), strict=True))
 
 
+@pytest.mark.parametrize("box", [Box(20, 0, 90, 90), Box(170, 60, 199, 90), Box(170, 0, 199, 90)])
+def test_the_label_stays_on_the_image(box: Box) -> None:
+    """Above its box, or inside where the image ends above it; to the left where it ends on the right."""
+
+    def ink(label: str, box: Box) -> int:
+        return int((np.asarray(draw_regions(Image.new("RGB", (200, 100)), [Region(label, box)])) > 0).any(-1).sum())
+
+    free = Box(20, 60, 90, 90)
+    assert ink("black cat", box) - ink("", box) > 0.8 * (ink("black cat", free) - ink("", free)) > 300
+
+
+@pytest.mark.parametrize("label", ["", "two\nlines", "é漢" * 100])
+@pytest.mark.parametrize("size", [(1, 1), (3, 500), (500, 3)])
+def test_any_label_on_any_image(label: str, size: tuple[int, int]) -> None:
+    """Models write both."""
+    image = Image.new("RGB", size)
+    whole, nothing = Box(0, 0, *size), Box(0, 0, 0, 0)
+    assert draw_regions(image, [Region(label, whole), Region(label, nothing)]).size == size
+
+
 def test_save_picture(tmp_path: Path) -> None:
     picture = Image.new("RGB", (4, 4), "red")
     for name in ("a.png", "b.JPG", "c.webp", "deep/er/d.png"):
         save_picture(picture, tmp_path / name)
         assert Image.open(tmp_path / name).size == (4, 4)
-    with pytest.raises(ValueError, match=r"unknown picture format '\.xyz'"):
-        save_picture(picture, tmp_path / "a.xyz")
+    for suffix in (".xyz", ".psd", ".pcx"):  # Pillow has names for many that it cannot write, or nobody looks at
+        with pytest.raises(ValueError, match=rf"unknown picture format '\{suffix}'"):
+            save_picture(picture, tmp_path / f"a{suffix}")
     with pytest.raises(ValueError, match="unknown picture format ''"):
         save_picture(picture, tmp_path / "plain")
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from vl2.config import PRESETS, VL2Config
 from vl2.family import facts
@@ -74,6 +75,16 @@ def test_operations_of_the_tower() -> None:
     per_tile = one.image_flops / 2
     assert two.image_flops == pytest.approx(3 * per_tile)
     assert 0.6e12 < per_tile < 0.75e12
+
+
+def test_operations_of_the_tower_as_torch_counts_them() -> None:
+    """Products only; ours also counts biases and norms, under one percent. The pooling head must not be in it."""
+    with torch.device("meta"):
+        model = VL2(PRESETS["tiny"])
+        with FlopCounterMode(display=False) as counter:
+            model.encode_tiles(torch.empty(1, 3, 384, 384))
+    per_tile = facts(PRESETS["tiny"], (384, 384)).image_flops / 2
+    assert counter.get_total_flops() <= per_tile <= 1.01 * counter.get_total_flops()
 
 
 @pytest.mark.parametrize("name", list(PRESETS))

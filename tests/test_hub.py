@@ -80,6 +80,9 @@ def test_directories(calls: list[dict[str, Any]], tmp_path: Path, monkeypatch: p
     assert find_model("my/model") == Path("my/model")  # a directory here comes before a repository of that name
     assert find_model("~/my/model") == folder
     assert calls == []
+    (tmp_path / "tiny").mkdir()  # a published name means the published model wherever one stands
+    assert find_model("tiny") == tmp_path / "snapshot"
+    assert "no config.json" in error_of("./tiny")
 
 
 @pytest.mark.parametrize(
@@ -124,3 +127,15 @@ def test_offline_with_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """The real client, told to stay off the network."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert "'deepseek-ai/deepseek-vl2-tiny'" in error_of("tiny", local_files_only=True)
+
+
+def test_offline_with_a_full_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real client finds what an earlier download left, and never asks the network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    repository, commit = tmp_path / "models--owner--model", "0123456789abcdef0123456789abcdef01234567"
+    for folder, name, content in (("refs", "main", commit), (f"snapshots/{commit}", "config.json", "{}")):
+        (repository / folder).mkdir(parents=True)
+        (repository / folder / name).write_text(content)
+    assert find_model("owner/model", local_files_only=True) == repository / "snapshots" / commit
+    assert find_model("owner/model", local_files_only=True, revision=commit) == repository / "snapshots" / commit
+    assert "not in the local cache" in error_of("owner/model", local_files_only=True, revision="v2")

@@ -74,6 +74,12 @@ def test_seed_does_not_touch_the_global_generator() -> None:
     assert torch.get_rng_state().equal(before)
 
 
+def test_top_p_stops_where_it_is_reached() -> None:
+    """Two tokens of exactly one half: the first alone reaches 0.5."""
+    sampler = Sampler(SamplingParams(temperature=1.0, top_p=0.5, seed=0), [])
+    assert {sampler.choose(torch.tensor([0.0, 0.0, -1e9])) for _ in range(50)} == {0}
+
+
 def test_repetition_penalty() -> None:
     """Positive logits are divided, negative ones multiplied; prompt and answer both count; once, however often said."""
     sampler = Sampler(SamplingParams(repetition_penalty=2.0), [1, 1])
@@ -95,7 +101,8 @@ def test_logits_are_left_as_they_were() -> None:
     [
         ("temperature", -0.1), ("temperature", math.nan), ("temperature", math.inf), ("top_p", 0.0), ("top_p", 1.1),
         ("top_p", math.nan), ("top_k", -1), ("repetition_penalty", 0.0), ("repetition_penalty", math.inf),
-        ("repetition_penalty", math.nan), ("max_tokens", 0), ("stop", "one string"), ("stop", ("a", "")),
+        ("repetition_penalty", math.nan), ("repetition_penalty", 1e-7), ("repetition_penalty", 1e7), ("seed", -1),
+        ("seed", 2**64), ("max_tokens", 0), ("stop", "one string"), ("stop", ("a", "")),
     ],
 )  # fmt: skip
 def test_options_out_of_range(name: str, value: object) -> None:

@@ -142,6 +142,7 @@ class Model:
 
     def __init__(self, network: VL2, tokenizer: Tokenizer, max_pixels: int | None = None) -> None:
         self.network, self.tokenizer, self.config = network, tokenizer, network.config
+        self.max_pixels = max_pixels
         self._renderer = Renderer(tokenizer, network.config, max_pixels)
 
     def ask(self, images: Source | Sequence[Source], question: str, **sampling: Any) -> Answer:
@@ -221,7 +222,7 @@ def load(
     """
     path = find_model(name_or_path, local_files_only=local_files_only, revision=revision)
     place = pick_device(device)
-    kind = _pick_dtype(dtype, place)
+    kind = pick_dtype(dtype, place)
     config = read_config(path / "config.json")
     tokenizer = read_tokenizer(path, config)
     if (path / PROCESSOR_FILE).exists():
@@ -246,7 +247,8 @@ def pick_device(device: str) -> torch.device:
     return place
 
 
-def _pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """The dtype by name; "auto" is what the device is good at."""
     if isinstance(dtype, torch.dtype):
         dtype = str(dtype).removeprefix("torch.")
     if dtype == "auto":

@@ -25,7 +25,10 @@ class Chat:
             self._messages, self._pending = list(self._start), []
             return None
         if command == "/image":
-            self._pending += [Image(open_image(rest.strip())), Text("\n")]  # opened now, so that errors come now
+            self._pending += [
+                Image(open_image(rest.strip(), self._model.max_pixels)),
+                Text("\n"),
+            ]  # opened now, so that errors come now
             return None
         if command == "/ground":
             question: tuple[Part, ...] = (Text("Locate "), Ref(rest.strip()), Text(" in the image."))

@@ -6,20 +6,57 @@ code 2.
 
 import dataclasses
 import json
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from vl2.api import Answer, Model, Stream
 
+UsageError: Any = typer.BadParameter.__base__  # its home differs between versions of typer
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Errors that a person can fix are one line on stderr and exit code 2; a bug shows its trace."""
+    try:
+        yield
+    except BrokenPipeError:  # whoever read the output has seen enough
+        raise
+    except UsageError as error:
+        message = error.format_message()
+    except (ValueError, OSError) as error:
+        message = str(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    else:
+        return
+    print(f"vl2: {' '.join(message.split())}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+class OneLineErrors(TyperGroup):
+    """The commands; whatever is wrong with options, images or weights ends in one line."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        with errors_in_one_line() if args else nullcontext():  # no arguments at all: help
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with errors_in_one_line():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=OneLineErrors,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Run, train and evaluate the DeepSeek-VL2 family of vision-language models.",
@@ -37,23 +74,13 @@ TopP = Annotated[float, typer.Option(help="Keep the most likely tokens up to thi
 TopK = Annotated[int, typer.Option(help="Keep this many tokens; 0 keeps all.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of the sampling.")]
 Penalty = Annotated[float, typer.Option("--repetition-penalty", help="Above 1 discourages repetition.")]
+MaxPixels = Annotated[
+    int | None, typer.Option("--max-pixels", help="Largest image, width x height; a limit against bombs.", min=1)
+]
 Stop = Annotated[list[str] | None, typer.Option(help="A string that ends the answer; may be given more than once.")]
 
 
-@contextmanager
-def errors_in_one_line() -> Iterator[None]:
-    """Errors that a person can fix are one line on stderr and exit code 2; a bug shows its trace."""
-    try:
-        yield
-    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        message = " ".join(str(error).split())
-        print(f"vl2: {message}", file=sys.stderr)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def load_model(name: str, device: str, dtype: str, offline: bool) -> "Model":
+def load_model(name: str, device: str, dtype: str, offline: bool, max_pixels: int | None = None) -> "Model":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -62,7 +89,8 @@ def load_model(name: str, device: str, dtype: str, offline: bool) -> "Model":
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=progress_console, transient=True) as progress:
+    seen = progress_console.is_terminal
+    with Progress(*columns, console=progress_console, transient=True, disable=not seen) as progress:
         task = progress.add_task(f"loading {name}", total=None)
 
         def report(done: int, total: int) -> None:
@@ -70,7 +98,8 @@ def load_model(name: str, device: str, dtype: str, offline: bool) -> "Model":
 
         from vl2.api import load
 
-        return load(name, device=device, dtype=dtype, local_files_only=offline, progress=report)
+        options = {"local_files_only": offline, "max_pixels": max_pixels}
+        return load(name, device=device, dtype=dtype, progress=report, **options)
 
 
 def _as_json(answer: "Answer") -> dict[str, Any]:
@@ -116,26 +145,24 @@ def ask(
     seed: Seed = None,
     repetition_penalty: Penalty = 1.0,
     stop: Stop = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Answer a question about one or several images."""
-    with errors_in_one_line():
-        *images, question = images_and_question
-        if not images:
-            raise ValueError(
-                "ask needs at least one image and then the question: vl2 ask receipt.png 'What is the total?'"
-            )
-        stream = load_model(model, device, dtype, offline).ask_stream(
-            images,
-            question,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            top_k=top_k,
-            seed=seed,
-            repetition_penalty=repetition_penalty,
-            stop=tuple(stop or ()),
-        )
-        _show(stream, as_json)
+    *images, question = images_and_question
+    if not images:
+        raise ValueError("ask needs at least one image and then the question: vl2 ask receipt.png 'What is the total?'")
+    stream = load_model(model, device, dtype, offline, max_pixels).ask_stream(
+        images,
+        question,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        seed=seed,
+        repetition_penalty=repetition_penalty,
+        stop=tuple(stop or ()),
+    )
+    _show(stream, as_json)
 
 
 @app.command()
@@ -149,24 +176,25 @@ def ground(
     as_json: JsonOption = False,
     offline: OfflineOption = False,
     max_tokens: MaxTokens = 512,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Locate what a phrase describes."""
-    with errors_in_one_line():
-        from vl2.draw import draw_regions, save_picture
-        from vl2.processing.images import open_image
+    from vl2.draw import draw_regions, picture_format, save_picture
+    from vl2.processing.images import open_image
 
-        picture = open_image(image)
-        answer = _show(
-            load_model(model, device, dtype, offline).ground_stream(picture, phrase, max_tokens=max_tokens), as_json
-        )
-        if not as_json:
-            for region in answer.regions:
-                print(f"{region.label}: {', '.join(f'{v:.0f}' for v in region.box)}")
-            if not answer.regions:
-                print(f"not found: {phrase}")
-        if out:
-            save_picture(draw_regions(picture, answer.regions), out)
-            progress_console.print(f"wrote {out}", highlight=False)
+    if out:
+        picture_format(out)  # a mistake shows before the work
+    picture = open_image(image, max_pixels)
+    stream = load_model(model, device, dtype, offline, max_pixels).ground_stream(picture, phrase, max_tokens=max_tokens)
+    answer = _show(stream, as_json)
+    if not as_json:
+        for region in answer.regions:
+            print(f"{region.label}: {', '.join(f'{v:.0f}' for v in region.box)}")
+        if not answer.regions:
+            print(f"not found: {phrase}")
+    if out:
+        save_picture(draw_regions(picture, answer.regions), out)
+        progress_console.print(f"wrote {out}", highlight=False)
 
 
 @app.command()
@@ -178,13 +206,13 @@ def ocr(
     as_json: JsonOption = False,
     offline: OfflineOption = False,
     max_tokens: MaxTokens = 1024,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Read all text of an image."""
-    with errors_in_one_line():
-        from vl2.processing.prompts import READ_PROMPT
+    from vl2.processing.prompts import READ_PROMPT
 
-        stream = load_model(model, device, dtype, offline).ask_stream(image, READ_PROMPT, max_tokens=max_tokens)
-        _show(stream, as_json)
+    loaded = load_model(model, device, dtype, offline, max_pixels)
+    _show(loaded.ask_stream(image, READ_PROMPT, max_tokens=max_tokens), as_json)
 
 
 @app.command()
@@ -197,28 +225,40 @@ def chat(
     max_tokens: MaxTokens = 512,
     temperature: Temperature = 0.0,
     top_p: TopP = 1.0,
+    top_k: TopK = 0,
+    seed: Seed = None,
+    repetition_penalty: Penalty = 1.0,
+    stop: Stop = None,
+    max_pixels: MaxPixels = None,
     system: Annotated[str, typer.Option(help="A system message.")] = "",
 ) -> None:
     """Talk about images: /image PATH adds one, /ground PHRASE locates, /reset forgets, /quit ends."""
-    with errors_in_one_line():
-        from vl2.chat import Chat
+    from vl2.chat import Chat
 
-        conversation = Chat(load_model(model, device, dtype, offline), system)
-        options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
-        progress_console.print("/image PATH, /ground PHRASE, /reset, /quit", style="dim", highlight=False)
-        while True:
-            try:
-                line = input("> " if sys.stdin.isatty() else "")
-            except EOFError:
-                return
-            if line.strip() == "/quit":
-                return
-            try:
-                stream = conversation.say(line, **options)
-                if stream is not None:
-                    conversation.remember(_show(stream, as_json))
-            except ValueError as error:  # a bad path or a full context must not end the conversation
-                progress_console.print(f"vl2: {error}", style="red", highlight=False, markup=False)
+    conversation = Chat(load_model(model, device, dtype, offline, max_pixels), system)
+    options = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "seed": seed,
+        "repetition_penalty": repetition_penalty,
+        "stop": tuple(stop or ()),
+    }
+    progress_console.print("/image PATH, /ground PHRASE, /reset, /quit", style="dim", highlight=False)
+    while True:
+        try:
+            line = input("> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
+        if line.strip() == "/quit":
+            return
+        try:
+            stream = conversation.say(line, **options)
+            if stream is not None:
+                conversation.remember(_show(stream, as_json))
+        except ValueError as error:  # a bad path or a full context must not end the conversation
+            progress_console.print(f"vl2: {error}", style="red", highlight=False, markup=False)
 
 
 @app.command()
@@ -226,20 +266,24 @@ def tiles(
     image: Annotated[Path, typer.Argument(help="The image.")],
     out: Annotated[Path, typer.Option(help="Where to write the sheet.")],
     model: ModelOption = "nano",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
     as_json: JsonOption = False,
     offline: OfflineOption = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
-    """Draw how an image is cut: chosen canvas, tiles, token counts."""
-    with errors_in_one_line():
-        from vl2.draw import save_picture, tile_sheet
-        from vl2.family import facts
-        from vl2.processing.images import open_image
+    """Draw how an image is cut: chosen canvas, tiles, token counts. No weights are loaded."""
+    from vl2.api import pick_device, pick_dtype
+    from vl2.draw import save_picture, tile_sheet
+    from vl2.family import facts
+    from vl2.processing.images import open_image
 
-        config, picture = _config(model, offline), open_image(image)
-        save_picture(tile_sheet(picture, config), out)
-        found = facts(config, picture.size)
-        row = {"image": picture.size, "canvas": found.canvas, "tiles": found.tiles, "image_tokens": found.image_tokens}
-        _print_facts({**row, "sheet": str(out)}, as_json)
+    pick_dtype(dtype, pick_device(device))  # checked as everywhere, although nothing runs on it
+    config, picture = _config(model, offline), open_image(image, max_pixels)
+    save_picture(tile_sheet(picture, config), out)
+    found = facts(config, picture.size)
+    row = {"image": picture.size, "canvas": found.canvas, "tiles": found.tiles, "image_tokens": found.image_tokens}
+    _print_facts({**row, "sheet": str(out)}, as_json)
 
 
 @app.command()
@@ -252,14 +296,13 @@ def info(
     offline: OfflineOption = False,
 ) -> None:
     """Parameters, bytes, cache, image tokens and operations of a model; needs no weights for the published names."""
-    with errors_in_one_line():
-        from vl2.family import facts
+    from vl2.family import facts
 
-        width, cross, height = image_size.lower().partition("x")
-        if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
-            raise ValueError(f"--image-size {image_size!r}: expected WIDTHxHEIGHT in pixels, for example 1024x768")
-        found = dataclasses.asdict(facts(_config(model, offline), (int(width), int(height))))
-        _print_facts({"model": model, **found}, as_json)
+    size = re.fullmatch("([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", image_size.lower())
+    if not size:
+        raise ValueError(f"--image-size {image_size!r}: expected WIDTHxHEIGHT in pixels, for example 1024x768")
+    found = dataclasses.asdict(facts(_config(model, offline), (int(size[1]), int(size[2]))))
+    _print_facts({"model": model, **found}, as_json)
 
 
 def _config(model: str, offline: bool):

@@ -7,6 +7,7 @@ Derived values are properties and are never written back.
 """
 
 import json
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
@@ -59,6 +60,7 @@ def _coerce(value: Any, hint: Any, key: str) -> Any:
                     )
         elif option is float:
             if isinstance(value, int | float) and not isinstance(value, bool):
+                _require(math.isfinite(value), key, value, "must be a finite number")  # JSON of Python knows NaN
                 return float(value)
         elif option is int:
             if isinstance(value, int) and not isinstance(value, bool):
@@ -246,9 +248,8 @@ class LanguageConfig(Section):
     def _check_attention(self) -> None:
         heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
         if self.use_mla:
-            _require(
-                bool(self.kv_lora_rank), "kv_lora_rank", self.kv_lora_rank, "must be positive when use_mla is true"
-            )
+            latent = self.kv_lora_rank
+            _require(latent is not None and latent > 0, "kv_lora_rank", latent, "must be positive when use_mla is true")
             for key in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"):
                 _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive when use_mla is true")
             _require(self.qk_rope_head_dim % 2 == 0, "qk_rope_head_dim", self.qk_rope_head_dim, "must be even")
@@ -277,7 +278,11 @@ class LanguageConfig(Section):
             assert groups is not None
             _require(experts % groups == 0, "n_group", groups, f"must divide n_routed_experts = {experts}")
             _require(kept is not None and 0 < kept <= groups, "topk_group", kept, f"must be 1..n_group = {groups}")
+            assert kept is not None
+            assert active is not None
             per_group = experts // groups
+            rule = f"must be at most {kept * per_group}, the experts in topk_group = {kept} groups"
+            _require(active <= kept * per_group, "num_experts_per_tok", active, rule)
             _require(method != "noaux_tc" or per_group >= 2, "n_group", groups, "noaux_tc needs two experts in a group")
 
     def is_moe_layer(self, index: int) -> bool:
@@ -352,7 +357,7 @@ def _refuse_deepseek_ocr(values: Mapping[str, Any]) -> None:
     tower = str(vision.get("model_name", "")) if isinstance(vision, Mapping) else ""
     nested = isinstance(vision, Mapping) and isinstance(vision.get("width"), Mapping)
     linear = isinstance(projector, Mapping) and projector.get("projector_type") == "linear"
-    named = "OCR" in " ".join(map(str, values.get("architectures") or []))
+    named = "OCR" in str(values.get("architectures"))
     if tower.startswith("deeplip") or nested or linear or named:
         raise ConfigError(
             "this is a DeepSeek-OCR checkpoint: it shares model_type = 'deepseek_vl_v2' with DeepSeek-VL2 but has a "

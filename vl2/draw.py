@@ -14,6 +14,7 @@ from vl2.processing.tiling import tile_image
 
 _COLOURS = ("#e6194b", "#0082c8", "#3cb44b", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
 _GAP = 8
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def draw_regions(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
@@ -27,12 +28,13 @@ def draw_regions(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
         colour = _COLOURS[labels.index(region.label) % len(_COLOURS)]
         x0, y0, x1, y1 = region.box
         draw.rectangle((x0 - line, y0 - line, x1 + line, y1 + line), outline=colour, width=line)
-        left, top, right, bottom = draw.textbbox((x0, y0), region.label, font=font, anchor="lb")
+        name = " ".join(region.label.split())  # a label is on one line
+        left, top, right, bottom = draw.textbbox((x0, y0), name, font=font, anchor="lb")
         dy = max(0, 2 - top) + (bottom - top + 2 * line if y0 - (bottom - top) < 0 else 0)
         dx = min(0, out.width - 4 - right)
         place = (left + dx - 3, top + dy - line - 2, right + dx + 3, bottom + dy - line + 2)
         draw.rectangle(place, fill=colour)
-        draw.text((x0 + dx, y0 + dy - line), region.label, fill="white", font=font, anchor="lb")
+        draw.text((x0 + dx, y0 + dy - line), name, fill="white", font=font, anchor="lb")
     return out
 
 
@@ -59,10 +61,16 @@ def tile_sheet(image: Image.Image, config: VL2Config) -> Image.Image:
     return out
 
 
+def picture_format(path: Path) -> str:
+    """Pillow's name of the format that a file name asks for; ValueError if it is none that people look at."""
+    suffix = path.suffix.lower()
+    if suffix not in _FORMATS:
+        raise ValueError(f"{path}: unknown picture format {suffix!r}; use .png, .jpg or .webp")
+    return _FORMATS[suffix]
+
+
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a picture whole or not at all."""
-    suffix = path.suffix.lower()
-    if suffix not in Image.registered_extensions():
-        raise ValueError(f"{path}: unknown picture format {suffix!r}; use .png, .jpg or .webp")
+    kind = picture_format(path)
     with write_whole(path) as staging:
-        picture.save(staging, format=Image.registered_extensions()[suffix])
+        picture.save(staging, format=kind)

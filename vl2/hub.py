@@ -27,7 +27,8 @@ def find_model(name_or_path: str | Path, *, local_files_only: bool = False, revi
     """Directory of a model in official layout.
 
     Args:
-        name_or_path: "nano", "tiny", "small", "base", a local directory, or a hub id "owner/name".
+        name_or_path: "nano", "tiny", "small", "base" (a directory of that name is "./tiny"), a local directory, or a
+            hub id "owner/name".
         local_files_only: never touch the network; use what is already in the hub cache.
 
     Raises: ModelNotFoundError.
@@ -36,7 +37,7 @@ def find_model(name_or_path: str | Path, *, local_files_only: bool = False, revi
     if name == "nano":
         return NANO_DIR
     path = Path(name).expanduser()
-    if name and path.is_dir():
+    if name and name not in PUBLISHED and path.is_dir():
         if not (path / "config.json").exists():
             raise ModelNotFoundError(
                 f"{path}: no config.json in this directory; expected a checkpoint in official layout"

@@ -39,7 +39,8 @@ class SamplingParams:
         _require(0 < self.top_p <= 1, "top_p", self.top_p, "must be above 0 and at most 1")
         _require(self.top_k >= 0, "top_k", self.top_k, "must be 0 (all) or positive")
         penalty = self.repetition_penalty
-        _require(math.isfinite(penalty) and penalty > 0, "repetition_penalty", penalty, "must be a positive number")
+        _require(1e-6 <= penalty <= 1e6, "repetition_penalty", penalty, "must be between 1e-6 and 1e6; 1 is none")
+        _require(self.seed is None or 0 <= self.seed < 2**64, "seed", self.seed, "must be 0 or more and below 2**64")
         _require(self.max_tokens > 0, "max_tokens", self.max_tokens, "must be positive")
         _require(not isinstance(self.stop, str), "stop", self.stop, "must be a list of strings, not one string")
         _require(all(self.stop), "stop", self.stop, "must not hold an empty string")

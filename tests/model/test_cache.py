@@ -106,10 +106,10 @@ def test_neighbours_change_nothing(model: VL2) -> None:
 
 
 def test_later_tokens_change_nothing(model: VL2) -> None:
-    """Causal: the first positions of a longer sequence are those of the shorter one."""
+    """Causal: up to the rounding of expert products whose row counts change."""
     (x,) = embeddings(model, [14], 6)
     changed = torch.cat([x[:9], x[:5]])
-    torch.testing.assert_close(full_pass(model, [x])[0][:9], full_pass(model, [changed])[0][:9], atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(full_pass(model, [x])[0][:9], full_pass(model, [changed])[0][:9], atol=1e-5, rtol=0)
     assert not full_pass(model, [x])[0][9:].allclose(full_pass(model, [changed])[0][9:], atol=1e-3)
 
 

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import vl2.model.decoder
-from vl2.config import LanguageConfig
+from vl2.config import LanguageConfig, RopeScaling, VL2Config
 from vl2.model.attention import MHA, MLA, LatentWeights
 from vl2.model.cache import PackedSequences
+from vl2.model.layers import RMSNorm
 from vl2.model.moe import MoE, Router
 from vl2.model.rope import RopeTable, rope_table
 from vl2.model.vl2 import VL2
@@ -117,6 +118,44 @@ def test_use_mla_alone_decides(make_model: Callable[..., VL2]) -> None:
     sizes = {"qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8, "kv_lora_rank": 16}
     assert isinstance(make_model("tiny", **sizes).language.layers[0].get_submodule("self_attn"), MHA)
     assert isinstance(make_model("small").language.layers[0].get_submodule("self_attn"), MLA)
+
+
+def test_norms_compute_in_float32_and_weigh_in_the_dtype() -> None:
+    """SPEC E: the sum of squares in float32, a cast back, then the weight."""
+    norm = RMSNorm(512, 1e-6).to(torch.bfloat16)
+    generator = torch.Generator().manual_seed(9)
+    norm.weight.data = torch.randn(512, generator=generator).to(torch.bfloat16)
+    x = torch.randn(20, 512, generator=generator).to(torch.bfloat16)
+    normed = x.float() / (x.float().square().mean(-1, keepdim=True) + 1e-6).sqrt()
+    expected = norm.weight * normed.to(torch.bfloat16)
+    assert not expected.equal((norm.weight.float() * normed).to(torch.bfloat16))  # rounded once, not twice
+    assert (norm(x) != expected).float().mean() < 0.002  # the root may round otherwise once in a while
+
+
+def test_logits_are_float32(make_model: Callable[..., VL2]) -> None:
+    """SPEC E: sampling and comparisons must not see the steps of bfloat16."""
+    model = make_model("tiny", dtype=torch.bfloat16)
+    assert model.logits(torch.ones(1, 32, dtype=torch.bfloat16)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", ["tiny", "small"])
+def test_linear_scaling_stretches_positions(kind: str, make_config: Callable[..., VL2Config]) -> None:
+    plain, scaled = make_config(kind), make_config(kind, rope_scaling=RopeScaling("linear", 4.0))
+    positions = torch.arange(20)
+    wide, narrow = rope_table(scaled.language_config, 4 * positions), rope_table(plain.language_config, positions)
+    torch.testing.assert_close(wide.cos_TR, narrow.cos_TR)
+    torch.testing.assert_close(wide.sin_TR, narrow.sin_TR)
+
+
+def test_latents_are_normed_with_the_default_epsilon(make_model: Callable[..., VL2]) -> None:
+    """Whatever rms_norm_eps says, as in the published code; it shows where latents are small."""
+    model = make_model("small", q_lora_rank=12, rms_norm_eps=0.1)
+    attention = model.language.layers[0].get_submodule("self_attn")
+    for name in ("q_a_layernorm", "kv_a_layernorm"):
+        norm = attention.get_submodule(name)
+        x = 1e-3 * torch.randn(5, norm.get_parameter("weight").numel(), generator=torch.Generator().manual_seed(8))
+        expected = norm.get_parameter("weight") * x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+        torch.testing.assert_close(norm(x), expected)
 
 
 def router_of(model: VL2, layer: int = 1) -> Router:

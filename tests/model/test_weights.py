@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -141,6 +142,9 @@ def test_other_tools_can_read_what_is_saved(model: VL2, tmp_path: Path) -> None:
     assert written["model_type"] == "deepseek_vl_v2"
     assert written["torch_dtype"] == "bfloat16"
     assert read_config(tmp_path / "config.json") == model.config
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert {(tmp_path / name).stat().st_mode for name in files} == {plain.stat().st_mode}  # other users can, too
 
 
 def test_shards_keep_order_and_limit(make_config: Callable[..., VL2Config]) -> None:
@@ -183,7 +187,7 @@ def test_saving_over_a_checkpoint_keeps_its_other_files(make_model: Callable[...
 
 
 @pytest.mark.parametrize("where", ["second shard", "config", "rename"])
-def test_a_crash_leaves_the_old_checkpoint(
+def test_a_failure_leaves_the_old_checkpoint(
     where: str, make_model: Callable[..., VL2], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = make_model("tiny", 0, BF16), make_model("tiny", 9, BF16)
@@ -205,11 +209,74 @@ def test_a_crash_leaves_the_old_checkpoint(
     elif where == "config":
         monkeypatch.setattr(Path, "write_text", breaking(Path.write_text, lambda path, *_: path.name == "config.json"))
     else:
+        monkeypatch.setattr(vl2.model.weights, "_exchange", lambda *_: False)
         monkeypatch.setattr(os, "replace", breaking(os.replace, lambda source, _: "writing" in Path(source).name))
     with pytest.raises(OSError, match="disk full"):
         save(new, tmp_path / "model", BF16, 20_000)
     monkeypatch.undo()
     assert_same(old, load(tmp_path / "model", dtype=BF16))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["in one step", "in two renames"])
+def test_replacing(exchange: bool, make_model: Callable[..., VL2], tmp_path: Path, monkeypatch: Any) -> None:
+    if not exchange:
+        monkeypatch.setattr(vl2.model.weights, "_exchange", lambda *_: False)
+    new = make_model("tiny", 9, BF16)
+    save(make_model("tiny", 0, BF16), tmp_path / "model", BF16)
+    save(new, tmp_path / "model", BF16)
+    assert_same(new, load(tmp_path / "model", dtype=BF16))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+KILL = """
+import os, sys
+from pathlib import Path
+from vl2.model.weights import _exchange, replace_directory
+
+root = Path(sys.argv[1])
+new, path = root / "new", root / "model"
+for step in range(1, 100):
+    for folder in (new, path):
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(folder.name)
+    if step == 1 and not _exchange(new, path):
+        print("cannot exchange")
+        break
+    child = os.fork()
+    if child == 0:
+        left = [step]
+
+        def die(event, arguments):
+            left[0] -= event.startswith(("os.", "shutil."))
+            if not left[0]:
+                os._exit(9)
+
+        sys.addaudithook(die)
+        replace_directory(new, path)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert (path / "config.json").read_text() in ("new", "model"), step
+    if status == 0:
+        assert not new.exists()
+        print("replaced after", step)
+        break
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_directory(tmp_path: Path) -> None:
+    """Killed before its first, second, ... operation on files: the path always holds the old content or the new."""
+    run = subprocess.run([sys.executable, "-c", KILL, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    if "cannot exchange" in run.stdout:
+        pytest.skip("this file system cannot exchange directories in one step")
+    assert int(run.stdout.split()[-1]) > 3
+
+
+def test_what_a_killed_save_left_is_no_obstacle(make_model: Callable[..., VL2], tmp_path: Path) -> None:
+    """Process ids repeat, in containers at every start."""
+    (tmp_path / f".model.writing-{os.getpid()}").mkdir()
+    save(make_model("tiny"), tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -306,6 +373,15 @@ def test_values_too_large_for_the_dtype(stored: Path) -> None:
     load(stored)
     with pytest.raises(WeightsError, match=r"infinite values in 1 \(language.model.norm.weight\).*torch.float16"):
         load(stored, dtype=torch.float16)
+
+
+def test_too_little_memory(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> VL2:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
+
+    monkeypatch.setattr(vl2.model.weights, "empty_model", full)
+    message = error_of(stored)
+    assert "0.0 GB of weights in torch.float32 do not fit into the memory of cpu (CUDA out of memory." in message
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])

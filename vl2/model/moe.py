@@ -52,9 +52,8 @@ class Router(nn.Module):
             choice_TE = scores_TE + self.bias.float() if config.topk_method == "noaux_tc" else scores_TE
             if config.topk_method != "greedy":
                 choice_TE = self._keep_best_groups(choice_TE)
-            chosen_TA, indices_TA = choice_TE.topk(self.active, -1, sorted=False)
-            # group_limited_greedy weighs by the filtered scores, noaux_tc by the scores before bias and filter
-            weights_TA = scores_TE.gather(-1, indices_TA) if config.topk_method == "noaux_tc" else chosen_TA
+            indices_TA = choice_TE.topk(self.active, -1, sorted=False).indices
+            weights_TA = scores_TE.gather(-1, indices_TA)  # before bias and filter
             if self.active > 1 and config.norm_topk_prob:
                 weights_TA = weights_TA / (weights_TA.sum(-1, keepdim=True) + 1e-20)
             return weights_TA * config.routed_scaling_factor, indices_TA, scores_TE

@@ -7,11 +7,13 @@
 The trap: experts are stacked here (gate_up, down) and separate there; only `slots` knows.
 """
 
+import ctypes
 import json
 import math
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +186,14 @@ def load(
     table = {slot.official: slot for slot in slots(config)}
     shards = _shards(path)
     _check_names(path, shards, table)
-    model = empty_model(config, device, dtype)
+    try:
+        model = empty_model(config, device, dtype)
+    except RuntimeError as error:  # the only thing that fails there is memory; torch.OutOfMemoryError is one, too
+        size = sum(slot.numel for slot in table.values()) * dtype.itemsize
+        raise WeightsError(
+            f"{path}: {size / 1e9:.1f} GB of weights in {dtype} do not fit into the memory of {device} "
+            f"({str(error).splitlines()[0]}); use a smaller dtype or model, or another device"
+        ) from error
     ours = dict(model.named_parameters())
     broken: list[str] = []
     loaded = 0
@@ -302,6 +311,7 @@ def save(model: VL2, path: Path, dtype: torch.dtype = torch.bfloat16, max_shard_
     path = path.resolve()
     kept = _other_files(path)
     staging = path.with_name(f".{path.name}.writing-{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed; containers repeat process ids
     staging.mkdir(parents=True)
     try:
         write_weights(model, staging, dtype, max_shard_bytes)
@@ -341,12 +351,21 @@ def write_weights(model: VL2, path: Path, dtype: torch.dtype, max_shard_bytes: i
     (path / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     config = {**model.config.to_dict(), "torch_dtype": str(dtype).removeprefix("torch.")}
     (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    for name in set(weight_map.values()):  # safetensors lets nobody else read what it writes
+        shutil.copymode(path / "config.json", path / name)
 
 
 def replace_directory(staging: Path, path: Path) -> None:
-    """Put a finished directory in place; a directory already there is removed only once the new one stands."""
+    """Put a finished directory in place; whatever was there is removed only once the new one stands.
+
+    Both change places in one step, so that not even a kill leaves `path` empty. Only a file system that cannot do that
+    (some network ones) has an instant between two renames; a kill there leaves the old directory as `.NAME.old-PID`.
+    """
     if not path.exists():
         os.replace(staging, path)
+        return
+    if _exchange(staging, path):
+        shutil.rmtree(staging)
         return
     old = path.with_name(f".{path.name}.old-{os.getpid()}")
     os.replace(path, old)
@@ -356,3 +375,14 @@ def replace_directory(staging: Path, path: Path) -> None:
         os.replace(old, path)
         raise
     shutil.rmtree(old)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two directories change places in one step; False, and nothing done, where the system cannot."""
+    libc, names = ctypes.CDLL(None), (os.fsencode(one), os.fsencode(other))
+    try:
+        if sys.platform == "darwin":
+            return libc.renamex_np(*names, 2) == 0  # RENAME_SWAP
+        return libc.renameat2(-100, names[0], -100, names[1], 2) == 0  # AT_FDCWD, RENAME_EXCHANGE
+    except AttributeError:  # a C library that does not know it
+        return False

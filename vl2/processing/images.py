@@ -26,6 +26,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ADVICE = "scale it down, or raise max_pixels if you trust it"
 _pillow_limit = threading.Lock()
 
 
@@ -33,15 +34,17 @@ class ImageError(ValueError):
     """A file that is no image, is damaged, or is larger than allowed."""
 
 
-def open_image(source: Image.Image | Path | str | bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+def open_image(source: Image.Image | Path | str | bytes, max_pixels: int | None = None) -> Image.Image:
     """An upright RGB image; of an animation its first frame.
 
     Args:
         source: path, encoded bytes, or an image that is already open.
-        max_pixels: limit on width * height, checked from the header before anything is decoded.
+        max_pixels: limit on width * height, checked from the header before anything is decoded; None:
+            DEFAULT_MAX_PIXELS.
 
     Raises: ImageError.
     """
+    max_pixels = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if isinstance(source, Image.Image):
         return _decode(source, "image", max_pixels)
     name = "image" if isinstance(source, bytes) else str(source)
@@ -57,8 +60,9 @@ def open_image(source: Image.Image | Path | str | bytes, max_pixels: int = DEFAU
             image = Image.open(io.BytesIO(encoded), formats=_available_formats())
         except UnidentifiedImageError:
             raise ImageError(f"{name}: not an image in a format that is read here (PNG, JPEG, WebP, ...)") from None
-        except Image.DecompressionBombError as error:
-            raise ImageError(f"{name}: {error}; the limit is {max_pixels} pixels, scale it down") from None
+        except Image.DecompressionBombError as error:  # "Image size (N pixels) exceeds ...", a limit of Pillow's own
+            size = str(error).partition(" exceeds")[0]
+            raise ImageError(f"{name}: {size} exceeds the limit of {max_pixels}; {_ADVICE}") from None
         except Exception as error:  # decoders raise a dozen types on damaged data
             raise _damaged(name, error) from error
         with image:
@@ -67,10 +71,8 @@ def open_image(source: Image.Image | Path | str | bytes, max_pixels: int = DEFAU
 
 def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     if image.width * image.height > max_pixels:
-        raise ImageError(
-            f"{name}: {image.width} x {image.height} pixels exceed the limit of {max_pixels}; "
-            "scale it down or raise max_pixels"
-        )
+        size = f"{image.width} x {image.height} pixels"
+        raise ImageError(f"{name}: {size} exceed the limit of {max_pixels}; {_ADVICE}")
     if not image.width * image.height:
         raise ImageError(f"{name}: {image.width} x {image.height} pixels; an image needs at least one")
     try:

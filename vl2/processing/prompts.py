@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image as PILImage
 
-from vl2.processing.messages import Grounding, Image, Message, Part, Ref, Text
+from vl2.processing.messages import Grounding, Image, Message, MessageError, Part, Ref, Text
 
 Source = PILImage.Image | Path | str | bytes
 
@@ -23,7 +23,9 @@ def ask_message(images: Sequence[Source], question: str) -> Message:
 
 
 def ground_message(image: Source, phrase: str) -> Message:
-    """Asks where `phrase` is."""
+    """Asks where `phrase` is. Raises MessageError if it says nothing."""
+    if not phrase.strip():
+        raise MessageError("the phrase to locate is empty")
     return Message("user", (Image(image), Text("\nLocate "), Ref(phrase), Text(" in the image.")))
 
 

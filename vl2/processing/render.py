@@ -59,7 +59,7 @@ class Renderer:
 
     def tile(self, source: PILImage.Image | Path | str | bytes, *, tiling: bool = True) -> TiledImage:
         """Open an image and cut it into this model's tiles. Raises ImageError."""
-        image = open_image(source) if self._max_pixels is None else open_image(source, self._max_pixels)
+        image = open_image(source, self._max_pixels)
         tile_size = self.config.vision_config.image_size
         return tile_image(image, self.config.candidate_resolutions, tiling=tiling, tile_size=tile_size)
 

@@ -51,6 +51,8 @@ def choose_canvas(width: int, height: int, candidates: Sequence[tuple[int, int]]
 
 def letterbox(image: Image.Image, canvas: tuple[int, int], fill: tuple[int, int, int]) -> Image.Image:
     """Bicubic resize that keeps the aspect ratio, centred on a canvas of (width, height) pixels."""
+    if 0 in (round(image.height / image.width * canvas[0]), round(image.width / image.height * canvas[1])):
+        return Image.new("RGB", canvas, fill)  # so thin that nothing is left of it; older Pillows fail at that
     return ImageOps.pad(image, canvas, color=fill)
 
 
