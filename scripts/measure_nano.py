@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,13 +35,20 @@ MAX_TOKENS = 256  # an answer caught in a loop must end
 
 
 def make_records(folder: Path, task: str, wanted: int) -> Path:
-    """Images of the test split and the first `wanted` records of the task's metric."""
+    """Images of the test split and the first `wanted` records of the task's metric, at most two of an image."""
     out = folder / task
     if not out.exists():
-        images = wanted if METRICS[task] in ("cer", "relaxed_accuracy") else wanted // 2 + 40
-        export(task, images, out, seed=SEED, split="test")
+        export(task, wanted, out, seed=SEED, split="test")
     lines = (out / "records.jsonl").read_text(encoding="utf-8").splitlines()
-    chosen = [line for line in lines if json.loads(line)["metric"] == METRICS[task]][:wanted]  # cer: full readings only
+    chosen: list[str] = []
+    of_image: Counter[str] = Counter()
+    for line in lines:
+        record = json.loads(line)
+        if record["metric"] != METRICS[task] or of_image[record["images"][0]] == 2:  # cer: full readings only
+            continue
+        of_image[record["images"][0]] += 1
+        chosen.append(line)
+    chosen = chosen[:wanted]
     path = out / "measured.jsonl"
     path.write_text("\n".join(chosen) + "\n", encoding="utf-8")
     return path

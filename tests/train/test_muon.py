@@ -79,7 +79,8 @@ def test_the_optimizer_uses_both() -> None:
         for parameter in group["params"]:
             parameter.grad = torch.randn_like(parameter)
     optimizer.step()
-    experts, head = model.language.layers[1].mlp.experts.down, model.language.lm_head.weight
+    named = dict(model.named_parameters())
+    experts, head = named["language.layers.1.mlp.experts.down"], named["language.lm_head.weight"]
     assert optimizer.moments_of(experts) == tuple(optimizer.state[experts]) == ("momentum",)
     assert set(optimizer.moments_of(head)) == set(optimizer.state[head]) == {"step", "exp_avg", "exp_avg_sq"}
     for name, parameter in model.named_parameters():

@@ -19,6 +19,7 @@ from vl2.train.optim import (
     set_learning_rate,
     update_router_bias,
 )
+from vl2.train.patch_head import PatchHead
 
 STAGE = Stage("s", 100, 1.0, (("line", 1.0),), 64, 4)
 
@@ -61,7 +62,7 @@ def test_patch_weight_points() -> None:
 
 
 def test_groups_have_their_rates_and_decay(model: VL2) -> None:
-    head = torch.nn.Linear(4, 4)
+    head = PatchHead(4, 4)
     optimizer = build_optimizer(model, head, OptimizerSection())
     multipliers = LearningRateMultipliers(vision=0.1, projector=0.5, language=2.0, patch_head=3.0)
     set_learning_rate(optimizer, replace(STAGE, lr_multiplier=multipliers), 1e-3)
@@ -74,12 +75,12 @@ def test_groups_have_their_rates_and_decay(model: VL2) -> None:
         "projector.layers.0.weight": (5e-4, 0.1),
         "image_newline": (5e-4, 0.0),
         "language.embed_tokens.weight": (2e-3, 0.0),
-        "language.lm_head.weight": (2e-3, 0.1),
+        "language.lm_head.classes.weight": (2e-3, 0.1),
         "language.layers.1.mlp.experts.down": (2e-3, 0.1),
         "language.layers.1.mlp.router.weight": (2e-3, 0.1),
     }
     assert {name: rates[id(named[name])] for name in expected} == {k: pytest.approx(v) for k, v in expected.items()}
-    assert rates[id(head.weight)] == (pytest.approx(3e-3), 0.1)
+    assert rates[id(head.classes.weight)] == (pytest.approx(3e-3), 0.1)
     assert id(named["language.layers.1.mlp.router.bias"]) not in rates
     assert id(named["vision.attn_pool.latent"]) not in rates
     assert not decays("x.bias", torch.zeros(3))
@@ -92,7 +93,7 @@ def test_freezing(model: VL2) -> None:
         name for name, _ in model.named_parameters() if name.startswith(("projector.", "image_newline", "view_sep"))
     }
     freeze_for(STAGE, model, None)
-    assert model.language.lm_head.weight.requires_grad
+    assert model.language.lm_head.classes.weight.requires_grad
     assert not dict(model.named_parameters())["language.layers.1.mlp.router.bias"].requires_grad
 
 

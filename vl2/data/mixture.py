@@ -186,6 +186,7 @@ class PackedDataset(Dataset[PackedBatch]):
         kept = self._kept.pop((name, index), None)
         if kept is None:
             sample = synth.generate(name, self.spec.seed, index, "train")
+            assert isinstance(sample.image, PILImage.Image)  # generators draw; tiled ones are ours
             tiled = self.renderer.tile(sample.image)
             targets = synth.patch_targets(sample, tiled) if self.spec.with_patch_targets else None
             kept = TiledSample(tiled, sample.questions, targets)

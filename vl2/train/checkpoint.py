@@ -81,6 +81,7 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint; `path` appears whole or stays as it was."""
     staging = path.with_name(f".{path.name}.writing-{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)  # a killed run may have had the same process id
     staging.mkdir(parents=True)
     try:
         write_weights(model, staging, kind.weights, kind.max_file_bytes)

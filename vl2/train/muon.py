@@ -52,8 +52,9 @@ def muon_step(
         grads = torch.where(keep > 0, grads, before)  # what is not finite must not reach the momentum
         after = torch.lerp(before, grads, 1 - beta)
         sizes = [len(momentum) for momentum in own]
-        torch._foreach_copy_(own, after.split(sizes))
+        torch._foreach_copy_(own, after.split(sizes))  # pyright: ignore[reportPrivateImportUsage]
         scale = keep * (lr * 0.2 * math.sqrt(max(shape)))
         updates = (orthogonalize(torch.lerp(grads, after, beta)) * scale).split(sizes)
-        torch._foreach_mul_(params, shrunk)
-        torch._foreach_sub_(params, [u.view_as(p) for u, p in zip(updates, params, strict=True)])
+        torch._foreach_mul_(params, shrunk)  # type: ignore[reportPrivateImportUsage]
+        steps = [u.view_as(p) for u, p in zip(updates, params, strict=True)]
+        torch._foreach_sub_(params, steps)  # type: ignore[reportPrivateImportUsage]

@@ -66,7 +66,8 @@ class Ranks:
         together = torch.cat([grad.flatten() for grad in grads])
         dist.all_reduce(together)
         parts = together.split([grad.numel() for grad in grads])
-        torch._foreach_copy_(grads, [part.view_as(grad) for part, grad in zip(parts, grads, strict=True)])
+        summed = [part.view_as(grad) for part, grad in zip(parts, grads, strict=True)]
+        torch._foreach_copy_(grads, summed)  # pyright: ignore[reportPrivateImportUsage]
 
 
 @contextmanager
