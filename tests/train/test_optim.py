@@ -75,7 +75,7 @@ def test_groups_have_their_rates_and_decay(model: VL2) -> None:
         "projector.layers.0.weight": (5e-4, 0.1),
         "image_newline": (5e-4, 0.0),
         "language.embed_tokens.weight": (2e-3, 0.0),
-        "language.lm_head.classes.weight": (2e-3, 0.1),
+        "language.lm_head.weight": (2e-3, 0.1),
         "language.layers.1.mlp.experts.down": (2e-3, 0.1),
         "language.layers.1.mlp.router.weight": (2e-3, 0.1),
     }
@@ -93,7 +93,7 @@ def test_freezing(model: VL2) -> None:
         name for name, _ in model.named_parameters() if name.startswith(("projector.", "image_newline", "view_sep"))
     }
     freeze_for(STAGE, model, None)
-    assert model.language.lm_head.classes.weight.requires_grad
+    assert model.language.lm_head.weight.requires_grad
     assert not dict(model.named_parameters())["language.layers.1.mlp.router.bias"].requires_grad
 
 
