@@ -31,7 +31,7 @@ def _progress() -> Progress:
 @app.command()
 def synth(
     task: Annotated[
-        str, typer.Option(help="line, page, paragraph, receipt, form, table, chart, ground, count, scene or caption.")
+        str, typer.Option(help="line, paragraph, page, receipt, form, table, chart, ground, count, scene or caption.")
     ],
     count: Annotated[int, typer.Option(help="Number of images.", min=1)],
     out: Annotated[Path, typer.Option(help="Directory for images, records.jsonl and contact sheet.")],
