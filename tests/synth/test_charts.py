@@ -68,7 +68,7 @@ def test_samples_are_well_formed(split: str):
         assert width <= 760
         assert height <= 500
         one_tile += max(width, height) <= 384
-        assert 2 <= len(sample.questions) <= 10
+        assert 2 <= len(sample.questions) <= 20
         for question in sample.questions:
             assert "{" not in question.text
             if question.kind == "ground":

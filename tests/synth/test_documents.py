@@ -92,7 +92,7 @@ def test_samples_are_well_formed(samples: list[Sample]):
         width, height = sample.image.size
         assert 200 <= width <= 770
         assert 90 <= height <= 770
-        assert 2 <= len(sample.questions) <= 10
+        assert 2 <= len(sample.questions) <= 18
         assert len({question.text for question in sample.questions}) == len(sample.questions)
         for question in sample.questions:
             assert "{" not in question.text

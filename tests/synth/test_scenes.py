@@ -177,7 +177,9 @@ def test_ground_boxes_are_marks_and_some_phrases_are_absent():
         sample = generate("ground", 4, index)
         marks = {tuple(box) for box in sample.mark_boxes.tolist()}
         for question in sample.questions:
-            assert question.kind == "ground"
+            if question.kind != "ground":
+                assert question.metric == "exact"  # some counting comes last
+                continue
             assert question.metric == "iou"
             assert all(tuple(region.box) in marks for region in question.regions)
             number_boxes.append(len(question.regions))
@@ -223,7 +225,7 @@ def test_count_answer_agrees_with_the_marks():
         for question in sample.questions:
             text = question.text
             named = [plural for plural in plurals if f" {plural}" in text]
-            if not named or any(color in text.lower() for color in PALETTE):
+            if question.kind == "ground" or not named or any(color in text.lower() for color in PALETTE):
                 continue
             label = plurals[max(named, key=len)]
             assert question.answers[0] == str(int((sample.mark_ids == label).sum())), text
@@ -287,7 +289,10 @@ def test_relations_and_their_opposites():
 
 def test_yes_and_no_are_balanced():
     answers = [
-        q.answers[0] for i in range(300) for q in generate("scene", 8, i).questions if q.answers[0] in ("yes", "no")
+        q.answers[0]
+        for i in range(300)
+        for q in generate("scene", 8, i).questions
+        if q.kind == "ask" and q.answers[0] in ("yes", "no")
     ]
     assert len(answers) > 150
     assert 0.4 < answers.count("yes") / len(answers) < 0.6

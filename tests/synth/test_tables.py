@@ -56,7 +56,7 @@ def test_samples_are_well_formed(split: str):
         assert width <= 768
         assert height <= 768
         one_tile += max(width, height) <= 384
-        assert 2 <= len(sample.questions) <= 10
+        assert 2 <= len(sample.questions) <= 20
         text = drawn_text(sample)
         for question in sample.questions:
             assert "{" not in question.text

@@ -1,6 +1,6 @@
 """Questions about a chart: values, extremes, comparisons, counts, labels, colours, and finding its parts.
 
-    Chart + named boxes --chart_questions--> 2 to 5 questions, each of another kind or about another part
+    Chart + named boxes --chart_questions--> up to 20 questions, each of another kind or about another part
 
 The trap: a question is asked only where its answer is unique and stands on the picture; equal values rule kinds out.
 """
@@ -70,17 +70,17 @@ class _Made(NamedTuple):
 
 
 def chart_questions(rng: np.random.Generator, chart: Chart, regions: dict[str, Rect]) -> list[Question]:
-    """Three to ten questions about a chart as drawn; `regions` are the boxes that the drawing named."""
-    wanted = int(rng.integers(3, 11))
+    """Up to 20 questions about a chart as drawn; `regions` are the boxes that the drawing named."""
+    wanted = int(rng.integers(8, 21))
     names = list(MAKERS)
-    chances = np.array([MAKERS[name][0] for name in names])
+    shares = np.cumsum([chance for chance, _ in MAKERS.values()])
     found: dict[tuple[str, str], Question] = {}
     if rng.random() < 0.14:
         found["find", ""] = _find(rng, chart, regions)
-    for _ in range(40):
+    for _ in range(80):
         if len(found) >= wanted:
             break
-        name = names[int(rng.choice(len(names), p=chances / chances.sum()))]
+        name = names[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
         made = MAKERS[name][1](rng, chart)
         if made is not None:
             found.setdefault((name, made.topic), Question("ask", made.text, made.answers, made.metric))

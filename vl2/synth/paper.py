@@ -199,7 +199,7 @@ class Sheet:
         text = "\n".join(lines)
         facts = [fact for fact in self.facts if not fact.unique or text.count(fact.unique) == 1]
         weights = np.array([fact.weight for fact in facts])
-        count = min(len(facts), int(rng.integers(3, 11)))
+        count = min(len(facts), int(rng.integers(6, 19)))
         chosen = rng.choice(len(facts), count, replace=False, p=weights / weights.sum())
         questions = [_question(rng, facts[index], finished.regions) for index in chosen.tolist()]
         if self.absent and chance(rng, 0.05):

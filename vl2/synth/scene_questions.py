@@ -85,14 +85,24 @@ def count_answer(number: int) -> tuple[str, str]:
 # --- counting ------------------------------------------------------------------------------------------------------
 
 
+def count_each(rng: np.random.Generator, scenery: Scenery) -> list[Question]:
+    """How many of every kind that is there."""
+    return [
+        Question(
+            "ask",
+            question(rng, "count", "number", names=plural(rng, members[0].concept)),
+            count_answer(len(members)),
+            "exact",
+        )
+        for members in scenery.groups.values()
+        if len(members) <= 9
+    ]
+
+
 def count_concept(rng: np.random.Generator, scenery: Scenery) -> Question | None:
     """How many of a kind that is there."""
-    groups = list(scenery.groups.values())
-    members = max(groups, key=len) if rng.random() < 0.3 else groups[int(rng.integers(len(groups)))]
-    if len(members) > 9:
-        return None
-    text = question(rng, "count", "number", names=plural(rng, members[0].concept))
-    return Question("ask", text, count_answer(len(members)), "exact")
+    questions = count_each(rng, scenery)
+    return questions[int(rng.integers(len(questions)))] if questions else None
 
 
 def count_absent(rng: np.random.Generator, scenery: Scenery) -> Question | None:
@@ -311,16 +321,7 @@ def named(rng: np.random.Generator, scenery: Scenery) -> Question | None:
     return Question("ask", question(rng, "text_of", "word", the=pick(rng, tuple(phrases))), (thing.text,))
 
 
-COUNTING: tuple[Maker, ...] = (
-    count_concept,
-    count_concept,
-    count_concept,
-    count_concept,
-    count_all,
-    count_absent,
-    count_colored,
-    count_group,
-)
+COUNTING: tuple[Maker, ...] = (count_all, count_absent, count_colored, count_colored, count_group)
 ASKING: tuple[Maker, ...] = (
     color_of, color_of, thing_of_color, is_color, where, where, placed, placed, beside, beside, beside, is_beside,
     presence, sized, what, what, named, named,

@@ -14,7 +14,7 @@ import numpy as np
 from vl2.processing.boxes import Region
 from vl2.synth.sample import Question, Sample
 from vl2.synth.scene_phrases import refer, refer_absent, refer_many, relation, third
-from vl2.synth.scene_questions import ASKING, COUNTING, NUMBER_WORDS, ask_several, presence
+from vl2.synth.scene_questions import ASKING, COUNTING, NUMBER_WORDS, ask_several, count_concept, count_each, presence
 from vl2.synth.scene_wordings import PLACED, SIDES, article, capital, pick, question
 from vl2.synth.scenery import Plan, Scenery, Thing, build_scenery
 
@@ -46,7 +46,7 @@ def _few_of_each(rng: np.random.Generator, kinds: int, most: int) -> list[int]:
 
 
 def generate_ground(rng: np.random.Generator, split: str) -> Sample:
-    """Phrases to locate: single things, several at once, and absent ones."""
+    """Phrases to locate: single things, several at once, and absent ones; and some counting."""
     plan = Plan(
         _few_of_each(rng, int(rng.integers(1, 7)), 12),
         _layout(rng, 0.7),
@@ -54,16 +54,21 @@ def generate_ground(rng: np.random.Generator, split: str) -> Sample:
         bool(rng.random() < 0.5),
     )
     scenery = _scenery(rng, split, plan)
+    questions = find_several(rng, scenery, int(rng.integers(5, 15)))
+    return _finish(rng, "ground", scenery, questions + count_each(rng, scenery)[:2])
+
+
+def find_several(rng: np.random.Generator, scenery: Scenery, wanted: int, many: float = 0.2) -> list[Question]:
+    """Up to `wanted` different phrases to locate; `many`: how often a phrase is for several things."""
     questions: dict[str, Question] = {}
-    wanted = int(rng.integers(3, 9))
     for _ in range(3 * wanted):
         if len(questions) == wanted:
             break
-        phrase, things = _phrase(rng, scenery)
+        phrase, things = _phrase(rng, scenery, many)
         if phrase:
             regions = tuple(Region(phrase, thing.box) for thing in sorted(things, key=_reading_order))
             questions.setdefault(phrase.lower(), Question("ground", phrase, metric="iou", regions=regions))
-    return _finish(rng, "ground", scenery, list(questions.values()))
+    return list(questions.values())
 
 
 def _reading_order(thing: Thing) -> tuple[float, float]:
@@ -71,13 +76,13 @@ def _reading_order(thing: Thing) -> tuple[float, float]:
     return thing.box.x0, thing.box.y0
 
 
-def _phrase(rng: np.random.Generator, scenery: Scenery) -> tuple[str, list[Thing]]:
+def _phrase(rng: np.random.Generator, scenery: Scenery, many: float) -> tuple[str, list[Thing]]:
     """A phrase and what it points at; "" if the chosen thing cannot be told from the others."""
     draw = rng.random()
     if draw < 0.16:
         phrase, things = refer_absent(rng, scenery), []
-    elif draw < 0.32 and (many := refer_many(rng, scenery)) is not None:
-        phrase, things = many
+    elif draw < 0.16 + many and (several := refer_many(rng, scenery)) is not None:
+        phrase, things = several
     else:
         thing = scenery.things[int(rng.integers(len(scenery.things)))]
         groups = refer(rng, scenery, thing)
@@ -93,14 +98,16 @@ def _phrase(rng: np.random.Generator, scenery: Scenery) -> tuple[str, list[Thing
 
 
 def generate_count(rng: np.random.Generator, split: str) -> Sample:
-    """How many of a kind, of a colour, of a group, or altogether; 0 to 9 of a kind."""
+    """How many of a kind, of a colour, of a group, or altogether; 0 to 9 of a kind. And some to locate."""
     counts = [int(rng.integers(1, 10))]
     for _ in range(int(rng.integers(0, 4))):
-        counts.append(int(rng.integers(1, 5)))
-        if sum(counts) > 12:
+        counts.append(int(rng.integers(1, 6)))
+        if sum(counts) > 13:
             counts.pop()
     scenery = _scenery(rng, split, Plan(counts, _layout(rng, 0.75), False, bool(rng.random() < 0.6)))
-    return _finish(rng, "count", scenery, ask_several(rng, scenery, COUNTING, int(rng.integers(3, 7))))
+    counting = count_each(rng, scenery) + ask_several(rng, scenery, COUNTING, int(rng.integers(1, 5)))
+    questions = [counting[number] for number in rng.permutation(len(counting))]
+    return _finish(rng, "count", scenery, questions + find_several(rng, scenery, int(rng.integers(1, 4)), many=0.6))
 
 
 def generate_scene(rng: np.random.Generator, split: str) -> Sample:
@@ -108,12 +115,12 @@ def generate_scene(rng: np.random.Generator, split: str) -> Sample:
     kinds = 1 if rng.random() < 0.12 else int(rng.integers(2, 6))
     counts = [1] if kinds == 1 else _few_of_each(rng, kinds, 8) if rng.random() < 0.5 else [1] * kinds
     scenery = _scenery(rng, split, Plan(counts, _layout(rng, 0.68), bool(rng.random() < 0.5)))
-    questions = ask_several(rng, scenery, ASKING, int(rng.integers(3, 9)))
+    questions = ask_several(rng, scenery, ASKING, int(rng.integers(5, 13)))
     if not questions:
         made = presence(rng, scenery)
         assert made is not None
         questions = [made]
-    return _finish(rng, "scene", scenery, questions)
+    return _finish(rng, "scene", scenery, questions + find_several(rng, scenery, int(rng.integers(0, 4))))
 
 
 # --- captions ------------------------------------------------------------------------------------------------------
@@ -206,5 +213,5 @@ def generate_caption(rng: np.random.Generator, split: str) -> Sample:
         Question("ask", question(rng, "describe"), (text,)),
     ]
     if rng.random() < 0.4:
-        questions += ask_several(rng, scenery, COUNTING + ASKING, 1)
+        questions += ask_several(rng, scenery, (count_concept, *COUNTING, *ASKING), 1)
     return _finish(rng, "caption", scenery, questions)

@@ -1,6 +1,6 @@
 """Questions about a table: cells by row and column, extremes, look-ups, counts, headers, title, reading, finding.
 
-    Content + named boxes --table_questions--> 2 to 5 questions, each of another kind or about another cell
+    Content + named boxes --table_questions--> up to 20 questions, each of another kind or about another cell
 
 The trap: a question is asked only where its answer is unique, so ties and repeated values rule kinds out.
 """
@@ -53,10 +53,10 @@ FIND_TITLE = listed(
 
 
 def table_questions(rng: np.random.Generator, content: Content, regions: dict[str, Rect]) -> list[Question]:
-    """Three to ten questions about a table; `regions` are the boxes that the drawing named."""
-    wanted = int(rng.integers(3, 11))
+    """Up to 20 questions about a table; `regions` are the boxes that the drawing named."""
+    wanted = int(rng.integers(8, 21))
     names = list(MAKERS)
-    chances = np.array([MAKERS[name][0] for name in names])
+    shares = np.cumsum([chance for chance, _ in MAKERS.values()])
     found: dict[tuple[str, str], Question] = {}
     if rng.random() < 0.12:
         found["find", ""] = _find(rng, content, regions)
@@ -64,10 +64,10 @@ def table_questions(rng: np.random.Generator, content: Content, regions: dict[st
         text = read_text(content)
         if len(text) <= _MOST_READ:
             found["read", ""] = Question("read", pick(rng, READ), (text,), "cer")
-    for _ in range(40):
+    for _ in range(80):
         if len(found) >= wanted:
             break
-        name = names[int(rng.choice(len(names), p=chances / chances.sum()))]
+        name = names[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
         made = MAKERS[name][1](rng, content)
         if made is None:
             continue
