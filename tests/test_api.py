@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 import vl2
-from vl2.api import DeviceError, Model, pick_device
+from vl2.api import Model
 from vl2.config import ConfigError
+from vl2.device import DeviceError, pick_device
 from vl2.hub import ModelNotFoundError
 from vl2.model.weights import WeightsError
 from vl2.processing.images import ImageError

@@ -18,22 +18,23 @@ MAX_LINES = 600
 
 # A part imports parts of lower rank, and only those named here.
 RANKS: dict[int, dict[str, str]] = {
-    0: {"config": "", "layout": "", "files": "", "kernels": ""},
-    1: {"processing": "config layout files", "sampling": ""},
-    2: {"model": "config layout kernels", "data": "config layout files processing"},
-    3: {
+    0: {"section": "", "layout": "", "files": "", "kernels": "", "device": ""},
+    1: {"config": "section", "sampling": ""},
+    2: {"processing": "section config layout files"},
+    3: {"model": "config layout kernels", "data": "config layout files processing"},
+    4: {
         "synth": "files processing data",
         "generate": "sampling processing model",
         "family": "config layout processing model",
         "hub": "",
     },
-    4: {
-        "train": "config layout files data model processing",
+    5: {
+        "train": "section device config layout files data model processing",
         "eval": "files processing data generate",
-        "api": "config sampling processing model generate hub",
+        "api": "config device sampling processing model generate hub",
         "draw": "config layout files processing",
     },
-    5: {"chat": "processing api", "answerer": "processing data eval api"},
+    6: {"chat": "processing api", "answerer": "processing data eval api"},
 }
 ALLOWED = {part: set(names.split()) for parts in RANKS.values() for part, names in parts.items()}
 RANK = {part: rank for rank, parts in RANKS.items() for part in parts}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -351,3 +352,11 @@ def test_program_starts_fast_and_lists_its_commands(tmp_path: Path) -> None:
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     for name in ("ask", "ground", "ocr", "chat", "tiles", "info", "synth", "train", "eval"):
         assert f" {name} " in shown
+
+
+def test_a_device_out_of_memory_is_one_line(run: Run, on: list, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr("vl2.api.generate", full)
+    assert "out of memory" in error(run("ask", picture, "What is it?", *on))

@@ -17,6 +17,7 @@ import torch
 from PIL import Image as PILImage
 
 from vl2.config import read_config
+from vl2.device import pick_device, pick_dtype
 from vl2.generate import FinishReason, generate
 from vl2.hub import find_model
 from vl2.model.vl2 import VL2
@@ -28,12 +29,6 @@ from vl2.processing.prompts import READ_PROMPT, Source, ask_message, ground_mess
 from vl2.processing.render import Prompt, Renderer
 from vl2.processing.tokenizer import StreamDecoder, Tokenizer
 from vl2.sampling import SamplingParams
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class DeviceError(ValueError):
-    """A device or dtype that this machine cannot run."""
 
 
 @dataclass(frozen=True)
@@ -229,33 +224,6 @@ def load(
         read_processor(path).require_match(config)
     network = load_weights(path, place, kind, progress)
     return Model(network, tokenizer, max_pixels)
-
-
-def pick_device(device: str) -> torch.device:
-    """The device by name; "auto" takes CUDA if there is any."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-    except RuntimeError:
-        raise DeviceError(f"device = {device!r}: must be auto, cpu, cuda, cuda:N or mps") from None
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(place.type, False):
-        raise DeviceError(f"device = {device!r}: not available here; use --device cpu")
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"device = {device!r}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return place
-
-
-def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """The dtype by name; "auto" is what the device is good at."""
-    if isinstance(dtype, torch.dtype):
-        dtype = str(dtype).removeprefix("torch.")
-    if dtype == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if dtype not in DTYPES:
-        raise DeviceError(f"dtype = {dtype!r}: must be auto, {', '.join(DTYPES)}")
-    return DTYPES[dtype]
 
 
 def _as_list(images: Source | Sequence[Source]) -> list[Source]:

@@ -37,6 +37,10 @@ def errors_in_one_line() -> Iterator[None]:
         message = str(error)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's; importing it takes a second
+            raise
+        message = f"out of memory on the device; fewer or smaller images, or --device cpu ({error})"
     else:
         return
     print(f"vl2: {' '.join(message.split())}", file=sys.stderr)
@@ -273,7 +277,7 @@ def tiles(
     max_pixels: MaxPixels = None,
 ) -> None:
     """Draw how an image is cut: chosen canvas, tiles, token counts. No weights are loaded."""
-    from vl2.api import pick_device, pick_dtype
+    from vl2.device import pick_device, pick_dtype
     from vl2.draw import save_picture, tile_sheet
     from vl2.family import facts
     from vl2.processing.images import open_image

@@ -7,27 +7,12 @@ Derived values are properties and are never written back.
 """
 
 import json
-import math
-import types
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Self
 
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names the key, the value and what is allowed."""
-
-
-# Keys of published files that carry no architecture: bookkeeping of the library that wrote them.
-_IGNORED_KEYS = frozenset(
-    (
-        "architectures", "auto_map", "_name_or_path", "_attn_implementation", "transformers_version", "torch_dtype",
-        "dtype", "use_cache", "lm_head", "rm_head", "ep_size", "pretraining_tp", "return_dict", "output_attentions",
-        "output_hidden_states", "cls", "params", "class_name", "is_encoder_decoder", "model_type", "weight_init",
-        "use_checkpoint", "num_recomputing_layers", "deterministic", "num_classes", "class_token", "no_embed_class",
-    )
-)  # fmt: skip
+from vl2.section import ConfigError, Section, require
 
 # (columns, rows) of tiles, all with columns * rows <= 9; the order decides ties (SPEC A4).
 _CANVASES = (
@@ -35,79 +20,6 @@ _CANVASES = (
     (2, 3), (3, 2), (1, 7), (7, 1), (1, 8), (8, 1), (2, 4), (4, 2), (1, 9), (9, 1), (3, 3),
 )  # fmt: skip
 CANDIDATE_RESOLUTIONS: tuple[tuple[int, int], ...] = tuple((384 * m, 384 * n) for m, n in _CANVASES)
-
-
-def _require(condition: bool, key: str, value: object, rule: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key} = {value!r}: {rule}")
-
-
-def _coerce(value: Any, hint: Any, key: str) -> Any:
-    """Check `value` against a field's annotation; JSON lists become tuples, integers pass for floats."""
-    options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for option in options:
-        if option is type(None):
-            if value is None:
-                return None
-        elif get_origin(option) is tuple:
-            inner = get_args(option)
-            if isinstance(value, list | tuple):
-                if len(inner) == 2 and inner[1] is Ellipsis:
-                    return tuple(_coerce(v, inner[0], f"{key}[{i}]") for i, v in enumerate(value))
-                if len(inner) == len(value):
-                    return tuple(
-                        _coerce(v, t, f"{key}[{i}]") for i, (v, t) in enumerate(zip(value, inner, strict=True))
-                    )
-        elif option is float:
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                _require(math.isfinite(value), key, value, "must be a finite number")  # JSON of Python knows NaN
-                return float(value)
-        elif option is int:
-            if isinstance(value, int) and not isinstance(value, bool):
-                return value
-        elif isinstance(option, type) and issubclass(option, Section):
-            if isinstance(value, Mapping):
-                return option.from_dict(value, key)
-        elif isinstance(value, option):
-            return value
-    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
-    raise ConfigError(f"{key} = {value!r}: expected {wanted}, got {type(value).__name__}")
-
-
-class Section:
-    """A frozen dataclass that reads and writes one section of a published JSON file."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
-        """Build from parsed JSON. Unknown keys, wrong types and impossible combinations raise ConfigError."""
-        prefix = f"{where}." if where else ""
-        known: dict[str, Field[Any]] = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-        hints = get_type_hints(cls)
-        kwargs: dict[str, Any] = {}
-        for key, value in values.items():
-            if key in known:
-                kwargs[key] = _coerce(value, hints[key], prefix + key)
-            elif key not in _IGNORED_KEYS:
-                raise ConfigError(f"{prefix}{key} = {value!r}: unknown key; known keys: {', '.join(sorted(known))}")
-        for name, f in known.items():
-            if name not in kwargs and f.default is MISSING and f.default_factory is MISSING:
-                raise ConfigError(f"{prefix}{name} is missing")
-        try:
-            return cls(**kwargs)
-        except ConfigError as error:
-            raise ConfigError(f"{prefix}{error}") from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field under its published name, ready for json.dump."""
-        out: dict[str, Any] = {}
-        for f in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, f.name)
-            out[f.name] = value.to_dict() if isinstance(value, Section) else _plain(value)
-        return out
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -126,12 +38,12 @@ class VisionConfig(Section):
 
     def __post_init__(self) -> None:
         for key in ("image_size", "patch_size", "width", "layers", "heads"):
-            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
-        _require(self.width % self.heads == 0, "width", self.width, f"must divide by heads = {self.heads}")
-        _require(self.patch_size <= self.image_size, "patch_size", self.patch_size, "larger than image_size")
-        _require(self.mlp_ratio * self.width >= 1, "mlp_ratio", self.mlp_ratio, "must be positive")
-        _require(self.global_pool == "map", "global_pool", self.global_pool, 'only "map" (a stored, unused pool head)')
-        _require(self.ignore_head, "ignore_head", self.ignore_head, "only true: image tokens come from patches")
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        require(self.width % self.heads == 0, "width", self.width, f"must divide by heads = {self.heads}")
+        require(self.patch_size <= self.image_size, "patch_size", self.patch_size, "larger than image_size")
+        require(self.mlp_ratio * self.width >= 1, "mlp_ratio", self.mlp_ratio, "must be positive")
+        require(self.global_pool == "map", "global_pool", self.global_pool, 'only "map" (a stored, unused pool head)')
+        require(self.ignore_head, "ignore_head", self.ignore_head, "only true: image tokens come from patches")
 
     @property
     def grid_side(self) -> int:
@@ -157,13 +69,13 @@ class ProjectorConfig(Section):
 
     def __post_init__(self) -> None:
         kind = self.projector_type
-        _require(
+        require(
             kind == "downsample_mlp_gelu", "projector_type", kind, 'only "downsample_mlp_gelu" exists in this family'
         )
-        _require(not self.token_pooling, "token_pooling", self.token_pooling, "not used by this family")
-        _require(self.depth >= 2, "depth", self.depth, "must be at least 2")
+        require(not self.token_pooling, "token_pooling", self.token_pooling, "not used by this family")
+        require(self.depth >= 2, "depth", self.depth, "must be at least 2")
         for key in ("input_dim", "n_embed", "mlp_ratio", "downsample_ratio"):
-            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
 
 
 @dataclass(frozen=True)
@@ -179,9 +91,9 @@ class RopeScaling(Section):
     mscale_all_dim: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.type in ("linear", "yarn"), "type", self.type, 'only "linear" and "yarn" are implemented')
+        require(self.type in ("linear", "yarn"), "type", self.type, 'only "linear" and "yarn" are implemented')
         for key in ("factor", "original_max_position_embeddings", "beta_fast", "beta_slow"):
-            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
 
 
 @dataclass(frozen=True)
@@ -232,15 +144,13 @@ class LanguageConfig(Section):
             "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
             "moe_layer_freq", "max_position_embeddings", "intermediate_size", "rope_theta", "rms_norm_eps",
         ):  # fmt: skip
-            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
-        _require(
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        require(
             self.first_k_dense_replace >= 0, "first_k_dense_replace", self.first_k_dense_replace, "must be 0 or more"
         )
-        _require(self.hidden_act == "silu", "hidden_act", self.hidden_act, 'only "silu"')
-        _require(
-            self.attention_dropout == 0, "attention_dropout", self.attention_dropout, "only 0: the family has none"
-        )
-        _require(not self.tie_word_embeddings, "tie_word_embeddings", True, "only false: lm_head is stored separately")
+        require(self.hidden_act == "silu", "hidden_act", self.hidden_act, 'only "silu"')
+        require(self.attention_dropout == 0, "attention_dropout", self.attention_dropout, "only 0: the family has none")
+        require(not self.tie_word_embeddings, "tie_word_embeddings", True, "only false: lm_head is stored separately")
         self._check_attention()
         if self.n_routed_experts is not None:
             self._check_experts(self.n_routed_experts)
@@ -249,41 +159,41 @@ class LanguageConfig(Section):
         heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
         if self.use_mla:
             latent = self.kv_lora_rank
-            _require(latent is not None and latent > 0, "kv_lora_rank", latent, "must be positive when use_mla is true")
+            require(latent is not None and latent > 0, "kv_lora_rank", latent, "must be positive when use_mla is true")
             for key in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"):
-                _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive when use_mla is true")
-            _require(self.qk_rope_head_dim % 2 == 0, "qk_rope_head_dim", self.qk_rope_head_dim, "must be even")
+                require(getattr(self, key) > 0, key, getattr(self, key), "must be positive when use_mla is true")
+            require(self.qk_rope_head_dim % 2 == 0, "qk_rope_head_dim", self.qk_rope_head_dim, "must be even")
             rank = self.q_lora_rank
-            _require(rank is None or rank > 0, "q_lora_rank", rank, "must be positive (or null for full-rank queries)")
+            require(rank is None or rank > 0, "q_lora_rank", rank, "must be positive (or null for full-rank queries)")
         else:
-            _require(self.hidden_size % heads == 0, "hidden_size", self.hidden_size, f"must divide by {heads} heads")
-            _require(self.head_dim % 2 == 0, "hidden_size", self.hidden_size, "hidden_size / heads must be even")
-            _require(heads % kv_heads == 0, "num_key_value_heads", kv_heads, f"must divide {heads} attention heads")
+            require(self.hidden_size % heads == 0, "hidden_size", self.hidden_size, f"must divide by {heads} heads")
+            require(self.head_dim % 2 == 0, "hidden_size", self.hidden_size, "hidden_size / heads must be even")
+            require(heads % kv_heads == 0, "num_key_value_heads", kv_heads, f"must divide {heads} attention heads")
             kind = self.rope_scaling.type if self.rope_scaling else None
-            _require(kind in (None, "linear"), "rope_scaling.type", kind, "only linear when use_mla is false")
+            require(kind in (None, "linear"), "rope_scaling.type", kind, "only linear when use_mla is false")
 
     def _check_experts(self, experts: int) -> None:
         active, method, scoring = self.num_experts_per_tok, self.topk_method, self.scoring_func
         width, shared = self.moe_intermediate_size, self.n_shared_experts
-        _require(width > 0, "moe_intermediate_size", width, "must be positive")
-        _require(shared is None or shared > 0, "n_shared_experts", shared, "must be positive (or null for none)")
-        _require(experts > 0, "n_routed_experts", experts, "must be positive (or null for a dense model)")
-        _require(active is not None and 0 < active <= experts, "num_experts_per_tok", active, f"must be 1..{experts}")
+        require(width > 0, "moe_intermediate_size", width, "must be positive")
+        require(shared is None or shared > 0, "n_shared_experts", shared, "must be positive (or null for none)")
+        require(experts > 0, "n_routed_experts", experts, "must be positive (or null for a dense model)")
+        require(active is not None and 0 < active <= experts, "num_experts_per_tok", active, f"must be 1..{experts}")
         methods = ("greedy", "group_limited_greedy", "noaux_tc")
-        _require(method in methods, "topk_method", method, f"must be one of {', '.join(methods)}")
-        _require(scoring in ("softmax", "sigmoid"), "scoring_func", scoring, "must be softmax or sigmoid")
+        require(method in methods, "topk_method", method, f"must be one of {', '.join(methods)}")
+        require(scoring in ("softmax", "sigmoid"), "scoring_func", scoring, "must be softmax or sigmoid")
         if method != "greedy":
             groups, kept = self.n_group, self.topk_group
-            _require(groups is not None and groups > 0, "n_group", groups, f"must be positive for {method}")
+            require(groups is not None and groups > 0, "n_group", groups, f"must be positive for {method}")
             assert groups is not None
-            _require(experts % groups == 0, "n_group", groups, f"must divide n_routed_experts = {experts}")
-            _require(kept is not None and 0 < kept <= groups, "topk_group", kept, f"must be 1..n_group = {groups}")
+            require(experts % groups == 0, "n_group", groups, f"must divide n_routed_experts = {experts}")
+            require(kept is not None and 0 < kept <= groups, "topk_group", kept, f"must be 1..n_group = {groups}")
             assert kept is not None
             assert active is not None
             per_group = experts // groups
             rule = f"must be at most {kept * per_group}, the experts in topk_group = {kept} groups"
-            _require(active <= kept * per_group, "num_experts_per_tok", active, rule)
-            _require(method != "noaux_tc" or per_group >= 2, "n_group", groups, "noaux_tc needs two experts in a group")
+            require(active <= kept * per_group, "num_experts_per_tok", active, rule)
+            require(method != "noaux_tc" or per_group >= 2, "n_group", groups, "noaux_tc needs two experts in a group")
 
     def is_moe_layer(self, index: int) -> bool:
         """Whether decoder layer `index` routes its tokens to experts."""
@@ -319,22 +229,22 @@ class VL2Config(Section):
 
     def __post_init__(self) -> None:
         vision, projector, language = self.vision_config, self.projector_config, self.language_config
-        _require(self.tile_tag == "2D", "tile_tag", self.tile_tag, 'only "2D", as every published model')
-        _require(self.global_view_pos == "head", "global_view_pos", self.global_view_pos, 'only "head", as published')
+        require(self.tile_tag == "2D", "tile_tag", self.tile_tag, 'only "2D", as every published model')
+        require(self.global_view_pos == "head", "global_view_pos", self.global_view_pos, 'only "head", as published')
         n_embed, hidden = projector.n_embed, language.hidden_size
-        _require(n_embed == hidden, "projector_config.n_embed", n_embed, f"must equal language hidden_size = {hidden}")
+        require(n_embed == hidden, "projector_config.n_embed", n_embed, f"must equal language hidden_size = {hidden}")
         rule = f"must equal vision_config.width = {vision.width}"
-        _require(projector.input_dim == vision.width, "projector_config.input_dim", projector.input_dim, rule)
-        _require(bool(self.candidate_resolutions), "candidate_resolutions", self.candidate_resolutions, "is empty")
+        require(projector.input_dim == vision.width, "projector_config.input_dim", projector.input_dim, rule)
+        require(bool(self.candidate_resolutions), "candidate_resolutions", self.candidate_resolutions, "is empty")
         for pair in self.candidate_resolutions:
             fits = all(side > 0 and side % vision.image_size == 0 for side in pair)
-            _require(fits, "candidate_resolutions", pair, f"both sides must be multiples of {vision.image_size}")
+            require(fits, "candidate_resolutions", pair, f"both sides must be multiples of {vision.image_size}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
         _refuse_deepseek_ocr(values)
         kind = values.get("model_type")
-        _require(kind == "deepseek_vl_v2", "model_type", kind, 'expected "deepseek_vl_v2"')
+        require(kind == "deepseek_vl_v2", "model_type", kind, 'expected "deepseek_vl_v2"')
         return super().from_dict(values, where)
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from vl2.config import CANDIDATE_RESOLUTIONS, ConfigError, Section, VL2Config
+from vl2.config import CANDIDATE_RESOLUTIONS, VL2Config
 from vl2.files import write_whole
 from vl2.processing.render import IGNORE_INDEX
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
+from vl2.section import ConfigError, Section
 
 PROCESSOR_FILE = "processor_config.json"
 TOKENIZER_FILE = "tokenizer.json"

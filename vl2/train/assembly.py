@@ -8,15 +8,17 @@ import torch
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
-from vl2.config import ConfigError, VL2Config
+from vl2.config import VL2Config
 from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.data.records import Record, read_records
+from vl2.device import pick_device
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load, save
 from vl2.processing.processor import ProcessorConfig, write_processor
 from vl2.processing.render import Renderer
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
+from vl2.section import ConfigError
 from vl2.train.config import BYTE_TOKENIZER, TrainConfig
 from vl2.train.patch_head import PatchHead
 
@@ -51,7 +53,7 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
 
     Raises: ConfigError, WeightsError, and what reading tokenizers and records raises.
     """
-    device = choose_device(config.device, device_id)
+    device = pick_device(config.device, device_id)
     model = _model(config, device, checkpoint)
     tokenizer = _tokenizer(config)
     vocabulary = model.config.language_config.vocab_size
@@ -63,17 +65,6 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
         sources.check([name for name, _ in stage.mixture])
     head = _patch_head(config, synth, model.config, device)
     return Assembly(config, device, model, head, tokenizer, sources)
-
-
-def choose_device(name: str, device_id: int = 0) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device = {name!r}: this machine has no usable CUDA device")
-    try:
-        return torch.device(name, device_id) if name == "cuda" else torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device = {name!r}: must be auto, cpu, cuda or cuda:N") from error
 
 
 def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -> VL2:

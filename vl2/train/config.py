@@ -14,7 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-from vl2.config import PRESETS, ConfigError, Section, VL2Config, _require
+from vl2.config import PRESETS, VL2Config
+from vl2.section import ConfigError, Section, require
 
 GROUPS = ("vision", "projector", "language")
 BYTE_TOKENIZER = "bytes"
@@ -35,19 +36,17 @@ class ModelSection(Section):
     config: VL2Config | None = None
 
     def __post_init__(self) -> None:
-        _require(bool(self.preset) != bool(self.weights), "preset", self.preset, "give either preset or weights")
-        _require(
+        require(bool(self.preset) != bool(self.weights), "preset", self.preset, "give either preset or weights")
+        require(
             bool(self.preset) == (self.config is not None), "config", "...", "needs preset; weights bring their own"
         )
-        _require(
-            bool(self.tokenizer or self.weights), "tokenizer", self.tokenizer, "needed when starting from a preset"
-        )
+        require(bool(self.tokenizer or self.weights), "tokenizer", self.tokenizer, "needed when starting from a preset")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
         values, preset = dict(values), values.get("preset")
         if preset:
-            _require(preset in PRESETS, f"{where}.preset", preset, f"must be one of {', '.join(PRESETS)}")
+            require(preset in PRESETS, f"{where}.preset", preset, f"must be one of {', '.join(PRESETS)}")
             values["config"] = _merged(PRESETS[preset].to_dict(), values.get("config", {}))
         return super().from_dict(values, where)
 
@@ -118,25 +117,25 @@ class Stage(Section):
             "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation questions_per_image uses"
         )
         for key in positive.split():
-            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         not_negative = (
             "tiles_per_batch lr_floor warmup_steps num_samples aux_loss_alpha bias_update_step box_loss_factor"
         )
         for key in not_negative.split():
-            _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
-        _require(0 <= self.answer_exponent <= 1, "answer_exponent", self.answer_exponent, "must be in [0, 1]")
-        _require(self.schedule in ("cosine", "step", "constant"), "schedule", self.schedule, "cosine, step or constant")
-        _require(bool(self.mixture), "mixture", self.mixture, "needs at least one source")
+            require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+        require(0 <= self.answer_exponent <= 1, "answer_exponent", self.answer_exponent, "must be in [0, 1]")
+        require(self.schedule in ("cosine", "step", "constant"), "schedule", self.schedule, "cosine, step or constant")
+        require(bool(self.mixture), "mixture", self.mixture, "needs at least one source")
         for source, weight in self.mixture:
-            _require(weight > 0, f"mixture.{source}", weight, "must be positive; leave the source out instead")
+            require(weight > 0, f"mixture.{source}", weight, "must be positive; leave the source out instead")
         for group in self.freeze:
-            _require(group in GROUPS, "freeze", group, f"must be among {', '.join(GROUPS)}")
-        _require(len(set(self.freeze)) < len(GROUPS), "freeze", self.freeze, "leaves nothing to train")
+            require(group in GROUPS, "freeze", group, f"must be among {', '.join(GROUPS)}")
+        require(len(set(self.freeze)) < len(GROUPS), "freeze", self.freeze, "leaves nothing to train")
         points = self.patch_loss_weight
-        _require(bool(points), "patch_loss_weight", points, "needs at least one (fraction, weight)")
+        require(bool(points), "patch_loss_weight", points, "needs at least one (fraction, weight)")
         ordered = all(a[0] <= b[0] for a, b in pairwise(points))
-        _require(ordered, "patch_loss_weight", points, "fractions must not decrease")
-        _require(all(w >= 0 for _, w in points), "patch_loss_weight", points, "weights must not be negative")
+        require(ordered, "patch_loss_weight", points, "fractions must not decrease")
+        require(all(w >= 0 for _, w in points), "patch_loss_weight", points, "weights must not be negative")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
@@ -174,13 +173,13 @@ class OptimizerSection(Section):
     clip: float = 1.0
 
     def __post_init__(self) -> None:
-        _require(self.name in ("adamw", "muon"), "name", self.name, "must be adamw or muon")
-        _require(0 < self.momentum < 1, "momentum", self.momentum, "must be in (0, 1)")
+        require(self.name in ("adamw", "muon"), "name", self.name, "must be adamw or muon")
+        require(0 < self.momentum < 1, "momentum", self.momentum, "must be in (0, 1)")
         for key in ("beta1", "beta2"):
-            _require(0 <= getattr(self, key) < 1, key, getattr(self, key), "must be in [0, 1)")
+            require(0 <= getattr(self, key) < 1, key, getattr(self, key), "must be in [0, 1)")
         for key in ("eps", "clip"):
-            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
-        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "must not be negative")
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "must not be negative")
 
 
 @dataclass(frozen=True)
@@ -191,8 +190,8 @@ class LoaderSection(Section):
     prefetch: int = 2
 
     def __post_init__(self) -> None:
-        _require(self.workers is None or self.workers >= 0, "workers", self.workers, "must not be negative")
-        _require(self.prefetch > 0, "prefetch", self.prefetch, "must be positive")
+        require(self.workers is None or self.workers >= 0, "workers", self.workers, "must not be negative")
+        require(self.prefetch > 0, "prefetch", self.prefetch, "must be positive")
 
 
 @dataclass(frozen=True)
@@ -214,10 +213,10 @@ class CheckpointSection(Section):
 
     def __post_init__(self) -> None:
         for key in ("every_steps", "every_sec"):
-            _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+            require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
         for key in ("keep", "max_file_mib"):
-            _require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
-        _require(self.moments in ("none", "int8", "exact"), "moments", self.moments, "must be none, int8 or exact")
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        require(self.moments in ("none", "int8", "exact"), "moments", self.moments, "must be none, int8 or exact")
 
 
 @dataclass(frozen=True)
@@ -255,15 +254,15 @@ class TrainConfig(Section):
     log_every: int = 20
 
     def __post_init__(self) -> None:
-        _require(bool(self.stages), "stages", self.stages, "needs at least one stage")
+        require(bool(self.stages), "stages", self.stages, "needs at least one stage")
         names = [stage.name for stage in self.stages]
-        _require(len(set(names)) == len(names), "stages", names, "two stages share a name")
+        require(len(set(names)) == len(names), "stages", names, "two stages share a name")
         precisions = ("auto", "bfloat16", "float32")
-        _require(self.precision in precisions, "precision", self.precision, f"must be one of {', '.join(precisions)}")
-        _require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
-        _require(self.log_every > 0, "log_every", self.log_every, "must be positive")
+        require(self.precision in precisions, "precision", self.precision, f"must be one of {', '.join(precisions)}")
+        require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
+        require(self.log_every > 0, "log_every", self.log_every, "must be positive")
         for key in ("seed", "cpu_threads", "time_limit_sec", "rewarm_steps", "background_weight"):
-            _require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+            require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
@@ -307,7 +306,7 @@ def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
     path = Path(recipe)
     if path.suffix != ".toml":
         known = shipped_recipes()
-        _require(
+        require(
             str(recipe) in known, "recipe", str(recipe), f"no such recipe; shipped: {', '.join(known)}; or give a .toml"
         )
         path = known[str(recipe)]
@@ -325,7 +324,7 @@ def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
 
 def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    _require(bool(equals and key), "override", override, "must look like key=value")
+    require(bool(equals and key), "override", override, "must look like key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -337,7 +336,7 @@ def _set(node: Any, keys: list[str], value: Any, override: str) -> None:
     key, rest = keys[0], keys[1:]
     if isinstance(node, list):
         chosen = range(len(node)) if key == "*" else [int(key)] if key.isdigit() and int(key) < len(node) else []
-        _require(bool(chosen), "override", override, f"{key!r} is no entry of a list of {len(node)}")
+        require(bool(chosen), "override", override, f"{key!r} is no entry of a list of {len(node)}")
         for index in chosen:
             if rest:
                 _set(node[index], rest, value, override)
