@@ -25,13 +25,14 @@ RANKS: dict[int, dict[str, str]] = {
     4: {
         "synth": "files processing data",
         "generate": "sampling processing model",
+        "engine": "config sampling processing model kernels",
         "family": "config layout processing model",
         "hub": "",
     },
     5: {
         "train": "section device config layout files data model processing",
-        "eval": "files processing data generate",
-        "api": "config device sampling processing model generate hub",
+        "eval": "files sampling processing data",
+        "api": "config device sampling processing model engine hub",
         "draw": "config layout files processing",
     },
     6: {"chat": "processing api", "answerer": "processing data eval api"},

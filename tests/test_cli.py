@@ -358,5 +358,5 @@ def test_a_device_out_of_memory_is_one_line(run: Run, on: list, picture: Path, m
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB")
 
-    monkeypatch.setattr("vl2.api.generate", full)
+    monkeypatch.setattr("vl2.engine.engine.Engine.step", full)
     assert "out of memory" in error(run("ask", picture, "What is it?", *on))

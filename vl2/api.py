@@ -4,12 +4,13 @@ model = vl2.load("nano")
 model.ask("receipt.png", "What is the total?").text
 model.ground("receipt.png", "the total").regions[0].box
 
-conversation --render--> Prompt --generate--> tokens --StreamDecoder, stop strings--> Chunk, ... Answer
+conversation --render--> Prompt --Engine--> tokens --Detokenizer--> pieces of text, ... Answer
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from PIL import Image as PILImage
 
 from vl2.config import read_config
 from vl2.device import pick_device, pick_dtype
-from vl2.generate import FinishReason, generate
+from vl2.engine.detokenizer import Detokenizer
+from vl2.engine.engine import Engine
+from vl2.engine.types import StepOutput
 from vl2.hub import find_model
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load as load_weights
@@ -27,8 +30,8 @@ from vl2.processing.messages import Message
 from vl2.processing.processor import PROCESSOR_FILE, read_processor, read_tokenizer
 from vl2.processing.prompts import READ_PROMPT, Source, ask_message, ground_message
 from vl2.processing.render import Prompt, Renderer
-from vl2.processing.tokenizer import StreamDecoder, Tokenizer
-from vl2.sampling import SamplingParams
+from vl2.processing.tokenizer import Tokenizer
+from vl2.sampling import FinishReason, SamplingParams
 
 
 @dataclass(frozen=True)
@@ -53,53 +56,35 @@ class Answer:
     total_sec: float
 
 
-class _Transcript:
-    """Collects one answer: ids become text, stop strings end it, and text that may yet be one is held back."""
+class _Reply:
+    """One answer in the making."""
 
-    def __init__(self, tokenizer: Tokenizer, prompt: Prompt, params: SamplingParams, eos_id: int) -> None:
-        self._decoder, self._prompt, self._stop, self._eos = StreamDecoder(tokenizer), prompt, params.stop, eos_id
+    def __init__(self, prompt: Prompt, detokenizer: Detokenizer) -> None:
+        self._prompt, self._detokenizer = prompt, detokenizer
         self._start = time.perf_counter()
         self._ttft: float | None = None
-        self._count = 0
-        self._shown = 0
-        self._text = ""
-        self.finish: FinishReason | None = None
 
-    def push(self, token_id: int, finish: FinishReason | None) -> str:
+    def push(self, output: StepOutput) -> str:
         """Take one token; returns text that is certain to belong to the answer."""
         if self._ttft is None:
             self._ttft = time.perf_counter() - self._start
-        self._count += 1
-        if token_id != self._eos:
-            self._text += self._decoder.push(token_id)
-        if finish:
-            self._text += self._decoder.flush()
-        found = [at for stop in self._stop if (at := self._text.find(stop)) >= 0]
-        if found:
-            self._text, finish = self._text[: min(found)], "stop"
-        self.finish = finish
-        certain = len(self._text) - (0 if finish else self._undecided())
-        piece, self._shown = self._text[self._shown : certain], max(self._shown, certain)
-        return piece
+        return self._detokenizer.push(output.token_id, output.finish)
 
-    def _undecided(self) -> int:
-        """Length of the longest ending that begins a stop string."""
-        sizes = [n for stop in self._stop for n in range(1, len(stop)) if self._text.endswith(stop[:n])]
-        return max(sizes, default=0)
-
-    def answer(self) -> Answer:
-        assert self.finish is not None
+    def answer(self) -> Answer | None:
+        """The answer, if it is complete."""
+        if self._detokenizer.finish is None:
+            return None
         assert self._ttft is not None
-        images = self._prompt.images
-        regions, plain = parse_regions(self._text, images[-1].size if images else (1, 1))
+        images, text = self._prompt.images, self._detokenizer.text
+        regions, plain = parse_regions(text, images[-1].size if images else (1, 1))
         return Answer(
             text=plain.strip(),
-            raw=self._text.strip(),
+            raw=text.strip(),
             regions=tuple(regions) if images else (),
-            finish_reason=self.finish,
+            finish_reason=self._detokenizer.finish,
             prompt_tokens=len(self._prompt.input_ids),
             image_tokens=sum(length for _, length in self._prompt.spans),
-            completion_tokens=self._count,
+            completion_tokens=self._detokenizer.num_tokens,
             ttft_sec=self._ttft,
             total_sec=time.perf_counter() - self._start,
         )
@@ -132,12 +117,18 @@ class Model:
     """A loaded model with its tokenizer. Build with `vl2.load`.
 
     Sampling options of every method are the fields of `SamplingParams`: temperature, top_p, top_k,
-    repetition_penalty, seed, max_tokens, stop. The default is greedy.
+    repetition_penalty, seed, max_tokens, stop. The default is greedy. A model belongs to one thread, as its engine.
+
+    Args:
+        max_pixels: limit on the size of images.
+        engine: options of `vl2.engine.engine.Engine`.
     """
 
-    def __init__(self, network: VL2, tokenizer: Tokenizer, max_pixels: int | None = None) -> None:
+    def __init__(
+        self, network: VL2, tokenizer: Tokenizer, max_pixels: int | None = None, engine: Mapping[str, Any] | None = None
+    ) -> None:
         self.network, self.tokenizer, self.config = network, tokenizer, network.config
-        self.max_pixels = max_pixels
+        self.max_pixels, self._engine_options = max_pixels, dict(engine or {})
         self._renderer = Renderer(tokenizer, network.config, max_pixels)
 
     def ask(self, images: Source | Sequence[Source], question: str, **sampling: Any) -> Answer:
@@ -168,6 +159,7 @@ class Model:
         """As `chat`, piece by piece. Bad input raises here, not while iterating."""
         params = SamplingParams(**_tupled(sampling))
         prompt = self._renderer.render(messages, for_generation=True)
+        self.engine.check(prompt, params)
         return Stream(piece for _, piece in self._run([prompt], params))
 
     def chat_batch(self, conversations: Sequence[Sequence[Message]], **sampling: Any) -> list[Answer]:
@@ -177,22 +169,19 @@ class Model:
         answers = {number: piece for number, piece in self._run(prompts, params) if isinstance(piece, Answer)}
         return [answers[number] for number in range(len(prompts))]
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What all methods run on; built when first needed."""
+        return Engine(self.network, self.tokenizer.special.eos, **self._engine_options)
+
     def _run(self, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[tuple[int, str | Answer]]:
         eos = self.tokenizer.special.eos
-        transcripts = [_Transcript(self.tokenizer, prompt, params, eos) for prompt in prompts]
-        tokens = generate(self.network, prompts, [params] * len(prompts), eos)
-        reply: int | None = None
-        while True:
-            try:
-                token = tokens.send(reply)
-            except StopIteration:
-                return
-            transcript = transcripts[token.prompt]
-            yield token.prompt, transcript.push(token.token_id, token.finish)
-            reply = None
-            if transcript.finish:
-                reply = token.prompt  # a stop string may have ended it early
-                yield token.prompt, transcript.answer()
+        replies = [_Reply(prompt, Detokenizer(self.tokenizer, params.stop, eos)) for prompt in prompts]
+        for number, output in self.engine.stream(list(prompts), [params] * len(prompts)):
+            yield number, replies[number].push(output)
+            if answer := replies[number].answer():
+                self.engine.abort(output.request_id)  # a stop string may have ended it early
+                yield number, answer
 
 
 def load(
@@ -203,6 +192,7 @@ def load(
     local_files_only: bool = False,
     revision: str | None = None,
     max_pixels: int | None = None,
+    engine: Mapping[str, Any] | None = None,
     progress: Any = None,
 ) -> Model:
     """Load a model.
@@ -213,6 +203,7 @@ def load(
         dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32", "bfloat16", "float16".
         local_files_only: never touch the network.
         max_pixels: limit on the size of images, against decompression bombs.
+        engine: options of `vl2.engine.engine.Engine`, for example {"cache_bytes": 8 << 30}.
         progress: called with (tensors loaded, tensors in all).
     """
     path = find_model(name_or_path, local_files_only=local_files_only, revision=revision)
@@ -223,7 +214,7 @@ def load(
     if (path / PROCESSOR_FILE).exists():
         read_processor(path).require_match(config)
     network = load_weights(path, place, kind, progress)
-    return Model(network, tokenizer, max_pixels)
+    return Model(network, tokenizer, max_pixels, engine)
 
 
 def _as_list(images: Source | Sequence[Source]) -> list[Source]:

@@ -8,7 +8,6 @@ a matrix product rounds differently with its number of rows, every sequence also
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,9 +16,7 @@ from torch import Tensor
 from vl2.model.cache import CachedSequences
 from vl2.model.vl2 import VL2, image_token_index
 from vl2.processing.render import Prompt
-from vl2.sampling import Sampler, SamplingParams
-
-FinishReason = Literal["stop", "length"]
+from vl2.sampling import FinishReason, Sampler, SamplingParams
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+FinishReason = Literal["stop", "length"]  # the end token or a stop string; max_tokens or the end of the context
+MAX_LOGPROBS = 20
 
 
 class SamplingError(ValueError):
@@ -23,6 +27,7 @@ class SamplingParams:
     seed: the same seed gives the same answer on the same machine; None draws one.
     max_tokens: the answer ends here at the latest.
     stop: strings that end the answer and are cut from it.
+    logprobs: report the probability of each token, and this many of the likeliest ones beside it; None reports none.
     """
 
     temperature: float = 0.0
@@ -32,6 +37,7 @@ class SamplingParams:
     seed: int | None = None
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         finite = math.isfinite(self.temperature) and self.temperature >= 0
@@ -44,6 +50,8 @@ class SamplingParams:
         _require(self.max_tokens > 0, "max_tokens", self.max_tokens, "must be positive")
         _require(not isinstance(self.stop, str), "stop", self.stop, "must be a list of strings, not one string")
         _require(all(self.stop), "stop", self.stop, "must not hold an empty string")
+        fits = self.logprobs is None or 0 <= self.logprobs <= MAX_LOGPROBS
+        _require(fits, "logprobs", self.logprobs, f"must be None or 0 to {MAX_LOGPROBS}")
 
 
 def _require(condition: bool, name: str, value: object, rule: str) -> None:

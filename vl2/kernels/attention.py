@@ -1,6 +1,7 @@
-"""Causal attention over packed sequences.
+"""Causal attention: over packed sequences, and of one sequence's newest tokens over all of its own.
 
-    q_THK, k_THK, v_THU, cu_seqlens_S1 --> o_THU
+    q_THK, k_THK, v_THU, cu_seqlens_S1 --attend_packed--> o_THU
+    q_THK (the newest T of L tokens), k_LGK, v_LGU --attend_cached--> o_THU
 
 The trap: latent attention has query/key heads wider than value heads, which flash kernels refuse; values are
 padded to the key width and the padding is cut from the output.
@@ -54,3 +55,23 @@ def attend_packed(
     )  # fmt: skip
     assert isinstance(o_THK, Tensor)
     return o_THK[..., :v_width]
+
+
+def attend_cached(q_THK: Tensor, k_LGK: Tensor, v_LGU: Tensor, scale: float) -> Tensor:
+    """The newest T tokens of one sequence attend to all L of its tokens up to themselves.
+
+    Args:
+        q_THK: (T, H, K) queries of tokens L - T to L - 1.
+        k_LGK, v_LGU: (L, G, K) and (L, G, U) keys and values; G divides H.
+        scale: factor on the scores.
+
+    Returns: (T, H, U).
+    """
+    q, k, v = q_THK.transpose(0, 1), k_LGK.transpose(0, 1), v_LGU.transpose(0, 1)
+    num_new, num_all, group = q_THK.shape[0], k_LGK.shape[0], q.shape[0] // k.shape[0]
+    if num_new == 1:  # heads of a group become rows, so keys are read once and never copied
+        o = F.scaled_dot_product_attention(q.unflatten(0, (-1, group)).flatten(1, 2), k, v, scale=scale)
+        return o.unflatten(1, (group, 1)).flatten(0, 1).transpose(0, 1)
+    seen_TL = torch.ones(num_new, num_all, dtype=torch.bool, device=q.device).tril(num_all - num_new)
+    k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
+    return F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=seen_TL, scale=scale)[0].transpose(0, 1)

@@ -8,6 +8,7 @@ x_TD -> queries, and keys/values (MHA) or a latent and one rotated key (MLA)
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
@@ -21,6 +22,13 @@ class LatentWeights:
 
     w_k_HKZ: Tensor
     w_v_HUZ: Tensor
+
+    def expand(self, latent_LZ: Tensor, k_rope_LR: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys (L, H, K) and values (L, H, U) of all heads from what is cached of L tokens."""
+        heads = self.w_k_HKZ.shape[0]
+        k_nope_LHK = (latent_LZ @ self.w_k_HKZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
+        v_LHU = (latent_LZ @ self.w_v_HUZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
+        return torch.cat([k_nope_LHK, k_rope_LR[:, None].expand(-1, heads, -1)], -1), v_LHU
 
 
 class AttentionContext(Protocol):

@@ -9,11 +9,10 @@ The trap: in a cached step the new tokens of one sequence must be contiguous and
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vl2.config import LanguageConfig
-from vl2.kernels.attention import attend_packed
+from vl2.kernels.attention import attend_cached, attend_packed
 from vl2.model.attention import LatentWeights
 
 
@@ -43,10 +42,7 @@ class PackedSequences:
         weights: LatentWeights, scale: float,
     ) -> Tensor:  # fmt: skip
         """Expands keys and values: cheaper than absorbing when there are as many queries as keys."""
-        heads = q_nope_THK.shape[1]
-        k_nope_THK = (latent_TZ @ weights.w_k_HKZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
-        v_THU = (latent_TZ @ weights.w_v_HUZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
-        k_THK = torch.cat([k_nope_THK, k_rope_TR[:, None].expand(-1, heads, -1)], -1)
+        k_THK, v_THU = weights.expand(latent_TZ, k_rope_TR)
         q_THK = torch.cat([q_nope_THK, q_rope_THR], -1)
         return attend_packed(q_THK, k_THK, v_THU, self.cu_seqlens_S1, self.max_len, scale)
 
@@ -84,8 +80,6 @@ class CachedSequences:
         fresh = not any(before for before, count in zip(self._before, counts, strict=True) if count)
         self._from_empty = PackedSequences.of_lengths([c for c in counts if c], device) if fresh else None
         self._end = max(self.lengths)
-        # (T, L): key position not after the query's own
-        self._seen_TL = torch.arange(self._end, device=device) <= self._pos_T[:, None]
         return self._pos_T
 
     def _store(self, layer: int, new_TJ: Tensor) -> Tensor:
@@ -94,23 +88,14 @@ class CachedSequences:
 
     def _attend(self, q_THK: Tensor, k_SLGK: Tensor, v_SLGU: Tensor, scale: float) -> Tensor:
         """New tokens against cached ones, one sequence at a time: bitwise the same alone and in a batch."""
-        out, start = [], 0
-        for seq, count in enumerate(self._counts):
-            if count == 0:
-                continue
-            end, rows = self.lengths[seq], slice(start, start + count)
-            q, k, v = q_THK[rows].transpose(0, 1), k_SLGK[seq, :end].transpose(0, 1), v_SLGU[seq, :end].transpose(0, 1)
-            mask = None if count == 1 else self._seen_TL[rows, :end]
-            group = q.shape[0] // k.shape[0]
-            if count == 1:  # one query: heads of a group become rows, so keys are read once and never copied
-                o = F.scaled_dot_product_attention(q.unflatten(0, (-1, group)).flatten(1, 2), k, v, scale=scale)
-                o = o.unflatten(1, (group, 1)).flatten(0, 1)
-            else:
-                k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
-                o = F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask, scale=scale)[0]
-            out.append(o.transpose(0, 1))
-            start += count
-        return torch.cat(out)
+        new = q_THK.split(self._counts)
+        return torch.cat(
+            [
+                attend_cached(q, k_SLGK[seq, :end], v_SLGU[seq, :end], scale)
+                for seq, (q, end) in enumerate(zip(new, self.lengths, strict=True))
+                if len(q)
+            ]
+        )
 
     def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
         cached_SLJ = self._store(layer, torch.cat([k_TGK.flatten(1), v_TGK.flatten(1)], -1))

@@ -1,0 +1,151 @@
+"""The scheduler without any model: random requests, aborts and tiny pools."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vl2.engine.blocks import BlockPool, PrefixKeys
+from vl2.engine.scheduler import Scheduler
+from vl2.engine.types import CapacityError, Chunk, Sequence
+from vl2.processing.render import Prompt
+from vl2.sampling import SamplingParams
+
+BLOCK = 4
+
+
+def sequence(number: int, length: int, limit: int, start: int = 0) -> Sequence:
+    ids = [start + place for place in range(length)]
+    return Sequence(number, Prompt(ids, ids, (), ()), SamplingParams(), limit, (), PrefixKeys(BLOCK))
+
+
+def scheduler(num_blocks: int, step_tokens: int = 8) -> Scheduler:
+    return Scheduler(BlockPool(num_blocks), BLOCK, max_running=4, step_tokens=step_tokens)
+
+
+def run(plan: Scheduler) -> list[Chunk]:
+    """One step in which every sequence that may choose appends a token and ends at its limit."""
+    chunks = plan.schedule()
+    plan.advance(chunks)
+    for chunk in chunks:
+        if chunk.start + chunk.count == len(chunk.sequence.tokens):
+            chunk.sequence.tokens.append(1000 + chunk.sequence.num_generated)
+            if chunk.sequence.num_generated == chunk.sequence.limit:
+                plan.finish(chunk.sequence)
+    return chunks
+
+
+def test_decoding_comes_before_prompts_and_long_prompts_come_in_chunks() -> None:
+    plan = scheduler(32)
+    first, long = sequence(0, 3, 9), sequence(1, 20, 2, 100)
+    plan.add(first)
+    plan.add(long)
+    steps = [[(c.sequence, c.start, c.count) for c in run(plan)] for _ in range(4)]
+    assert steps[0] == [(first, 0, 3), (long, 0, 5)]
+    assert steps[1] == [(first, 3, 1), (long, 5, 7)]
+    assert steps[2] == [(first, 4, 1), (long, 12, 7)]
+    assert steps[3] == [(first, 5, 1), (long, 19, 1)]
+
+
+def test_nobody_overtakes_in_the_queue() -> None:
+    plan = scheduler(6)
+    big, bigger, small = sequence(0, 16, 2), sequence(1, 20, 2, 100), sequence(2, 2, 2, 200)
+    for one in (big, bigger, small):
+        plan.add(one)
+    run(plan)
+    assert plan.running == [big]  # the next needs 5 blocks of the 2 that are left; the small one waits behind it
+    assert list(plan.waiting) == [bigger, small]
+
+
+def test_the_youngest_gives_way() -> None:
+    plan = scheduler(4)
+    old, young = sequence(0, 7, 6), sequence(1, 7, 6, 100)
+    plan.add(old)
+    plan.add(young)
+    while not plan.num_preemptions:
+        run(plan)
+    assert plan.running == [old]
+    assert list(plan.waiting) == [young]
+    assert young.blocks == []
+    assert young.num_generated > 0  # kept
+    while plan.running or plan.waiting:
+        run(plan)
+    assert young.num_generated == 6
+
+
+def test_what_can_never_fit_is_refused_with_numbers() -> None:
+    plan = scheduler(3)
+    plan.add(sequence(0, 8, 5))  # the last of 13 tokens is never computed
+    with pytest.raises(CapacityError, match="answer of up to 6 need 13 tokens of cache, which holds 12"):
+        plan.add(sequence(1, 8, 6))
+    with pytest.raises(ValueError, match="step_tokens = 3: must be at least max_running = 4"):
+        scheduler(3, step_tokens=3)
+
+
+def test_a_known_prefix_is_not_computed_again() -> None:
+    plan = scheduler(16)
+    plan.add(sequence(0, 9, 1))
+    run(plan)
+    run(plan)
+    same = sequence(1, 8, 2)  # all of it is known, but one token has to be computed
+    longer = sequence(2, 11, 2)
+    plan.add(same)
+    plan.add(longer)
+    assert [(c.sequence, c.start, c.count) for c in run(plan)] == [(same, 4, 4), (longer, 8, 3)]
+    assert same.blocks[0] == longer.blocks[0]
+    assert plan.num_cached_tokens == 12
+
+
+def test_without_the_prefix_cache_everything_is_computed() -> None:
+    plan = Scheduler(BlockPool(16), BLOCK, max_running=4, step_tokens=64, prefix_cache=False)
+    for number in range(2):
+        plan.add(sequence(number, 9, 1))
+        assert [chunk.start for chunk in run(plan)] == [0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32))
+def test_random_traffic(seed: int) -> None:
+    """Every request finishes with all its tokens, in bounded time, and no block is shared by mistake."""
+    rng = Random(seed)
+    num_blocks, step_tokens = rng.randint(4, 12), rng.randint(4, 24)
+    plan = scheduler(num_blocks, step_tokens=step_tokens)
+    alive: list[Sequence] = []
+    work = 0
+    arrivals = rng.randint(1, 8)
+    steps = 0
+    for steps in range(2000):
+        if arrivals and rng.random() < 0.5:
+            arrivals -= 1
+            length = rng.randint(1, 4 * num_blocks - 4)
+            limit = rng.randint(1, min(9, 4 * num_blocks - length + 1))
+            new = sequence(steps, length, limit, rng.choice([0, 0, 500]))
+            plan.add(new)
+            alive.append(new)
+            work += length + limit
+        if alive and rng.random() < 0.05:
+            gone = alive.pop(rng.randrange(len(alive)))
+            if gone in plan.running or gone in plan.waiting:
+                plan.finish(gone)
+        chunks = run(plan)
+        assert sum(chunk.count for chunk in chunks) <= step_tokens
+        assert len({chunk.sequence for chunk in chunks}) == len(chunks)
+        assert not plan.running or chunks  # somebody always goes on
+        assert len(plan.running) <= plan.max_running
+        holders = Counter(block for one in plan.running for block in one.blocks)
+        assert plan.pool.num_free == num_blocks - len(holders)
+        for one in plan.running:
+            assert len(one.blocks) * BLOCK >= one.num_computed
+            for place, block in enumerate(one.blocks):
+                if holders[block] > 1:  # only full blocks of an equal prefix
+                    others = [o for o in plan.running if block in o.blocks]
+                    assert len({tuple(o.tokens[: (place + 1) * BLOCK]) for o in others}) == 1
+        if not arrivals and not plan.running and not plan.waiting:
+            break
+    assert not plan.running
+    assert not plan.waiting
+    assert plan.pool.num_free == num_blocks
+    assert all(one.num_generated == one.limit for one in alive)
+    assert steps <= 60 + 8 * work

@@ -1,0 +1,202 @@
+"""Requests in, tokens out, many at a time.
+
+    submit --> Scheduler --chunks--> Runner --logits--> samplers --> StepOutput, ...
+    stream(prompts) = submit, step until they are done, whoever else's requests step along
+
+The trap: an engine belongs to one thread; a server runs it in a thread of its own.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Generator
+
+import torch
+from torch import Tensor
+
+from vl2.config import LanguageConfig
+from vl2.engine.blocks import BlockPool, PrefixKeys
+from vl2.engine.image_cache import digest
+from vl2.engine.runner import Runner
+from vl2.engine.scheduler import Scheduler
+from vl2.engine.types import CapacityError, Chunk, EngineStats, Sequence, StepOutput, TokenLogprob
+from vl2.model.vl2 import VL2
+from vl2.processing.render import Prompt
+from vl2.sampling import FinishReason, Sampler, SamplingParams
+
+_GPU_SHARE = 0.85  # of the memory that is free when the engine is built
+_CPU_BYTES = 1 << 30  # at most; memory that no request reaches is never touched
+_CPU_CONTEXTS = 16  # and no more than this many of the longest requests
+
+
+class Engine:
+    """Continuous batching over one model.
+
+    Args:
+        model: its weights stay where they are.
+        eos_id: token that ends an answer.
+        cache_bytes: of keys and values; None takes what the device has to spare.
+        block_size: tokens of a block of the cache.
+        max_running: requests that may run at a time.
+        step_tokens: tokens that one step may compute; more make prompts faster and keep others waiting longer.
+        image_cache_bytes: limit on the embeddings of images kept for the next question about them.
+        prefix_cache: whether a prompt may reuse what is cached of the beginning that it shares with another.
+    """
+
+    def __init__(
+        self,
+        model: VL2,
+        eos_id: int,
+        *,
+        cache_bytes: int | None = None,
+        block_size: int = 64,
+        max_running: int = 64,
+        step_tokens: int = 2048,
+        image_cache_bytes: int = 256 << 20,
+        prefix_cache: bool = True,
+    ) -> None:
+        self.model, self.eos_id = model, eos_id
+        language = model.config.language_config
+        block_bytes = _token_bytes(language, model.dtype) * block_size
+        if cache_bytes is None:
+            cache_bytes = _spare_bytes(model, _token_bytes(language, model.dtype))
+        num_blocks = cache_bytes // block_bytes
+        if num_blocks < 1:
+            raise CapacityError(f"cache_bytes = {cache_bytes}: one block of {block_size} tokens needs {block_bytes}")
+        self._block_size = block_size
+        self.pool = BlockPool(num_blocks)
+        self.scheduler = Scheduler(
+            self.pool, block_size, max_running=max_running, step_tokens=step_tokens, prefix_cache=prefix_cache
+        )
+        self.runner = Runner(model, num_blocks, block_size, image_cache_bytes)
+        self._ids = itertools.count()
+        self._sequences: dict[int, Sequence] = {}
+        self._samplers: dict[int, Sampler] = {}
+        self._inboxes: dict[int, deque[StepOutput]] = {}
+        self._num_steps = self._num_computed = self._num_generated = 0
+
+    def check(self, prompt: Prompt, params: SamplingParams) -> int:
+        """How many tokens the answer may have at most; raises CapacityError as `submit` would."""
+        context = self.model.config.language_config.max_position_embeddings
+        limit = min(params.max_tokens, context - len(prompt.input_ids))
+        self.scheduler.check(len(prompt.input_ids), limit)
+        return limit
+
+    def submit(self, prompt: Prompt, params: SamplingParams) -> int:
+        """Queue a request; returns its number. Raises CapacityError if the cache could never hold it."""
+        limit = self.check(prompt, params)
+        digests = tuple(digest(image) for image in prompt.images)
+        keys = PrefixKeys(self._block_size, prompt.spans, digests)
+        sequence = Sequence(next(self._ids), prompt, params, limit, digests, keys)
+        self.scheduler.add(sequence)
+        self._sequences[sequence.request_id] = sequence
+        self._samplers[sequence.request_id] = Sampler(params, prompt.input_ids)
+        return sequence.request_id
+
+    def abort(self, request_id: int) -> None:
+        """Drop a request wherever it is; one that is done, or never was, is no error."""
+        sequence = self._sequences.pop(request_id, None)
+        if sequence is not None:
+            del self._samplers[request_id]
+            self.scheduler.finish(sequence)
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._sequences)
+
+    def step(self) -> list[StepOutput]:
+        """Compute one step; returns the tokens it gave, at most one for each request."""
+        chunks = self.scheduler.schedule()
+        if not chunks:
+            return []
+        done, logits_SV = self.runner.run(chunks)
+        self.scheduler.advance(chunks)
+        self._num_steps += 1
+        self._num_computed += sum(chunk.count for chunk in chunks)
+        return self._choose(done, logits_SV)
+
+    def stream(
+        self, prompts: list[Prompt], params: list[SamplingParams]
+    ) -> Generator[tuple[int, StepOutput], None, None]:
+        """Outputs of these prompts as they come, each with the prompt's place in the list.
+
+        Closing the iterator aborts what is left. A request that was aborted meanwhile has no more outputs.
+        """
+        numbers: dict[int, int] = {}
+        try:
+            for number, (prompt, options) in enumerate(zip(prompts, params, strict=True)):
+                request_id = self.submit(prompt, options)
+                numbers[request_id] = number
+                self._inboxes[request_id] = deque()
+            while any(self._inboxes[i] or i in self._sequences for i in numbers):
+                if not any(self._inboxes[i] for i in numbers):
+                    for output in self.step():
+                        if output.request_id in self._inboxes:
+                            self._inboxes[output.request_id].append(output)
+                for request_id, number in numbers.items():
+                    inbox = self._inboxes[request_id]
+                    while inbox:
+                        yield number, inbox.popleft()
+        finally:
+            for request_id in numbers:
+                self._inboxes.pop(request_id, None)
+                self.abort(request_id)
+
+    def stats(self) -> EngineStats:
+        scheduler, runner = self.scheduler, self.runner
+        return EngineStats(
+            num_running=len(scheduler.running),
+            num_waiting=len(scheduler.waiting),
+            num_blocks=self.pool.num_blocks,
+            num_free_blocks=self.pool.num_free,
+            num_steps=self._num_steps,
+            num_computed_tokens=self._num_computed,
+            num_cached_tokens=scheduler.num_cached_tokens,
+            num_generated_tokens=self._num_generated,
+            num_preemptions=scheduler.num_preemptions,
+            num_encoded_images=runner.num_encoded_images,
+            num_reused_images=runner.num_reused_images,
+        )
+
+    def _choose(self, chunks: list[Chunk], logits_SV: Tensor) -> list[StepOutput]:
+        """The next token of each sequence, which goes on with it or ends."""
+        outputs: list[StepOutput] = []
+        likeliest = logits_SV.argmax(-1).tolist()  # one answer from the device for all greedy requests
+        for chunk, logits_V, best in zip(chunks, logits_SV, likeliest, strict=True):
+            sequence = chunk.sequence
+            plain = sequence.params.temperature == 0 and sequence.params.repetition_penalty == 1
+            token_id = best if plain else self._samplers[sequence.request_id].choose(logits_V)
+            sequence.tokens.append(token_id)
+            finish: FinishReason | None = None
+            if token_id == self.eos_id:
+                finish = "stop"
+            elif sequence.num_generated >= sequence.limit:
+                finish = "length"
+            outputs.append(_output(sequence, token_id, finish, logits_V))
+            if finish:
+                self.abort(sequence.request_id)
+        self._num_generated += len(outputs)
+        return outputs
+
+
+def _output(sequence: Sequence, token_id: int, finish: FinishReason | None, logits_V: Tensor) -> StepOutput:
+    count = sequence.params.logprobs
+    if count is None:
+        return StepOutput(sequence.request_id, token_id, finish)
+    logprobs_V = logits_V.log_softmax(-1)
+    top = logprobs_V.topk(count)
+    pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+    return StepOutput(
+        sequence.request_id, token_id, finish, float(logprobs_V[token_id]), tuple(TokenLogprob(*pair) for pair in pairs)
+    )
+
+
+def _token_bytes(language: LanguageConfig, dtype: torch.dtype) -> int:
+    """Bytes of the cache for one token."""
+    return language.num_hidden_layers * language.kv_values_per_token * dtype.itemsize
+
+
+def _spare_bytes(model: VL2, token_bytes: int) -> int:
+    longest = model.config.language_config.max_position_embeddings * token_bytes
+    if model.device.type == "cuda":
+        return int(torch.cuda.mem_get_info(model.device)[0] * _GPU_SHARE)
+    return max(min(_CPU_CONTEXTS * longest, _CPU_BYTES), longest)

@@ -1,0 +1,84 @@
+"""Chunks of a step to logits: the only part of the engine that touches the model and its tensors.
+
+images of the chunks not seen before --encode_tiles, all in one batch--> embeddings, cached by digest
+token ids + embeddings of the image tokens in the chunks --> x_TD --model, PagedSequences--> hidden_TD
+--last token of each chunk that ends its sequence--> logits_SV
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vl2.engine.image_cache import ImageCache
+from vl2.engine.paged_cache import PagedCache, PagedSequences
+from vl2.engine.types import Chunk
+from vl2.model.vl2 import VL2, image_token_index
+from vl2.processing.tiling import TiledImage
+
+TILES_AT_ONCE = 64  # through the tower
+
+
+class Runner:
+    """A model with its paged cache and its cache of image embeddings."""
+
+    def __init__(self, model: VL2, num_blocks: int, block_size: int, image_cache_bytes: int) -> None:
+        self.model = model
+        self.cache = PagedCache(model.config.language_config, num_blocks, block_size, model.device, model.dtype)
+        self.images = ImageCache(image_cache_bytes)
+        self.num_encoded_images = self.num_reused_images = 0
+
+    @torch.inference_mode()
+    def run(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], Tensor]:
+        """Compute the chunks; returns those whose next token can be chosen, and its logits (S, V) float32."""
+        chunks = sorted(chunks, key=lambda chunk: chunk.start == 0)
+        ids = [token for c in chunks for token in c.sequence.tokens[c.start : c.start + c.count]]
+        x_TD = self.model.language.embed_tokens(torch.tensor(ids, device=self.model.device))
+        self._put_images(x_TD, chunks)
+        context = PagedSequences(self.cache, chunks)
+        hidden_TD, _ = self.model(x_TD, context.positions_T, context)
+        ends = np.cumsum([chunk.count for chunk in chunks]) - 1
+        chosen = [number for number, chunk in enumerate(chunks) if chunk.chooses]
+        last = torch.tensor(ends[chosen], dtype=torch.long, device=hidden_TD.device)
+        return [chunks[number] for number in chosen], self.model.logits(hidden_TD[last])
+
+    def _put_images(self, x_TD: Tensor, chunks: Sequence[Chunk]) -> None:
+        """Write the embeddings of image tokens over their placeholders."""
+        places: list[tuple[int, int, int, bytes]] = []  # row of x, first and last of the image's tokens, image
+        needed: dict[bytes, TiledImage] = {}
+        row = 0
+        for chunk in chunks:
+            sequence, end = chunk.sequence, chunk.start + chunk.count
+            images = zip(sequence.prompt.spans, sequence.prompt.images, sequence.digests, strict=True)
+            for (first, length), image, key in images:
+                low, high = max(first, chunk.start), min(first + length, end)
+                if low < high:
+                    places.append((row + low - chunk.start, low - first, high - first, key))
+                    needed[key] = image
+            row += chunk.count
+        embeds = self._encode(needed)
+        for start, low, high, key in places:
+            x_TD[start : start + high - low] = embeds[key][low:high]
+
+    def _encode(self, images: dict[bytes, TiledImage]) -> dict[bytes, Tensor]:
+        """Embeddings of images by digest; those not in the cache go through the tower together."""
+        found = {key: embeds_ID for key in images if (embeds_ID := self.images.get(key)) is not None}
+        new = {key: image for key, image in images.items() if key not in found}
+        self.num_reused_images += len(found)
+        self.num_encoded_images += len(new)
+        if not new:
+            return found
+        tiles = np.concatenate([image.unique_tiles_NCYX for image in new.values()])
+        model = self.model
+        parts = torch.from_numpy(tiles).split(TILES_AT_ONCE)
+        tile_tokens_NQD = torch.cat([model.encode_tiles(model.pixel_values(part))[1] for part in parts])
+        first = 0
+        for key, image in new.items():
+            count = len(image.unique_tiles_NCYX)
+            names = [first + number % count for number in range(image.grid.num_tiles)]
+            first += count
+            index = image_token_index([image.grid], [names], len(tiles), model.config.tile_side)
+            found[key] = model.layout_images(tile_tokens_NQD, torch.tensor(index, device=model.device))
+            self.images.put(key, found[key])
+        return found

@@ -1,0 +1,125 @@
+"""What the next step computes: running sequences that only need their newest token first, then prompts. No tensors.
+
+    add --> waiting --admit--> running --schedule--> chunks of one step --advance--> ... --finish--> gone
+                ^-------------preempt-------------|
+
+First come, first served: nobody overtakes in the queue, and when blocks run out the youngest running sequence gives
+its own back and waits again, first in the queue. The oldest one can therefore always go on, and everyone finishes.
+The trap: a preempted sequence keeps its generated tokens; they are computed again as if they were a prompt.
+"""
+
+from collections import deque
+
+from vl2.engine.blocks import BlockPool
+from vl2.engine.types import CapacityError, Chunk, Sequence
+
+
+class Scheduler:
+    """Queues of sequences over a pool of blocks.
+
+    Args:
+        block_size: tokens of a block.
+        max_running: sequences that may run at a time.
+        step_tokens: tokens that one step may compute.
+        prefix_cache: whether full blocks are remembered and found again.
+    """
+
+    def __init__(
+        self, pool: BlockPool, block_size: int, *, max_running: int, step_tokens: int, prefix_cache: bool = True
+    ) -> None:
+        if max_running < 1 or step_tokens < max_running:
+            raise ValueError(f"step_tokens = {step_tokens}: must be at least max_running = {max_running}, and that 1")
+        self.pool, self.block_size = pool, block_size
+        self.max_running, self.step_tokens, self.prefix_cache = max_running, step_tokens, prefix_cache
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []  # oldest admission first
+        self.num_preemptions = 0
+        self.num_cached_tokens = 0
+
+    def check(self, num_prompt_tokens: int, limit: int) -> None:
+        """Raises CapacityError if a request of this size could not finish even alone."""
+        most = num_prompt_tokens + limit - 1  # the last token is never computed
+        if self._blocks_for(most) > self.pool.num_blocks:
+            capacity = self.pool.num_blocks * self.block_size
+            raise CapacityError(
+                f"a prompt of {num_prompt_tokens} tokens and an answer of up to {limit} need {most} tokens of cache, "
+                f"which holds {capacity}; lower max_tokens or give the engine a larger cache"
+            )
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence. Raises CapacityError if it could not finish even alone."""
+        self.check(len(sequence.tokens), sequence.limit)
+        self.waiting.append(sequence)
+
+    def schedule(self) -> list[Chunk]:
+        """The chunks of the next step, at most one for each running sequence; their blocks are allocated."""
+        chunks: dict[Sequence, Chunk] = {}
+        left = self.step_tokens
+        by_age = list(self.running)
+        for sequence in [s for s in by_age if s.num_left == 1] + [s for s in by_age if s.num_left > 1]:
+            if left and sequence in self.running:
+                left -= self._extend(sequence, min(sequence.num_left, left), chunks)
+        while left and self.waiting and len(self.running) < self.max_running and self._admit(self.waiting[0]):
+            sequence = self.running[-1]
+            left -= self._extend(sequence, min(sequence.num_left, left), chunks)
+        return list(chunks.values())
+
+    def advance(self, chunks: list[Chunk]) -> None:
+        """The chunks are computed; blocks that are full now can be found by others."""
+        for chunk in chunks:
+            sequence = chunk.sequence
+            sequence.num_computed += chunk.count
+            if self.prefix_cache:
+                full = range(chunk.start // self.block_size, sequence.num_computed // self.block_size)
+                keys = sequence.keys.of(sequence.tokens)
+                for number in full:
+                    self.pool.remember(sequence.blocks[number], keys[number])
+
+    def finish(self, sequence: Sequence) -> None:
+        """Forget a sequence, whether it is done or not wanted any more."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self._give_back(sequence)
+        else:
+            self.waiting.remove(sequence)
+
+    def _blocks_for(self, tokens: int) -> int:
+        return -(-tokens // self.block_size)
+
+    def _extend(self, sequence: Sequence, count: int, chunks: dict[Sequence, Chunk]) -> int:
+        """Allocate for `count` more tokens and add the chunk; returns 0 if the sequence itself had to give way."""
+        missing = self._blocks_for(sequence.num_computed + count) - len(sequence.blocks)
+        while missing > self.pool.num_free:
+            victim = self.running[-1]
+            self._preempt(victim)
+            chunks.pop(victim, None)
+            if victim is sequence:
+                return 0
+        sequence.blocks += self.pool.allocate(max(missing, 0))
+        chunks[sequence] = Chunk(sequence, sequence.num_computed, count)
+        return count
+
+    def _admit(self, sequence: Sequence) -> bool:
+        """Let the first of the queue run if all it has now would fit beside the others."""
+        found: list[int] = []
+        if self.prefix_cache:  # at least one token is left to compute, for there is no logit without one
+            found = self.pool.find(sequence.keys.of(sequence.tokens)[: (len(sequence.tokens) - 1) // self.block_size])
+        self.pool.hold(found)
+        if self._blocks_for(len(sequence.tokens)) - len(found) > self.pool.num_free:
+            self.pool.release(found)
+            return False
+        self.waiting.popleft()
+        self.running.append(sequence)
+        sequence.blocks, sequence.num_computed = found, len(found) * self.block_size
+        self.num_cached_tokens += sequence.num_computed
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self.running.remove(sequence)
+        self._give_back(sequence)
+        self.waiting.appendleft(sequence)
+        self.num_preemptions += 1
+
+    def _give_back(self, sequence: Sequence) -> None:
+        self.pool.release(sequence.blocks)
+        sequence.blocks, sequence.num_computed = [], 0

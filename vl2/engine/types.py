@@ -1,0 +1,100 @@
+"""The engine's vocabulary: what comes in, what runs, what one step does, what comes out. No tensors."""
+
+from dataclasses import dataclass, field
+
+from vl2.engine.blocks import PrefixKeys
+from vl2.processing.render import Prompt
+from vl2.sampling import FinishReason, SamplingParams
+
+
+class CapacityError(ValueError):
+    """A request that could never run in this cache; gives the numbers."""
+
+
+@dataclass(eq=False)
+class Sequence:
+    """A request that runs, waits, or waits again.
+
+    request_id: its number.
+    tokens: the prompt's, then the generated ones.
+    limit: most tokens it may generate.
+    digests: of the prompt's images.
+    keys: of its full blocks.
+    num_computed: tokens whose keys and values are in the cache.
+    blocks: its block table.
+    """
+
+    request_id: int
+    prompt: Prompt
+    params: SamplingParams
+    limit: int
+    digests: tuple[bytes, ...]
+    keys: PrefixKeys
+    tokens: list[int] = field(default_factory=list)
+    num_computed: int = 0
+    blocks: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tokens = list(self.prompt.input_ids)
+
+    @property
+    def num_generated(self) -> int:
+        return len(self.tokens) - len(self.prompt.input_ids)
+
+    @property
+    def num_left(self) -> int:
+        """Tokens that have to be computed before the next one can be chosen."""
+        return len(self.tokens) - self.num_computed
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a step computes of one sequence: `count` tokens from `start`."""
+
+    sequence: Sequence
+    start: int
+    count: int
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the next token can be chosen afterwards."""
+        return self.start + self.count == len(self.sequence.tokens)
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token and the logarithm of its probability before temperature and filters."""
+
+    token_id: int
+    logprob: float
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """One generated token of one request; `finish` is set on its last. The end token itself is reported, too.
+
+    logprob: of the token, if asked for; top_logprobs: of the likeliest tokens, likeliest first.
+    """
+
+    request_id: int
+    token_id: int
+    finish: FinishReason | None
+    logprob: float | None = None
+    top_logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineStats:
+    """Where an engine stands, and what it did since it was built."""
+
+    num_running: int
+    num_waiting: int
+    num_blocks: int
+    num_free_blocks: int
+    num_steps: int
+    num_computed_tokens: int
+    num_cached_tokens: int
+    num_generated_tokens: int
+    num_preemptions: int
+    num_encoded_images: int
+    num_reused_images: int
