@@ -179,7 +179,7 @@ def legend() -> set[str]:
 
 
 def test_legend() -> None:
-    assert legend() == set("TSLDVHGKUZREAMFNPQWICYXJ")
+    assert legend() == set("TSLDVHGKUZREAMFNPQWICYXJOB")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from vl2.engine.engine import Engine
 from vl2.engine.image_cache import ImageCache, digest
+from vl2.engine.paged_cache import PagedSequences
 from vl2.engine.types import CapacityError
 from vl2.generate import embed_prompt, generate
 from vl2.model.cache import PackedSequences
@@ -93,6 +94,17 @@ def test_all_at_once(kind: str, models: dict[str, VL2], mixed_prompts: list[Prom
     assert stats.num_encoded_images == 4  # the wide one is also seen untiled, beside two others
     assert run_all(engine, mixed_prompts) == expected[kind]  # images and prefixes are known now
     assert engine.stats().num_encoded_images == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_single_tokens_together(
+    kind: str, models: dict[str, VL2], mixed_prompts: list[Prompt], expected: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of CUDA, on which the kernels' references stand in."""
+    monkeypatch.setattr(
+        "vl2.engine.runner.PagedSequences", lambda cache, chunks: PagedSequences(cache, chunks, together=True)
+    )
+    assert run_all(Engine(models[kind], NEVER, block_size=16, step_tokens=100), mixed_prompts) == expected[kind]
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -3,9 +3,9 @@
     block tables, chunks --> slots of the new tokens, positions
     layer by layer: store what is new --> attend: queries of each chunk x everything cached of its sequence
 
-Three cases, chosen by what is cheapest: chunks that begin a sequence attend among themselves, packed; a few tokens
-after a cached prefix read the latents as they are stored (absorbed); many expand them first. The trap: chunks that
-begin a sequence come last in a step, so that both kinds are one slice of the tokens.
+Four cases, chosen by what is cheapest: chunks that begin a sequence attend among themselves, packed; single tokens on
+CUDA all go through one kernel; a few tokens after a cached prefix read the latents as they are stored (absorbed); many
+expand them first. The trap: chunks come in an order (`by_kind`), so that each kind is one slice of the tokens.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from torch import Tensor
 from vl2.config import LanguageConfig
 from vl2.engine.types import Chunk
 from vl2.kernels.attention import attend_cached
+from vl2.kernels.paged_attention import can_decode, decode_heads, decode_latent
 from vl2.model.attention import LatentWeights
 from vl2.model.cache import PackedSequences
 
@@ -37,14 +38,20 @@ class PagedCache:
         self.values = torch.empty(shape, device=device, dtype=dtype)
 
 
+def by_kind(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Single tokens after cached ones, then more of them, then those that begin a sequence; otherwise in order."""
+    return sorted(chunks, key=lambda chunk: 2 if chunk.start == 0 else int(chunk.count > 1))
+
+
 class PagedSequences:
     """The attention context of one step.
 
     Args:
-        chunks: what the step computes, those that begin a sequence last.
+        chunks: what the step computes, ordered by `by_kind`.
+        together: single tokens go through one kernel; None where that kernel runs.
     """
 
-    def __init__(self, cache: PagedCache, chunks: Sequence[Chunk]) -> None:
+    def __init__(self, cache: PagedCache, chunks: Sequence[Chunk], together: bool | None = None) -> None:
         self._cache = cache
         device, size = cache.values.device, cache.block_size
         spans = [torch.arange(chunk.start, chunk.start + chunk.count) for chunk in chunks]
@@ -52,9 +59,18 @@ class PagedSequences:
         slots = [table[span // size] * size + span % size for table, span in zip(tables, spans, strict=True)]
         self.positions_T = torch.cat(spans).to(device)
         self._slots_T = torch.cat(slots).to(device)
-        self._later = [chunk for chunk in chunks if chunk.start]
+        assert list(chunks) == by_kind(chunks)
+        if together is None:
+            together = can_decode(cache.values[0])
+        singles = [chunk for chunk in chunks if together and chunk.start and chunk.count == 1]
+        self._num_singles = len(singles)
+        if singles:
+            most = max(len(chunk.sequence.blocks) for chunk in singles)
+            rows = [chunk.sequence.blocks + [0] * (most - len(chunk.sequence.blocks)) for chunk in singles]
+            self._tables_SO = torch.tensor(rows, dtype=torch.int32).to(device)
+            self._lengths_S = torch.tensor([chunk.start + 1 for chunk in singles], dtype=torch.int32).to(device)
+        self._later = [chunk for chunk in chunks[len(singles) :] if chunk.start]
         fresh = [chunk.count for chunk in chunks if not chunk.start]
-        assert not any(chunk.start for chunk in chunks[len(self._later) :])
         self._fresh = PackedSequences.of_lengths(fresh, device) if fresh else None
         self._counts = [chunk.count for chunk in self._later]
         self._tables = [
@@ -72,8 +88,13 @@ class PagedSequences:
 
     def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
         self._store(layer, torch.cat([k_TGK.flatten(1), v_TGK.flatten(1)], -1))
-        out, split = [], sum(self._counts)
-        for number, q in enumerate(q_THK[:split].split(self._counts)):
+        out, singles = [], self._num_singles
+        split = singles + sum(self._counts)
+        if singles:
+            out.append(
+                decode_heads(q_THK[:singles], self._cache.values[layer], self._tables_SO, self._lengths_S, scale)
+            )
+        for number, q in enumerate(q_THK[singles:split].split(self._counts)):
             k_LGK, v_LGK = self._cached(layer, number).unflatten(-1, (2, -1, q.shape[-1])).unbind(1)
             out.append(attend_cached(q, k_LGK, v_LGK, scale))
         if self._fresh:
@@ -85,10 +106,18 @@ class PagedSequences:
         weights: LatentWeights, scale: float,
     ) -> Tensor:  # fmt: skip
         self._store(layer, torch.cat([latent_TZ, k_rope_TR], -1))
-        split, width = sum(self._counts), latent_TZ.shape[-1]
+        singles, width = self._num_singles, latent_TZ.shape[-1]
+        split = singles + sum(self._counts)
         out: list[Tensor] = []
+        if singles:
+            q_SHZ = torch.einsum("thk,hkz->thz", q_nope_THK[:singles], weights.w_k_HKZ)
+            o_SHZ = decode_latent(
+                q_SHZ, q_rope_THR[:singles], self._cache.values[layer], self._tables_SO, self._lengths_S, scale
+            )
+            out.append(torch.einsum("thz,huz->thu", o_SHZ, weights.w_v_HUZ))
+        later = slice(singles, split)
         for number, (q_nope, q_rope) in enumerate(
-            zip(q_nope_THK[:split].split(self._counts), q_rope_THR[:split].split(self._counts), strict=True)
+            zip(q_nope_THK[later].split(self._counts), q_rope_THR[later].split(self._counts), strict=True)
         ):
             cached_LJ = self._cached(layer, number)
             if len(q_nope) > EXPAND_ABOVE:

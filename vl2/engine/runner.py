@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vl2.engine.image_cache import ImageCache
-from vl2.engine.paged_cache import PagedCache, PagedSequences
+from vl2.engine.paged_cache import PagedCache, PagedSequences, by_kind
 from vl2.engine.types import Chunk
 from vl2.model.vl2 import VL2, image_token_index
 from vl2.processing.tiling import TiledImage
@@ -32,7 +32,7 @@ class Runner:
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], Tensor]:
         """Compute the chunks; returns those whose next token can be chosen, and its logits (S, V) float32."""
-        chunks = sorted(chunks, key=lambda chunk: chunk.start == 0)
+        chunks = by_kind(chunks)
         ids = [token for c in chunks for token in c.sequence.tokens[c.start : c.start + c.count]]
         x_TD = self.model.language.embed_tokens(torch.tensor(ids, device=self.model.device))
         self._put_images(x_TD, chunks)

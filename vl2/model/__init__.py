@@ -7,5 +7,6 @@ Tensors carry their shape as a suffix, one letter per axis:
     R rotated width                    E routed experts     A active experts    M = T * A routed rows
     F expert (feed-forward) width      N tiles              P patches per tile  Q tile tokens     W vision width
     I image tokens                     C colour channels    Y, X pixels of a tile
+    O blocks of the paged cache        B tokens of a block
     J cached numbers of a token        a digit stands for itself: S1 is S + 1 long, in SL1J an axis has length 1
 """

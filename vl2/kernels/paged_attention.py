@@ -1,0 +1,98 @@
+"""Decoding attention over a paged cache: one new token of each sequence against all of its own.
+
+    q of S sequences, blocks of the cache, tables_SO, lengths_S
+        --each split of a sequence by itself--> partial outputs and log-sum-exps --merged--> o
+
+Splitting the cached tokens keeps all processors busy when there are few sequences. The trap: the number of splits is
+fixed before anybody knows the lengths, so that a captured graph fits every step; splits past a sequence's end say so
+with a log-sum-exp of minus infinity, and cost a launch but no reading.
+"""
+
+import os
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+
+def can_decode(cache_OBJ: Tensor) -> bool:
+    """Whether the Triton kernels run on this tensor."""
+    if not cache_OBJ.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        return False
+    return find_spec("triton") is not None
+
+
+def _sizes_fit(*sizes: int) -> bool:
+    """Triton's matrix products and ranges take powers of two from 16."""
+    return all(size >= 16 and size & (size - 1) == 0 for size in sizes)
+
+
+def decode_latent_reference(
+    q_SHZ: Tensor, q_rope_SHR: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float
+) -> Tensor:
+    """Absorbed latent attention.
+
+    Args:
+        q_SHZ, q_rope_SHR: (S, H, Z) queries against latents and (S, H, R) against rotated keys.
+        cache_OBJ: (O, B, Z + R) blocks of one layer: latents, then rotated keys.
+        tables_SO: (S, O) int32 blocks of each sequence, in order; entries past its end may be anything.
+        lengths_S: (S,) int32 cached tokens of each sequence, the new one included; 0 for a row of padding.
+        scale: factor on the scores.
+
+    Returns: (S, H, Z) weighted sums of latents; 0 for padding.
+    """
+    out = torch.zeros_like(q_SHZ)
+    for seq, length in enumerate(lengths_S.tolist()):
+        if length:
+            blocks = tables_SO[seq, : -(-length // cache_OBJ.shape[1])].long()
+            cached_LJ = cache_OBJ[blocks].flatten(0, 1)[:length].float()
+            scores_HL = torch.cat([q_SHZ[seq], q_rope_SHR[seq]], -1).float() @ cached_LJ.T * scale
+            out[seq] = (scores_HL.softmax(-1) @ cached_LJ[:, : q_SHZ.shape[-1]]).to(out.dtype)
+    return out
+
+
+def decode_heads_reference(
+    q_SHK: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float
+) -> Tensor:
+    """Multi-head attention, arguments as decode_latent_reference.
+
+    Args:
+        q_SHK: (S, H, K) queries.
+        cache_OBJ: (O, B, 2 * G * K): keys of all G heads, then values; G divides H.
+
+    Returns: (S, H, K).
+    """
+    heads, width = q_SHK.shape[1:]
+    out = torch.zeros_like(q_SHK)
+    for seq, length in enumerate(lengths_S.tolist()):
+        if length:
+            blocks = tables_SO[seq, : -(-length // cache_OBJ.shape[1])].long()
+            k_LGK, v_LGK = cache_OBJ[blocks].flatten(0, 1)[:length].float().unflatten(-1, (2, -1, width)).unbind(1)
+            group = heads // k_LGK.shape[1]
+            k_LHK, v_LHK = k_LGK.repeat_interleave(group, 1), v_LGK.repeat_interleave(group, 1)
+            p_HL = (torch.einsum("hk,lhk->hl", q_SHK[seq].float(), k_LHK) * scale).softmax(-1)
+            out[seq] = torch.einsum("hl,lhk->hk", p_HL, v_LHK).to(out.dtype)
+    return out
+
+
+def decode_latent(
+    q_SHZ: Tensor, q_rope_SHR: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float,
+    num_splits: int = 8,
+) -> Tensor:  # fmt: skip
+    """As decode_latent_reference; in Triton every latent is read once for all heads of a group of 16."""
+    if not (can_decode(cache_OBJ) and _sizes_fit(q_SHZ.shape[-1], q_rope_SHR.shape[-1], cache_OBJ.shape[1])):
+        return decode_latent_reference(q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale)
+    from vl2.kernels.paged_attention_triton import launch_latent
+
+    return launch_latent(q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale, num_splits)
+
+
+def decode_heads(
+    q_SHK: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float, num_splits: int = 8
+) -> Tensor:
+    """As decode_heads_reference, in Triton where that runs."""
+    if not (can_decode(cache_OBJ) and _sizes_fit(q_SHK.shape[-1], cache_OBJ.shape[1])):
+        return decode_heads_reference(q_SHK, cache_OBJ, tables_SO, lengths_S, scale)
+    from vl2.kernels.paged_attention_triton import launch_heads
+
+    return launch_heads(q_SHK, cache_OBJ, tables_SO, lengths_S, scale, num_splits)
