@@ -3,8 +3,8 @@
     block tables, chunks --> slots of the new tokens, positions
     layer by layer: store what is new --> attend: queries of each chunk x everything cached of its sequence
 
-Four cases, chosen by what is cheapest: chunks that begin a sequence attend among themselves, packed; single tokens on
-CUDA all go through one kernel; a few tokens after a cached prefix read the latents as they are stored (absorbed); many
+Cases, chosen by what is cheapest: chunks that begin a sequence attend among themselves, packed; single tokens may all
+go through one kernel; a few tokens after a cached prefix read the latents as they are stored (absorbed); many
 expand them first. The trap: chunks come in an order (`by_kind`), so that each kind is one slice of the tokens.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from vl2.config import LanguageConfig
 from vl2.engine.types import Chunk
 from vl2.kernels.attention import attend_cached
-from vl2.kernels.paged_attention import can_decode, decode_heads, decode_latent
+from vl2.kernels.paged_attention import decode_heads, decode_latent
 from vl2.model.attention import LatentWeights
 from vl2.model.cache import PackedSequences
 
@@ -48,10 +48,10 @@ class PagedSequences:
 
     Args:
         chunks: what the step computes, ordered by `by_kind`.
-        together: single tokens go through one kernel; None where that kernel runs.
+        together: single tokens go through one kernel. Off until that kernel has been measured on a GPU.
     """
 
-    def __init__(self, cache: PagedCache, chunks: Sequence[Chunk], together: bool | None = None) -> None:
+    def __init__(self, cache: PagedCache, chunks: Sequence[Chunk], together: bool = False) -> None:
         self._cache = cache
         device, size = cache.values.device, cache.block_size
         spans = [torch.arange(chunk.start, chunk.start + chunk.count) for chunk in chunks]
@@ -60,8 +60,6 @@ class PagedSequences:
         self.positions_T = torch.cat(spans).to(device)
         self._slots_T = torch.cat(slots).to(device)
         assert list(chunks) == by_kind(chunks)
-        if together is None:
-            together = can_decode(cache.values[0])
         singles = [chunk for chunk in chunks if together and chunk.start and chunk.count == 1]
         self._num_singles = len(singles)
         if singles:

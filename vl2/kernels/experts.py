@@ -3,9 +3,9 @@
     few tokens    one program a (choice, slice of the expert's rows): weights are read where they lie, nothing is sorted
     more tokens   choices sorted by expert, cut into tiles of one expert; tokens are gathered inside, never copied
 
-Prompts and training take sorted copies and grouped products instead (vl2/model/moe.py). The trap: how many tiles there
-are is known only on the device. The launch is for the most there can be, and programs past the last tile end at once, so
-nothing waits for a count and a captured graph fits every step.
+The model does not use these yet: they are tested against the reference, and still have to be measured on a GPU. The
+trap: how many tiles there are is known only on the device. The launch is for the most there can be, and programs past
+the last tile end at once, so nothing waits for a count and a captured graph fits every step.
 """
 
 import os
@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FEW_TOKENS = 8  # up to here experts are hardly shared among tokens, and sorting them costs more than it saves
-MOST_TOKENS = 512  # beyond, grouped products of sorted copies win
 TILE_ROWS = 16  # choices of one expert that are computed together; fewer are padded, which costs no reading
 
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
 from vl2.kernels.dispatch import combine, dispatch
-from vl2.kernels.experts import MOST_TOKENS, can_run_experts, experts
 from vl2.kernels.grouped_mm import grouped_mm
 from vl2.model.layers import SwiGLU
 
@@ -79,8 +78,6 @@ class RoutedExperts(nn.Module):
         self.down = nn.Parameter(torch.empty(experts, hidden, width))
 
     def forward(self, x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor) -> Tensor:
-        if len(x_TD) <= MOST_TOKENS and can_run_experts(x_TD):
-            return experts(x_TD, weights_TA, indices_TA, self.gate_up, self.down)
         num_experts, active = self.gate_up.shape[0], indices_TA.shape[1]
         expert_M = indices_TA.flatten()
         order_M = expert_M.argsort(stable=True)
