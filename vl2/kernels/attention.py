@@ -70,8 +70,8 @@ def attend_cached(q_THK: Tensor, k_LGK: Tensor, v_LGU: Tensor, scale: float) -> 
     q, k, v = q_THK.transpose(0, 1), k_LGK.transpose(0, 1), v_LGU.transpose(0, 1)
     num_new, num_all, group = q_THK.shape[0], k_LGK.shape[0], q.shape[0] // k.shape[0]
     if num_new == 1:  # heads of a group become rows, so keys are read once and never copied
-        o = F.scaled_dot_product_attention(q.unflatten(0, (-1, group)).flatten(1, 2), k, v, scale=scale)
-        return o.unflatten(1, (group, 1)).flatten(0, 1).transpose(0, 1)
+        scores = torch.bmm(q_THK[0].unflatten(0, (-1, group)), k.mT) * scale
+        return torch.bmm(scores.softmax(-1, torch.float32).to(v.dtype), v).flatten(0, 1)[None]
     seen_TL = torch.ones(num_new, num_all, dtype=torch.bool, device=q.device).tril(num_all - num_new)
     k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
     return F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=seen_TL, scale=scale)[0].transpose(0, 1)

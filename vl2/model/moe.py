@@ -78,6 +78,8 @@ class RoutedExperts(nn.Module):
         self.down = nn.Parameter(torch.empty(experts, hidden, width))
 
     def forward(self, x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor) -> Tensor:
+        if len(x_TD) == 1 and x_TD.device.type == "cpu" and not torch.is_grad_enabled():
+            return self._one_token(x_TD[0], weights_TA[0], indices_TA[0].tolist())
         num_experts, active = self.gate_up.shape[0], indices_TA.shape[1]
         expert_M = indices_TA.flatten()
         order_M = expert_M.argsort(stable=True)
@@ -89,6 +91,14 @@ class RoutedExperts(nn.Module):
         y_MD = grouped_mm(F.silu(gate_MF) * up_MF, self.down, counts_E)
         y_TAD = combine(y_MD, order_M, inverse_M).unflatten(0, (-1, active))
         return (y_TAD.float() * weights_TA[..., None]).sum(1).to(y_MD.dtype)
+
+    def _one_token(self, x_D: Tensor, weights_A: Tensor, experts: list[int]) -> Tensor:
+        """The same without sorting anything, (1, D): on a CPU, one token costs as much as its operations are many."""
+        y_AD = []
+        for expert in experts:
+            gate_F, up_F = (self.gate_up[expert] @ x_D).chunk(2)
+            y_AD.append(self.down[expert] @ (F.silu(gate_F) * up_F))
+        return (torch.stack(y_AD).float() * weights_A[:, None]).sum(0, keepdim=True).to(x_D.dtype)
 
 
 class MoE(nn.Module):
