@@ -42,15 +42,15 @@ def attend_packed_reference(
 def attend_packed(
     q_THK: Tensor, k_THK: Tensor, v_THU: Tensor, cu_seqlens_S1: Tensor, max_len: int, scale: float
 ) -> Tensor:
-    """As attend_packed_reference; CUDA half precision runs a variable-length flash kernel without any padding."""
+    """As attend_packed_reference; CUDA half precision runs a variable-length flash kernel without padded rows."""
+    v_width = v_THU.shape[-1]
+    v_THK = F.pad(v_THU, (0, max(q_THK.shape[-1] - v_width, 0)))
     if not (q_THK.is_cuda and q_THK.dtype in (torch.bfloat16, torch.float16) and q_THK.shape[-1] <= 256):
-        return attend_packed_reference(q_THK, k_THK, v_THU, cu_seqlens_S1, max_len, scale)
+        return attend_packed_reference(q_THK, k_THK, v_THK, cu_seqlens_S1, max_len, scale)[..., :v_width]
     from torch.nn.attention.varlen import varlen_attn  # CUDA only
 
-    v_width = v_THU.shape[-1]
-    v_THK = F.pad(v_THU, (0, q_THK.shape[-1] - v_width)).contiguous()
     o_THK = varlen_attn(
-        q_THK.contiguous(), k_THK.contiguous(), v_THK, cu_seqlens_S1, cu_seqlens_S1, max_len, max_len,
+        q_THK.contiguous(), k_THK.contiguous(), v_THK.contiguous(), cu_seqlens_S1, cu_seqlens_S1, max_len, max_len,
         scale=scale, window_size=(-1, 0),
     )  # fmt: skip
     assert isinstance(o_THK, Tensor)
@@ -73,5 +73,6 @@ def attend_cached(q_THK: Tensor, k_LGK: Tensor, v_LGU: Tensor, scale: float) -> 
         scores = torch.bmm(q_THK[0].unflatten(0, (-1, group)), k.mT) * scale
         return torch.bmm(scores.softmax(-1, torch.float32).to(v.dtype), v).flatten(0, 1)[None]
     seen_TL = torch.ones(num_new, num_all, dtype=torch.bool, device=q.device).tril(num_all - num_new)
-    k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
-    return F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=seen_TL, scale=scale)[0].transpose(0, 1)
+    k, v = k.repeat_interleave(group, 0), F.pad(v, (0, max(k.shape[-1] - v.shape[-1], 0))).repeat_interleave(group, 0)
+    o = F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=seen_TL, scale=scale)[0]
+    return o.transpose(0, 1)[..., : v_LGU.shape[-1]]
