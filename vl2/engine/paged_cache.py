@@ -108,11 +108,11 @@ class PagedSequences:
         split = singles + sum(self._counts)
         out: list[Tensor] = []
         if singles:
-            q_SHZ = torch.einsum("thk,hkz->thz", q_nope_THK[:singles], weights.w_k_HKZ)
+            q_SHZ = weights.absorb(q_nope_THK[:singles])
             o_SHZ = decode_latent(
                 q_SHZ, q_rope_THR[:singles], self._cache.values[layer], self._tables_SO, self._lengths_S, scale
             )
-            out.append(torch.einsum("thz,huz->thu", o_SHZ, weights.w_v_HUZ))
+            out.append(weights.values(o_SHZ))
         later = slice(singles, split)
         for number, (q_nope, q_rope) in enumerate(
             zip(q_nope_THK[later].split(self._counts), q_rope_THR[later].split(self._counts), strict=True)
@@ -122,10 +122,10 @@ class PagedSequences:
                 k_LHK, v_LHU = weights.expand(cached_LJ[:, :width], cached_LJ[:, width:])
                 out.append(attend_cached(torch.cat([q_nope, q_rope], -1), k_LHK, v_LHU, scale))
             else:
-                q_THZ = torch.einsum("thk,hkz->thz", q_nope, weights.w_k_HKZ)
+                q_THZ = weights.absorb(q_nope)
                 k_L1J = cached_LJ[:, None]
                 o_THZ = attend_cached(torch.cat([q_THZ, q_rope], -1), k_L1J, k_L1J[..., :width], scale)
-                out.append(torch.einsum("thz,huz->thu", o_THZ, weights.w_v_HUZ))
+                out.append(weights.values(o_THZ))
         if self._fresh:
             new = slice(split, None)
             out.append(

@@ -23,6 +23,14 @@ class LatentWeights:
     w_k_HKZ: Tensor
     w_v_HUZ: Tensor
 
+    def absorb(self, q_nope_THK: Tensor) -> Tensor:
+        """Queries against latents instead of keys, (T, H, Z)."""
+        return torch.bmm(q_nope_THK.transpose(0, 1), self.w_k_HKZ).transpose(0, 1)
+
+    def values(self, o_THZ: Tensor) -> Tensor:
+        """Weighted sums of latents to weighted sums of values, (T, H, U)."""
+        return torch.bmm(o_THZ.transpose(0, 1), self.w_v_HUZ.mT).transpose(0, 1)
+
     def expand(self, latent_LZ: Tensor, k_rope_LR: Tensor) -> tuple[Tensor, Tensor]:
         """Keys (L, H, K) and values (L, H, U) of all heads from what is cached of L tokens."""
         heads = self.w_k_HKZ.shape[0]

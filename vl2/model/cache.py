@@ -112,8 +112,8 @@ class CachedSequences:
         cached_SLJ = self._store(layer, torch.cat([latent_TZ, k_rope_TR], -1))
         if self._from_empty:
             return self._from_empty.attend_latent(layer, q_nope_THK, q_rope_THR, latent_TZ, k_rope_TR, weights, scale)
-        q_THZ = torch.einsum("thk,hkz->thz", q_nope_THK, weights.w_k_HKZ)
+        q_THZ = weights.absorb(q_nope_THK)
         k_SL1J = cached_SLJ[:, :, None]
         v_SL1Z = k_SL1J[..., : latent_TZ.shape[-1]]
         o_THZ = self._attend(torch.cat([q_THZ, q_rope_THR], -1), k_SL1J, v_SL1Z, scale)
-        return torch.einsum("thz,huz->thu", o_THZ, weights.w_v_HUZ)
+        return weights.values(o_THZ)

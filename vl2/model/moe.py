@@ -50,7 +50,7 @@ class Router(nn.Module):
             logits_TE = F.linear(x_TD.float(), self.weight.float())
             scores_TE = logits_TE.softmax(-1) if config.scoring_func == "softmax" else logits_TE.sigmoid()
             choice_TE = scores_TE + self.bias.float() if config.topk_method == "noaux_tc" else scores_TE
-            if config.topk_method != "greedy":
+            if config.topk_method != "greedy" and config.topk_group != config.n_group:  # else all groups are kept
                 choice_TE = self._keep_best_groups(choice_TE)
             indices_TA = choice_TE.topk(self.active, -1, sorted=False).indices
             weights_TA = scores_TE.gather(-1, indices_TA)  # before bias and filter
