@@ -106,7 +106,8 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert vl2.cli_bench
     monkeypatch.setitem(os.environ, "COLUMNS", "160")
-    options = "bench decode --model nano --layers 1 --device cpu --size 48 --repeats 2".split()
+    options = ["bench", "decode", "--model", "nano", "--layers", "1", "--device", "cpu"]
+    options += ["--size", "48", "--repeats", "2"]
     path = tmp_path / "results.json"
     ran = CliRunner().invoke(app, [*options, "--no-peers", "--json", "--out", str(path)])
     assert ran.exit_code == 0, ran.stderr

@@ -14,6 +14,7 @@ from PIL import Image
 from vl2.engine.engine import Engine
 from vl2.engine.image_cache import ImageCache, digest
 from vl2.engine.paged_cache import PagedSequences
+from vl2.engine.speculation import PromptLookup
 from vl2.engine.types import CapacityError
 from vl2.generate import embed_prompt, generate
 from vl2.model.cache import PackedSequences
@@ -125,6 +126,7 @@ def test_any_interleaving_gives_the_tokens_of_the_plain_loop(
         step_tokens=rng.randint(6, 200),
         image_cache_bytes=rng.choice([0, 5000, 1 << 20]),
         prefix_cache=rng.random() < 0.8,
+        speculate=rng.choice([0, 1, 4]),
     )
     wanted: dict[int, int] = {}
     got: dict[int, list[int]] = {}
@@ -173,6 +175,41 @@ def test_many_tokens_after_a_cached_prefix(kind: str, make_model: MakeModel) -> 
     assert [top.token_id for top in output.top_logprobs] == expected.indices.tolist()
     got = torch.tensor([top.logprob for top in output.top_logprobs])
     torch.testing.assert_close(got, expected.values, atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_drafts_change_nothing_but_the_number_of_steps(kind: str, make_model: MakeModel) -> None:
+    """A model that soon repeats itself: drafts are accepted, tokens and limits stay, and blocks come back."""
+    model = make_model(kind, 1)
+    prompts = [Prompt(ids, ids, (), ()) for ids in ([5, 6, 7, 8] * 6, [9, 10, 11] * 5, list(range(20, 40)))]
+    params = SamplingParams(max_tokens=60)
+    without, drafting = Engine(model, NEVER, block_size=4), Engine(model, NEVER, block_size=4, speculate=4)
+    expected = run_all(without, prompts, params)
+    assert run_all(drafting, prompts, params) == expected
+    stats = drafting.stats()
+    assert 0 < stats.num_accepted_drafts <= stats.num_drafts
+    assert stats.num_steps < without.stats().num_steps
+    assert stats.num_free_blocks == stats.num_blocks
+    assert run_all(drafting, prompts, params) == expected  # what was remembered holds no rejected draft
+    sampled = SamplingParams(max_tokens=20, temperature=1.0, seed=3)
+    before = drafting.stats().num_drafts
+    assert run_all(drafting, prompts, sampled) == run_all(without, prompts, sampled)
+    assert drafting.stats().num_drafts == before  # only greedy requests are guessed
+
+
+def test_lookup_finds_what_followed_and_gives_up() -> None:
+    lookup = PromptLookup(4, ignored=99)
+    assert lookup.propose([1, 2, 3, 4, 5, 1, 2, 3], 9) == [4, 5, 1, 2]
+    assert lookup.propose([1, 2, 3, 4, 5, 1, 2, 3], 2) == [4, 5]
+    assert lookup.propose([7, 8, 1, 5, 6, 7, 8, 2, 7, 8], 9) == [2, 7, 8]  # the latest place
+    assert lookup.propose([1, 2, 3], 9) == []
+    assert lookup.propose([99, 99, 99, 99, 99], 9) == []
+    assert lookup.propose([1, 2, 99, 99, 1, 2], 9) == []
+    tokens = [1, 2, 3, 1, 2]
+    for _ in range(4):
+        lookup.record(tokens, 4, 0)
+    assert lookup.propose(tokens, 9) == []  # a pause
+    assert lookup.propose([*range(100, 130), 1, 2, 3, 1, 2], 9) != []
 
 
 def test_two_images_never_mix(models: dict[str, VL2], mixed_prompts: list[Prompt]) -> None:

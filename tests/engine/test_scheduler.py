@@ -28,9 +28,9 @@ def scheduler(num_blocks: int, step_tokens: int = 8) -> Scheduler:
 def run(plan: Scheduler) -> list[Chunk]:
     """One step in which every sequence that may choose appends a token and ends at its limit."""
     chunks = plan.schedule()
-    plan.advance(chunks)
     for chunk in chunks:
-        if chunk.start + chunk.count == len(chunk.sequence.tokens):
+        plan.advance(chunk)
+        if chunk.num_choices:
             chunk.sequence.tokens.append(1000 + chunk.sequence.num_generated)
             if chunk.sequence.num_generated == chunk.sequence.limit:
                 plan.finish(chunk.sequence)
@@ -47,6 +47,29 @@ def test_decoding_comes_before_prompts_and_long_prompts_come_in_chunks() -> None
     assert steps[1] == [(first, 3, 1), (long, 5, 7)]
     assert steps[2] == [(first, 4, 1), (long, 12, 7)]
     assert steps[3] == [(first, 5, 1), (long, 19, 1)]
+
+
+def test_drafts_take_only_what_nobody_needs() -> None:
+    """They fit what is left of the step and the free blocks; right ones count as computed, wrong ones never were."""
+    plan = scheduler(3, step_tokens=6)
+    first, second = sequence(0, 4, 6), sequence(1, 3, 1, 100)
+    plan.add(first)
+    run(plan)
+    first.drafts = [7] * 9
+    plan.add(second)
+    (drafted, other) = plan.schedule()
+    assert (drafted.sequence, drafted.start, drafted.count, drafted.num_drafts) == (
+        first,
+        4,
+        4,
+        3,
+    )  # to its block's end
+    assert drafted.tokens == [*first.tokens[4:], 7, 7, 7]
+    assert drafted.num_choices == 4
+    assert (other.sequence, other.count) == (second, 2)  # what is left of the step
+    plan.advance(drafted, num_accepted=1)
+    assert first.num_computed == 6
+    assert not plan.num_preemptions
 
 
 def test_nobody_overtakes_in_the_queue() -> None:

@@ -18,6 +18,7 @@ from vl2.engine.blocks import BlockPool, PrefixKeys
 from vl2.engine.image_cache import digest
 from vl2.engine.runner import Runner
 from vl2.engine.scheduler import Scheduler
+from vl2.engine.speculation import PromptLookup
 from vl2.engine.types import CapacityError, Chunk, EngineStats, Sequence, StepOutput, TokenLogprob
 from vl2.model.vl2 import VL2
 from vl2.processing.render import Prompt
@@ -40,6 +41,7 @@ class Engine:
         step_tokens: tokens that one step may compute; more make prompts faster and keep others waiting longer.
         image_cache_bytes: limit on the embeddings of images kept for the next question about them.
         prefix_cache: whether a prompt may reuse what is cached of the beginning that it shares with another.
+        speculate: most tokens that a step may guess for each greedy request, from what repeats in it; 0 for none.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Engine:
         step_tokens: int = 2048,
         image_cache_bytes: int = 256 << 20,
         prefix_cache: bool = True,
+        speculate: int = 0,
     ) -> None:
         self.model, self.eos_id = model, eos_id
         language = model.config.language_config
@@ -71,8 +74,10 @@ class Engine:
         self._ids = itertools.count()
         self._sequences: dict[int, Sequence] = {}
         self._samplers: dict[int, Sampler] = {}
+        self._lookups: dict[int, PromptLookup] = {}
+        self._speculate = speculate
         self._inboxes: dict[int, deque[StepOutput]] = {}
-        self._num_steps = self._num_computed = self._num_generated = 0
+        self._num_steps = self._num_computed = self._num_generated = self._num_drafts = self._num_accepted = 0
 
     def check(self, prompt: Prompt, params: SamplingParams) -> int:
         """How many tokens the answer may have at most; raises CapacityError as `submit` would."""
@@ -97,6 +102,7 @@ class Engine:
         sequence = self._sequences.pop(request_id, None)
         if sequence is not None:
             del self._samplers[request_id]
+            self._lookups.pop(request_id, None)
             self.scheduler.finish(sequence)
 
     @property
@@ -104,15 +110,24 @@ class Engine:
         return bool(self._sequences)
 
     def step(self) -> list[StepOutput]:
-        """Compute one step; returns the tokens it gave, at most one for each request."""
+        """Compute one step; returns the tokens it gave: one for each request past its prompt, or more with drafts."""
+        if self._speculate:
+            self._propose()
         chunks = self.scheduler.schedule()
         if not chunks:
             return []
         done, logits_SV = self.runner.run(chunks)
-        self.scheduler.advance(chunks)
         self._num_steps += 1
         self._num_computed += sum(chunk.count for chunk in chunks)
-        return self._choose(done, logits_SV)
+        outputs: list[StepOutput] = []
+        likeliest = logits_SV.argmax(-1).tolist()  # one answer from the device for all greedy requests
+        row = 0
+        for chunk in done:
+            rows = slice(row, row + chunk.num_choices)
+            row = rows.stop
+            outputs += self._choose(chunk, logits_SV[rows], likeliest[rows])
+        self._num_generated += len(outputs)
+        return outputs
 
     def stream(
         self, prompts: list[Prompt], params: list[SamplingParams]
@@ -153,18 +168,23 @@ class Engine:
             num_cached_tokens=scheduler.num_cached_tokens,
             num_generated_tokens=self._num_generated,
             num_preemptions=scheduler.num_preemptions,
+            num_drafts=self._num_drafts,
+            num_accepted_drafts=self._num_accepted,
             num_encoded_images=runner.num_encoded_images,
             num_reused_images=runner.num_reused_images,
         )
 
-    def _choose(self, chunks: list[Chunk], logits_SV: Tensor) -> list[StepOutput]:
-        """The next token of each sequence, which goes on with it or ends."""
+    def _choose(self, chunk: Chunk, logits_SV: Tensor, likeliest: list[int]) -> list[StepOutput]:
+        """The next tokens of a sequence, as far as its drafts were right, and one more; it goes on with them or ends.
+
+        Args:
+            logits_SV: of each choice of the chunk; likeliest: their largest.
+        """
+        sequence = chunk.sequence
         outputs: list[StepOutput] = []
-        likeliest = logits_SV.argmax(-1).tolist()  # one answer from the device for all greedy requests
-        for chunk, logits_V, best in zip(chunks, logits_SV, likeliest, strict=True):
-            sequence = chunk.sequence
-            plain = sequence.params.temperature == 0 and sequence.params.repetition_penalty == 1
-            token_id = best if plain else self._samplers[sequence.request_id].choose(logits_V)
+        drafts = sequence.drafts[: chunk.num_drafts]
+        for number, (logits_V, best) in enumerate(zip(logits_SV, likeliest, strict=True)):
+            token_id = best if _is_plain(sequence) else self._samplers[sequence.request_id].choose(logits_V)
             sequence.tokens.append(token_id)
             finish: FinishReason | None = None
             if token_id == self.eos_id:
@@ -172,10 +192,36 @@ class Engine:
             elif sequence.num_generated >= sequence.limit:
                 finish = "length"
             outputs.append(_output(sequence, token_id, finish, logits_V))
-            if finish:
-                self.abort(sequence.request_id)
-        self._num_generated += len(outputs)
+            if finish or number == len(drafts) or token_id != drafts[number]:
+                break
+        accepted = max(len(outputs) - 1, 0)
+        self.scheduler.advance(chunk, accepted)
+        if drafts:
+            self._num_drafts += len(drafts)
+            self._num_accepted += accepted
+            self._lookups[sequence.request_id].record(sequence.tokens, len(drafts), accepted)
+        sequence.drafts = []
+        if outputs and outputs[-1].finish:
+            self.abort(sequence.request_id)
         return outputs
+
+    def _propose(self) -> None:
+        """Drafts for greedy sequences that are past their prompt."""
+        for sequence in self.scheduler.running:
+            if sequence.num_left == 1 and sequence.num_generated and _is_plain(sequence):
+                lookup = self._lookups.setdefault(
+                    sequence.request_id, PromptLookup(self._speculate, _placeholder(sequence.prompt))
+                )
+                sequence.drafts = lookup.propose(sequence.tokens, sequence.limit - sequence.num_generated - 1)
+
+
+def _is_plain(sequence: Sequence) -> bool:
+    """Whether the likeliest token is the one that is chosen."""
+    return sequence.params.temperature == 0 and sequence.params.repetition_penalty == 1
+
+
+def _placeholder(prompt: Prompt) -> int | None:
+    return prompt.input_ids[prompt.spans[0][0]] if prompt.spans else None
 
 
 def _output(sequence: Sequence, token_id: int, finish: FinishReason | None, logits_V: Tensor) -> StepOutput:

@@ -2,7 +2,7 @@
 
 images of the chunks not seen before --encode_tiles, all in one batch--> embeddings, cached by digest
 token ids + embeddings of the image tokens in the chunks --> x_TD --model, PagedSequences--> hidden_TD
---last token of each chunk that ends its sequence--> logits_SV
+--last token of each chunk that ends its sequence, and its drafts--> logits_SV
 """
 
 from collections.abc import Sequence
@@ -31,17 +31,17 @@ class Runner:
 
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], Tensor]:
-        """Compute the chunks; returns those whose next token can be chosen, and its logits (S, V) float32."""
+        """Compute the chunks; returns them in another order, and the logits (S, V) float32 of all their choices."""
         chunks = by_kind(chunks)
-        ids = [token for c in chunks for token in c.sequence.tokens[c.start : c.start + c.count]]
+        ids = [token for chunk in chunks for token in chunk.tokens]
         x_TD = self.model.language.embed_tokens(torch.tensor(ids, device=self.model.device))
         self._put_images(x_TD, chunks)
         context = PagedSequences(self.cache, chunks)
         hidden_TD, _ = self.model(x_TD, context.positions_T, context)
-        ends = np.cumsum([chunk.count for chunk in chunks]) - 1
-        chosen = [number for number, chunk in enumerate(chunks) if chunk.chooses]
-        last = torch.tensor(ends[chosen], dtype=torch.long, device=hidden_TD.device)
-        return [chunks[number] for number in chosen], self.model.logits(hidden_TD[last])
+        ends = np.cumsum([chunk.count for chunk in chunks]).tolist()
+        rows = [row for chunk, end in zip(chunks, ends, strict=True) for row in range(end - chunk.num_choices, end)]
+        chosen = torch.tensor(rows, dtype=torch.long, device=hidden_TD.device)
+        return chunks, self.model.logits(hidden_TD[chosen])
 
     def _put_images(self, x_TD: Tensor, chunks: Sequence[Chunk]) -> None:
         """Write the embeddings of image tokens over their placeholders."""

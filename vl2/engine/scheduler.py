@@ -9,6 +9,7 @@ The trap: a preempted sequence keeps its generated tokens; they are computed aga
 """
 
 from collections import deque
+from dataclasses import replace
 
 from vl2.engine.blocks import BlockPool
 from vl2.engine.types import CapacityError, Chunk, Sequence
@@ -62,18 +63,18 @@ class Scheduler:
         while left and self.waiting and len(self.running) < self.max_running and self._admit(self.waiting[0]):
             sequence = self.running[-1]
             left -= self._extend(sequence, min(sequence.num_left, left), chunks)
+        self._add_drafts(chunks, left)
         return list(chunks.values())
 
-    def advance(self, chunks: list[Chunk]) -> None:
-        """The chunks are computed; blocks that are full now can be found by others."""
-        for chunk in chunks:
-            sequence = chunk.sequence
-            sequence.num_computed += chunk.count
-            if self.prefix_cache:
-                full = range(chunk.start // self.block_size, sequence.num_computed // self.block_size)
-                keys = sequence.keys.of(sequence.tokens)
-                for number in full:
-                    self.pool.remember(sequence.blocks[number], keys[number])
+    def advance(self, chunk: Chunk, num_accepted: int = 0) -> None:
+        """A chunk is computed and so many of its drafts are right; blocks that are full now can be found by others."""
+        sequence = chunk.sequence
+        sequence.num_computed += chunk.count - chunk.num_drafts + num_accepted
+        if self.prefix_cache:
+            full = range(chunk.start // self.block_size, sequence.num_computed // self.block_size)
+            keys = sequence.keys.of(sequence.tokens)
+            for number in full:
+                self.pool.remember(sequence.blocks[number], keys[number])
 
     def finish(self, sequence: Sequence) -> None:
         """Forget a sequence, whether it is done or not wanted any more."""
@@ -98,6 +99,17 @@ class Scheduler:
         sequence.blocks += self.pool.allocate(max(missing, 0))
         chunks[sequence] = Chunk(sequence, sequence.num_computed, count)
         return count
+
+    def _add_drafts(self, chunks: dict[Sequence, Chunk], left: int) -> None:
+        """Let chunks that choose check drafts, too, in what is left of the step and of the blocks."""
+        for sequence, chunk in chunks.items():
+            drafts = min(len(sequence.drafts), left) if chunk.num_choices else 0
+            missing = self._blocks_for(chunk.start + chunk.count + drafts) - len(sequence.blocks)
+            if drafts < 1 or missing > self.pool.num_free:
+                continue
+            sequence.blocks += self.pool.allocate(max(missing, 0))
+            chunks[sequence] = replace(chunk, count=chunk.count + drafts, num_drafts=drafts)
+            left -= drafts
 
     def _admit(self, sequence: Sequence) -> bool:
         """Let the first of the queue run if all it has now would fit beside the others."""

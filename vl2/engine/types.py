@@ -22,6 +22,7 @@ class Sequence:
     keys: of its full blocks.
     num_computed: tokens whose keys and values are in the cache.
     blocks: its block table.
+    drafts: tokens that may follow; the next step checks them if it has room.
     """
 
     request_id: int
@@ -33,6 +34,7 @@ class Sequence:
     tokens: list[int] = field(default_factory=list)
     num_computed: int = 0
     blocks: list[int] = field(default_factory=list)
+    drafts: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tokens = list(self.prompt.input_ids)
@@ -49,16 +51,23 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a step computes of one sequence: `count` tokens from `start`."""
+    """What a step computes of one sequence: `count` tokens from `start`, the last `num_drafts` of them drafts."""
 
     sequence: Sequence
     start: int
     count: int
+    num_drafts: int = 0
 
     @property
-    def chooses(self) -> bool:
-        """Whether the next token can be chosen afterwards."""
-        return self.start + self.count == len(self.sequence.tokens)
+    def tokens(self) -> list[int]:
+        known = self.sequence.tokens[self.start : self.start + self.count]
+        return known + self.sequence.drafts[: self.num_drafts]
+
+    @property
+    def num_choices(self) -> int:
+        """Tokens that can be chosen afterwards: the next one, and one after each draft."""
+        ends = self.start + self.count - self.num_drafts == len(self.sequence.tokens)
+        return 1 + self.num_drafts if ends else 0
 
 
 @dataclass(frozen=True)
@@ -96,5 +105,7 @@ class EngineStats:
     num_cached_tokens: int
     num_generated_tokens: int
     num_preemptions: int
+    num_drafts: int
+    num_accepted_drafts: int
     num_encoded_images: int
     num_reused_images: int
