@@ -58,15 +58,10 @@ def test_drafts_take_only_what_nobody_needs() -> None:
     first.drafts = [7] * 9
     plan.add(second)
     (drafted, other) = plan.schedule()
-    assert (drafted.sequence, drafted.start, drafted.count, drafted.num_drafts) == (
-        first,
-        4,
-        4,
-        3,
-    )  # to its block's end
-    assert drafted.tokens == [*first.tokens[4:], 7, 7, 7]
-    assert drafted.num_choices == 4
-    assert (other.sequence, other.count) == (second, 2)  # what is left of the step
+    assert (drafted.sequence, drafted.start, drafted.count, drafted.num_drafts) == (first, 4, 3, 2)
+    assert drafted.tokens == [*first.tokens[4:], 7, 7]
+    assert drafted.num_choices == 3
+    assert (other.sequence, other.count) == (second, 3)
     plan.advance(drafted, num_accepted=1)
     assert first.num_computed == 6
     assert not plan.num_preemptions
