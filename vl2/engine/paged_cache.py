@@ -8,7 +8,7 @@ go through one kernel; a few tokens after a cached prefix read the latents as th
 expand them first. The trap: chunks come in an order (`by_kind`), so that each kind is one slice of the tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -39,8 +39,12 @@ class PagedCache:
 
 
 def by_kind(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Single tokens after cached ones, then more of them, then those that begin a sequence; otherwise in order."""
-    return sorted(chunks, key=lambda chunk: 2 if chunk.start == 0 else int(chunk.count > 1))
+    """Single tokens after cached ones, then a few, then many, then those that begin a sequence; otherwise in order."""
+
+    def kind(chunk: Chunk) -> int:
+        return 3 if chunk.start == 0 else (chunk.count > 1) + (chunk.count > EXPAND_ABOVE)
+
+    return sorted(chunks, key=kind)
 
 
 class PagedSequences:
@@ -52,6 +56,7 @@ class PagedSequences:
     """
 
     def __init__(self, cache: PagedCache, chunks: Sequence[Chunk], together: bool = False) -> None:
+        assert list(chunks) == by_kind(chunks)
         self._cache = cache
         device, size = cache.values.device, cache.block_size
         spans = [torch.arange(chunk.start, chunk.start + chunk.count) for chunk in chunks]
@@ -59,44 +64,47 @@ class PagedSequences:
         slots = [table[span // size] * size + span % size for table, span in zip(tables, spans, strict=True)]
         self.positions_T = torch.cat(spans).to(device)
         self._slots_T = torch.cat(slots).to(device)
-        assert list(chunks) == by_kind(chunks)
-        singles = [chunk for chunk in chunks if together and chunk.start and chunk.count == 1]
+        self._later = [chunk for chunk in chunks if chunk.start]
+        self._num_later = sum(chunk.count for chunk in self._later)
+        self._num_short = sum(chunk.count for chunk in self._later if chunk.count <= EXPAND_ABOVE)
+        self._tables = [
+            _slice_or_index(chunk.sequence.blocks[: -(-(chunk.start + chunk.count) // size)], device)
+            for chunk in self._later
+        ]
+        singles = [chunk for chunk in self._later if chunk.count == 1] if together else []
         self._num_singles = len(singles)
         if singles:
             most = max(len(chunk.sequence.blocks) for chunk in singles)
             rows = [chunk.sequence.blocks + [0] * (most - len(chunk.sequence.blocks)) for chunk in singles]
             self._tables_SO = torch.tensor(rows, dtype=torch.int32).to(device)
             self._lengths_S = torch.tensor([chunk.start + 1 for chunk in singles], dtype=torch.int32).to(device)
-        self._later = [chunk for chunk in chunks[len(singles) :] if chunk.start]
         fresh = [chunk.count for chunk in chunks if not chunk.start]
         self._fresh = PackedSequences.of_lengths(fresh, device) if fresh else None
-        self._counts = [chunk.count for chunk in self._later]
-        self._tables = [
-            _slice_or_index(chunk.sequence.blocks[: -(-(chunk.start + chunk.count) // size)], device)
-            for chunk in self._later
-        ]
 
     def _store(self, layer: int, new_TJ: Tensor) -> None:
         self._cache.values[layer].flatten(0, 1).index_copy_(0, self._slots_T, new_TJ.to(self._cache.values.dtype))
 
-    def _cached(self, layer: int, number: int) -> Tensor:
-        """Everything stored of the sequence of a later chunk, (L, J), the chunk itself included."""
-        chunk = self._later[number]
-        return self._cache.values[layer][self._tables[number]].flatten(0, 1)[: chunk.start + chunk.count]
+    def _cached(self, layer: int, first: int, num_tokens: int) -> Iterator[tuple[slice, Tensor]]:
+        """Rows of later chunks from row `first` on, and what is stored of their sequences, (L, J), these rows included."""
+        row = 0
+        for chunk, table in zip(self._later, self._tables, strict=True):
+            if first <= row < first + num_tokens:
+                cached_LJ = self._cache.values[layer][table].flatten(0, 1)[: chunk.start + chunk.count]
+                yield slice(row, row + chunk.count), cached_LJ
+            row += chunk.count
 
     def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
         self._store(layer, torch.cat([k_TGK.flatten(1), v_TGK.flatten(1)], -1))
         out, singles = [], self._num_singles
-        split = singles + sum(self._counts)
         if singles:
-            out.append(
-                decode_heads(q_THK[:singles], self._cache.values[layer], self._tables_SO, self._lengths_S, scale)
-            )
-        for number, q in enumerate(q_THK[singles:split].split(self._counts)):
-            k_LGK, v_LGK = self._cached(layer, number).unflatten(-1, (2, -1, q.shape[-1])).unbind(1)
-            out.append(attend_cached(q, k_LGK, v_LGK, scale))
+            values = self._cache.values[layer]
+            out.append(decode_heads(q_THK[:singles], values, self._tables_SO, self._lengths_S, scale))
+        for rows, cached_LJ in self._cached(layer, singles, self._num_later - singles):
+            k_LGK, v_LGK = cached_LJ.unflatten(-1, (2, -1, q_THK.shape[-1])).unbind(1)
+            out.append(attend_cached(q_THK[rows], k_LGK, v_LGK, scale))
         if self._fresh:
-            out.append(self._fresh.attend_heads(layer, q_THK[split:], k_TGK[split:], v_TGK[split:], scale))
+            new = slice(self._num_later, None)
+            out.append(self._fresh.attend_heads(layer, q_THK[new], k_TGK[new], v_TGK[new], scale))
         return torch.cat(out)
 
     def attend_latent(
@@ -104,35 +112,34 @@ class PagedSequences:
         weights: LatentWeights, scale: float,
     ) -> Tensor:  # fmt: skip
         self._store(layer, torch.cat([latent_TZ, k_rope_TR], -1))
-        singles, width = self._num_singles, latent_TZ.shape[-1]
-        split = singles + sum(self._counts)
         out: list[Tensor] = []
-        if singles:
-            q_SHZ = weights.absorb(q_nope_THK[:singles])
-            o_SHZ = decode_latent(
-                q_SHZ, q_rope_THR[:singles], self._cache.values[layer], self._tables_SO, self._lengths_S, scale
-            )
-            out.append(weights.values(o_SHZ))
-        later = slice(singles, split)
-        for number, (q_nope, q_rope) in enumerate(
-            zip(q_nope_THK[later].split(self._counts), q_rope_THR[later].split(self._counts), strict=True)
-        ):
-            cached_LJ = self._cached(layer, number)
-            if len(q_nope) > EXPAND_ABOVE:
-                k_LHK, v_LHU = weights.expand(cached_LJ[:, :width], cached_LJ[:, width:])
-                out.append(attend_cached(torch.cat([q_nope, q_rope], -1), k_LHK, v_LHU, scale))
-            else:
-                q_THZ = weights.absorb(q_nope)
-                k_L1J = cached_LJ[:, None]
-                o_THZ = attend_cached(torch.cat([q_THZ, q_rope], -1), k_L1J, k_L1J[..., :width], scale)
-                out.append(weights.values(o_THZ))
+        if self._num_short:
+            q_THZ, q_rope = weights.absorb(q_nope_THK[: self._num_short]), q_rope_THR[: self._num_short]
+            out.append(weights.values(self._attend_absorbed(layer, q_THZ, q_rope, scale)))
+        for rows, cached_LJ in self._cached(layer, self._num_short, self._num_later - self._num_short):
+            k_LHK, v_LHU = weights.expand(*cached_LJ.split([latent_TZ.shape[-1], k_rope_TR.shape[-1]], -1))
+            q_THK = torch.cat([q_nope_THK[rows], q_rope_THR[rows]], -1)
+            out.append(attend_cached(q_THK, k_LHK, v_LHU, scale))
         if self._fresh:
-            new = slice(split, None)
+            new = slice(self._num_later, None)
             out.append(
                 self._fresh.attend_latent(
                     layer, q_nope_THK[new], q_rope_THR[new], latent_TZ[new], k_rope_TR[new], weights, scale
                 )
             )
+        return torch.cat(out)
+
+    def _attend_absorbed(self, layer: int, q_THZ: Tensor, q_rope_THR: Tensor, scale: float) -> Tensor:
+        """Short chunks against latents as they are stored, (T, H, Z)."""
+        out, singles, values = [], self._num_singles, self._cache.values[layer]
+        if singles:
+            out.append(
+                decode_latent(q_THZ[:singles], q_rope_THR[:singles], values, self._tables_SO, self._lengths_S, scale)
+            )
+        q_THJ = torch.cat([q_THZ, q_rope_THR], -1)
+        for rows, cached_LJ in self._cached(layer, singles, len(q_THZ) - singles):
+            k_L1J = cached_LJ[:, None]
+            out.append(attend_cached(q_THJ[rows], k_L1J, k_L1J[..., : q_THZ.shape[-1]], scale))
         return torch.cat(out)
 
 
