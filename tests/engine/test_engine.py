@@ -271,6 +271,15 @@ def test_the_end_token_and_limits(models: dict[str, VL2], mixed_prompts: list[Pr
         Engine(models["tiny"], NEVER, cache_bytes=10)
 
 
+def test_the_default_cache(models: dict[str, VL2], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for everybody's longest request, within what there is to spare; for one in any case."""
+    model = models["small"]
+    longest = -(-model.config.language_config.max_position_embeddings // 16)
+    assert Engine(model, NEVER, block_size=16, max_running=5).stats().num_blocks == 5 * longest
+    monkeypatch.setattr("vl2.engine.engine._CPU_BYTES", 10)
+    assert Engine(model, NEVER, block_size=16).stats().num_blocks == longest
+
+
 def test_a_stream_that_is_closed_or_fails_leaves_nothing(models: dict[str, VL2], mixed_prompts: list[Prompt]) -> None:
     engine = Engine(models["tiny"], NEVER)
     stream = engine.stream(mixed_prompts[:3], [GREEDY] * 3)

@@ -26,7 +26,6 @@ from vl2.sampling import FinishReason, Sampler, SamplingParams
 
 _GPU_SHARE = 0.85  # of the memory that is free when the engine is built
 _CPU_BYTES = 1 << 30  # at most; memory that no request reaches is never touched
-_CPU_CONTEXTS = 16  # and no more than this many of the longest requests
 
 
 class Engine:
@@ -35,7 +34,7 @@ class Engine:
     Args:
         model: its weights stay where they are.
         eos_id: token that ends an answer.
-        cache_bytes: of keys and values; None takes what the device has to spare.
+        cache_bytes: of keys and values; None takes room for the longest requests of all that may run, if there is any.
         block_size: tokens of a block of the cache.
         max_running: requests that may run at a time.
         step_tokens: tokens that one step may compute; more make prompts faster and keep others waiting longer.
@@ -61,7 +60,7 @@ class Engine:
         language = model.config.language_config
         block_bytes = _token_bytes(language, model.dtype) * block_size
         if cache_bytes is None:
-            cache_bytes = _spare_bytes(model, _token_bytes(language, model.dtype))
+            cache_bytes = _default_bytes(model, _token_bytes(language, model.dtype), max_running)
         num_blocks = cache_bytes // block_bytes
         if num_blocks < 1:
             raise CapacityError(f"cache_bytes = {cache_bytes}: one block of {block_size} tokens needs {block_bytes}")
@@ -241,8 +240,10 @@ def _token_bytes(language: LanguageConfig, dtype: torch.dtype) -> int:
     return language.num_hidden_layers * language.kv_values_per_token * dtype.itemsize
 
 
-def _spare_bytes(model: VL2, token_bytes: int) -> int:
+def _default_bytes(model: VL2, token_bytes: int, max_running: int) -> int:
+    """Room for the longest request of everyone who may run, if the device has it; for one in any case."""
     longest = model.config.language_config.max_position_embeddings * token_bytes
+    spare = _CPU_BYTES
     if model.device.type == "cuda":
-        return int(torch.cuda.mem_get_info(model.device)[0] * _GPU_SHARE)
-    return max(min(_CPU_CONTEXTS * longest, _CPU_BYTES), longest)
+        spare = int(torch.cuda.mem_get_info(model.device)[0] * _GPU_SHARE)
+    return max(min(max_running * longest, spare), longest)

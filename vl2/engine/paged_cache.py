@@ -85,7 +85,7 @@ class PagedSequences:
         self._cache.values[layer].flatten(0, 1).index_copy_(0, self._slots_T, new_TJ.to(self._cache.values.dtype))
 
     def _cached(self, layer: int, first: int, num_tokens: int) -> Iterator[tuple[slice, Tensor]]:
-        """Rows of later chunks from row `first` on, and what is stored of their sequences, (L, J), these rows included."""
+        """Rows of later chunks from row `first` on, and what is stored of their sequences, (L, J), up to these rows."""
         row = 0
         for chunk, table in zip(self._later, self._tables, strict=True):
             if first <= row < first + num_tokens:
