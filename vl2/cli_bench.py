@@ -14,20 +14,25 @@ if TYPE_CHECKING:
     from vl2.bench.runs import Row
     from vl2.model.vl2 import VL2
 
-_SIZES = {"decode": "512", "prefill": "441,2017", "vision": "1,10", "ttft": "1,3"}
+_SIZES = {"decode": "512", "prefill": "441,2017", "vision": "1,10", "ttft": "1,3", "serve": "32"}
 
 
 @app.command()
 def bench(
-    kind: Annotated[str, typer.Argument(help="decode, prefill, vision or ttft.")],
+    kind: Annotated[str, typer.Argument(help="decode, prefill, vision, ttft or serve.")],
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     offline: OfflineOption = False,
     size: Annotated[
-        str, typer.Option(help="decode: cached tokens; prefill: tokens; vision: tiles; ttft: n for n x n tiles.")
+        str,
+        typer.Option(
+            help="decode: cached tokens; prefill: tokens; vision: tiles; ttft: n for n x n tiles; serve: requests."
+        ),
     ] = "",
-    batch: Annotated[str, typer.Option(help="decode: sequences at a time, for example 1,8,64.")] = "1",
+    batch: Annotated[str, typer.Option(help="decode, serve: sequences at a time, for example 1,8,64.")] = "1",
+    prompt: Annotated[int, typer.Option(help="serve: tokens of a prompt.", min=2)] = 1024,
+    answer: Annotated[int, typer.Option(help="serve: tokens of an answer.", min=1)] = 512,
     repeats: Annotated[int, typer.Option(help="Of each case.", min=2)] = 20,
     layers: Annotated[int | None, typer.Option(help="Only so many decoder layers, with random weights.", min=1)] = None,
     peers: Annotated[bool, typer.Option(help="Measure the plain loop and transformers, too.")] = True,
@@ -43,10 +48,12 @@ def bench(
         if kind not in runs.KINDS:
             raise runs.BenchError(f"bench {kind!r}: must be one of {', '.join(runs.KINDS)}")
         sizes, batches = _numbers(size or _SIZES[kind], "--size"), _numbers(batch, "--batch")
-        network = _network(model, device, dtype, offline, max(sizes) + 256, layers, random_weights)
+        network = _network(
+            model, device, dtype, offline, max(*sizes, 2 * (prompt + answer)) + 512, layers, random_weights
+        )
         with progress_console.status("measuring the machine"):
             machine = measure(network.device, network.dtype)
-        bench = runs.Bench(network, machine, repeats, peers)
+        bench = runs.Bench(network, machine, repeats, peers, prompt, answer)
         rows: list[Row] = []
         with progress_console.status(f"{kind} of {model}") as status:
             for row in bench.cases(kind, sizes, batches):

@@ -73,6 +73,10 @@ def test_every_kind_of_case(make_model: MakeModel) -> None:
     for row in (decode, prefill, vision, ttft):
         assert 0 < row.ours.low <= row.ours.median <= row.ours.p90
         assert row.of_floor == row.floor / row.ours.median
+    (served,) = Bench(make_model("base"), H200, 3, False, prompt=12, answer=4).cases("serve", [5], [2])
+    assert served.case == {"requests": 5, "running": 2, "prompt": 12, "answer": 4}
+    assert 5 <= served.units <= 30
+    assert 0 < served.facts["gap_median"] <= served.facts["gap_p99"]
     assert [row.case for row in bench.cases("decode", [20, 30], [1])] == [
         {"batch": 1, "context": 20}, {"batch": 1, "context": 30},
     ]  # fmt: skip
@@ -121,7 +125,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "of floor" in ran.stdout
     assert "GB/s" in ran.stdout
     for wrong, message in (
-        (["bench", "speed"], "bench 'speed': must be one of decode, prefill, vision, ttft"),
+        (["bench", "speed"], "bench 'speed': must be one of decode, prefill, vision, ttft, serve"),
         (["bench", "decode", "--batch", "1,x"], "--batch '1,x': expected positive numbers"),
         (["bench", "vision", "--size", "0"], "--size '0': numbers must be positive"),
         (["bench", "vision", "--layers", "1", "--model", "./here"], "random weights need a preset"),

@@ -1,7 +1,8 @@
 """Our side of each measurement: the engine as people use it, on prompts of random tokens and pixels."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -101,6 +102,49 @@ def ttft(model: VL2, grid: TileGrid, repeats: int) -> list[float]:
         times.append(seconds(engine.step, model.device))
         assert not engine.has_work
     return times[1:]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A crowd of requests: seconds until all were answered, to each first token, and between tokens; tokens given."""
+
+    total: float
+    ttft: list[float]
+    gaps: list[float]
+    num_tokens: int
+
+
+def serve(model: VL2, requests: int, prompt: int, answer: int, max_running: int) -> Served:
+    """All requests come at once.
+
+    Args:
+        prompt, answer: tokens, on average; half to one and a half times as many. Every third prompt has a one-tile image.
+    """
+    rng = np.random.default_rng(requests)
+    image_tokens = image_token_count(TileGrid(rows=1, cols=1), model.config.tile_side)
+    engine = _engine(model, max_running, max_running * (2 * (prompt + answer) + image_tokens))
+    begin = time.perf_counter()
+    newest: dict[int, float] = {}
+    ttft, gaps, num_tokens = [], [], 0
+    for number in range(requests):
+        length, limit = (int(mean * rng.uniform(0.5, 1.5)) for mean in (prompt, answer))
+        ids = text_prompt(model.config, max(length, 2), number).input_ids
+        asked = Prompt(ids, ids, (), ())
+        if number % 3 == 0:
+            image = TiledImage(_tiles(model.config, 2, number), TileGrid(rows=1, cols=1), (100, 100))
+            ids = ids[:1] + [2] * image_tokens + ids[1:]
+            asked = Prompt(ids, ids, ((1, image_tokens),), (image,))
+        engine.submit(asked, SamplingParams(max_tokens=max(limit, 1)))
+    while engine.has_work:
+        for output in engine.step():
+            now = time.perf_counter()
+            if output.request_id in newest:
+                gaps.append(now - newest[output.request_id])
+            else:
+                ttft.append(now - begin)
+            newest[output.request_id] = now
+            num_tokens += 1
+    return Served(time.perf_counter() - begin, ttft, gaps, num_tokens)
 
 
 def _tiles(config: VL2Config, count: int, seed: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from vl2.bench import ours, peers
@@ -20,7 +21,7 @@ from vl2.files import write_whole
 from vl2.layout import TileGrid, image_token_count
 from vl2.model.vl2 import VL2
 
-KINDS = ("decode", "prefill", "vision", "ttft")
+KINDS = ("decode", "prefill", "vision", "ttft", "serve")
 
 
 class BenchError(ValueError):
@@ -63,12 +64,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured: a model on a device, and how often."""
+    """What is measured: a model on a device, how often; and for `serve`, tokens of a prompt and of an answer."""
 
     model: VL2
     machine: Machine
     repeats: int
     with_peers: bool
+    prompt: int = 1024
+    answer: int = 512
     _transformers: list[Any] = field(default_factory=list)
 
     @property
@@ -106,6 +109,22 @@ class Bench:
         floor += prefill_floor(self.config, self.machine, tokens, self.model.dtype.itemsize)
         return Row({"grid": f"{grid.rows}x{grid.cols}", "tiles": encoded, "tokens": tokens}, 1, times, floor)
 
+    def serve(self, requests: int, running: int) -> Row:
+        """Tokens a second under more load than can run at a time; one repeat, of many tokens."""
+        done = ours.serve(self.model, requests, self.prompt, self.answer, running)
+        itemsize, tokens = self.model.dtype.itemsize, self.prompt + self.answer // 2
+        experts = self.config.language_config.n_routed_experts or 0
+        step = decode_floor(self.config, self.machine, running, tokens, experts, itemsize)
+        floor = requests * prefill_floor(self.config, self.machine, self.prompt, itemsize)
+        floor += done.num_tokens / running * step
+        facts = {
+            "ttft_median": float(np.median(done.ttft)),
+            "gap_median": float(np.median(done.gaps)),
+            "gap_p99": float(np.percentile(done.gaps, 99)),
+        }
+        case = {"requests": requests, "running": running, "prompt": self.prompt, "answer": self.answer}
+        return Row(case, done.num_tokens, Timing.of([done.total]), floor, {}, facts)
+
     def transformers(self) -> Any:
         if find_spec("transformers") is None:
             raise BenchError("transformers is not installed: pip install 'vl2[bench]', or pass --no-peers")
@@ -114,9 +133,10 @@ class Bench:
         return self._transformers[0]
 
     def cases(self, kind: str, sizes: Sequence[int], batches: Sequence[int]) -> Iterator[Row]:
-        """Rows of one kind: contexts x batches, prompt lengths, numbers of tiles, or grids of 1 x size tiles."""
-        if kind == "decode":
-            yield from (self.decode(batch, size) for batch in batches for size in sizes)
+        """Rows of one kind: contexts or requests x batches, prompt lengths, numbers of tiles, grids of size x size."""
+        if kind in ("decode", "serve"):
+            pairs = ((size, batch) for batch in batches for size in sizes)
+            yield from (self.decode(b, s) if kind == "decode" else self.serve(s, b) for s, b in pairs)
             return
         if kind == "ttft":
             yield from (self.ttft(TileGrid(rows=size, cols=size)) for size in sizes)
