@@ -26,9 +26,7 @@ def bench(
     offline: OfflineOption = False,
     size: Annotated[
         str,
-        typer.Option(
-            help="decode: cached tokens; prefill: tokens; vision: tiles; ttft: n for n x n tiles; serve: requests."
-        ),
+        typer.Option(help="decode: cached tokens; prefill: tokens; vision: tiles; ttft: n for n x n; serve: requests."),
     ] = "",
     batch: Annotated[str, typer.Option(help="decode, serve: sequences at a time, for example 1,8,64.")] = "1",
     prompt: Annotated[int, typer.Option(help="serve: tokens of a prompt.", min=2)] = 1024,
@@ -48,9 +46,8 @@ def bench(
         if kind not in runs.KINDS:
             raise runs.BenchError(f"bench {kind!r}: must be one of {', '.join(runs.KINDS)}")
         sizes, batches = _numbers(size or _SIZES[kind], "--size"), _numbers(batch, "--batch")
-        network = _network(
-            model, device, dtype, offline, max(*sizes, 2 * (prompt + answer)) + 512, layers, random_weights
-        )
+        room = max(*sizes, 2 * (prompt + answer)) + 512
+        network = _network(model, device, dtype, offline, room, layers, random_weights)
         with progress_console.status("measuring the machine"):
             machine = measure(network.device, network.dtype)
         bench = runs.Bench(network, machine, repeats, peers, prompt, answer)
