@@ -118,7 +118,7 @@ def serve(model: VL2, requests: int, prompt: int, answer: int, max_running: int)
     """All requests come at once.
 
     Args:
-        prompt, answer: tokens, on average; half to one and a half times as many. Every third prompt has a one-tile image.
+        prompt, answer: tokens on average, half to one and a half times as many; every third prompt has an image.
     """
     rng = np.random.default_rng(requests)
     image_tokens = image_token_count(TileGrid(rows=1, cols=1), model.config.tile_side)
