@@ -115,8 +115,11 @@ class Bench:
         itemsize, tokens = self.model.dtype.itemsize, self.prompt + self.answer // 2
         experts = self.config.language_config.n_routed_experts or 0
         step = decode_floor(self.config, self.machine, running, tokens, experts, itemsize)
-        floor = requests * prefill_floor(self.config, self.machine, self.prompt, itemsize)
-        floor += done.num_tokens / running * step
+        images = -(-requests // 3)
+        with_image = self.prompt + image_token_count(TileGrid(rows=1, cols=1), self.config.tile_side)
+        floor = done.num_tokens / running * step + vision_floor(self.config, self.machine, images)
+        floor += images * prefill_floor(self.config, self.machine, with_image, itemsize)
+        floor += (requests - images) * prefill_floor(self.config, self.machine, self.prompt, itemsize)
         facts = {
             "ttft_median": float(np.median(done.ttft)),
             "gap_median": float(np.median(done.gaps)),
