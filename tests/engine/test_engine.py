@@ -197,6 +197,45 @@ def test_drafts_change_nothing_but_the_number_of_steps(kind: str, make_model: Ma
     assert drafting.stats().num_drafts == before  # only greedy requests are guessed
 
 
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32), kind=st.sampled_from(KINDS), half=st.booleans())
+def test_deterministic_answers_are_the_same_to_the_last_bit(
+    seed: int, kind: str, half: bool, make_model: MakeModel, mixed_prompts: list[Prompt]
+) -> None:
+    """Probabilities of all tokens, alone and among random others, with prompts in pieces and preemption."""
+    rng = Random(seed)
+    model = make_model(kind, 3, torch.bfloat16 if half else torch.float32)
+    params = SamplingParams(max_tokens=LENGTH, logprobs=5)
+    longest = max(len(prompt.input_ids) for prompt in mixed_prompts) + LENGTH
+
+    def engine(room: int) -> Engine:
+        cache_bytes = blocks(model, -(-longest // 4) + room, 4)
+        return Engine(
+            model, NEVER, cache_bytes=cache_bytes, block_size=4, max_running=4, step_tokens=40,
+            image_cache_bytes=rng.choice([0, 1 << 20]), deterministic=True,
+        )  # fmt: skip
+
+    alone = [[output for _, output in engine(9).stream([prompt], [params])] for prompt in mixed_prompts]
+    crowd, got = engine(rng.randint(0, 12)), {}
+    order = [rng.randrange(len(mixed_prompts)) for _ in range(9)]
+    for number, output in crowd.stream([mixed_prompts[n] for n in order], [params] * len(order)):
+        got.setdefault(number, []).append(output)
+    for place, number in enumerate(order):
+        assert [replace(o, request_id=0) for o in got[place]] == [replace(o, request_id=0) for o in alone[number]]
+
+
+def test_deterministic_engines_do_not_guess(models: dict[str, VL2], mixed_prompts: list[Prompt]) -> None:
+    with pytest.raises(ValueError, match="speculate = 4: must be 0 with deterministic"):
+        Engine(models["tiny"], NEVER, speculate=4, deterministic=True)
+    model = models["tiny"]
+    longest = max(len(prompt.input_ids) for prompt in mixed_prompts) + LENGTH
+    cache_bytes = blocks(model, -(-longest // 4), 4)
+    engine = Engine(model, NEVER, block_size=4, cache_bytes=cache_bytes, step_tokens=70, deterministic=True)
+    run_all(engine, mixed_prompts)
+    assert engine.stats().num_preemptions > 0  # as in the crowds above
+    assert engine.stats().num_cached_tokens == 0
+
+
 def test_lookup_finds_what_followed_and_gives_up() -> None:
     lookup = PromptLookup(4, ignored=99)
     assert lookup.propose([1, 2, 3, 4, 5, 1, 2, 3], 9) == [4, 5, 1, 2]

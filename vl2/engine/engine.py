@@ -41,6 +41,8 @@ class Engine:
         image_cache_bytes: limit on the embeddings of images kept for the next question about them.
         prefix_cache: whether a prompt may reuse what is cached of the beginning that it shares with another.
         speculate: most tokens that a step may guess for each greedy request, from what repeats in it; 0 for none.
+        deterministic: an answer is the same to the last bit whatever else runs at the same time. Slower: nothing goes
+            through the model together, no prefix is shared and nothing guessed.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Engine:
         image_cache_bytes: int = 256 << 20,
         prefix_cache: bool = True,
         speculate: int = 0,
+        deterministic: bool = False,
     ) -> None:
         self.model, self.eos_id = model, eos_id
         language = model.config.language_config
@@ -66,10 +69,13 @@ class Engine:
             raise CapacityError(f"cache_bytes = {cache_bytes}: one block of {block_size} tokens needs {block_bytes}")
         self._block_size = block_size
         self.pool = BlockPool(num_blocks)
+        if deterministic and speculate:
+            raise ValueError(f"speculate = {speculate}: must be 0 with deterministic")
         self.scheduler = Scheduler(
-            self.pool, block_size, max_running=max_running, step_tokens=step_tokens, prefix_cache=prefix_cache
-        )
-        self.runner = Runner(model, num_blocks, block_size, image_cache_bytes)
+            self.pool, block_size, max_running=max_running, step_tokens=step_tokens,
+            prefix_cache=prefix_cache and not deterministic, deterministic=deterministic,
+        )  # fmt: skip
+        self.runner = Runner(model, num_blocks, block_size, image_cache_bytes, deterministic)
         self._ids = itertools.count()
         self._sequences: dict[int, Sequence] = {}
         self._samplers: dict[int, Sampler] = {}

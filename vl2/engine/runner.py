@@ -21,10 +21,17 @@ TILES_AT_ONCE = 64  # through the tower
 
 
 class Runner:
-    """A model with its paged cache and its cache of image embeddings."""
+    """A model with its paged cache and its cache of image embeddings.
 
-    def __init__(self, model: VL2, num_blocks: int, block_size: int, image_cache_bytes: int) -> None:
-        self.model = model
+    Args:
+        deterministic: chunks and images go through the model one by one, since a matrix product may round differently
+            with its number of rows.
+    """
+
+    def __init__(
+        self, model: VL2, num_blocks: int, block_size: int, image_cache_bytes: int, deterministic: bool = False
+    ) -> None:
+        self.model, self._deterministic = model, deterministic
         self.cache = PagedCache(model.config.language_config, num_blocks, block_size, model.device, model.dtype)
         self.images = ImageCache(image_cache_bytes)
         self.num_encoded_images = self.num_reused_images = 0
@@ -33,6 +40,10 @@ class Runner:
     def run(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], Tensor]:
         """Compute the chunks; returns them in another order, and the logits (S, V) float32 of all their choices."""
         chunks = by_kind(chunks)
+        groups = [[chunk] for chunk in chunks] if self._deterministic else [chunks]
+        return chunks, torch.cat([self._run(group) for group in groups])
+
+    def _run(self, chunks: Sequence[Chunk]) -> Tensor:
         ids = [token for chunk in chunks for token in chunk.tokens]
         x_TD = self.model.language.embed_tokens(torch.tensor(ids, device=self.model.device))
         self._put_images(x_TD, chunks)
@@ -41,7 +52,7 @@ class Runner:
         ends = np.cumsum([chunk.count for chunk in chunks]).tolist()
         rows = [row for chunk, end in zip(chunks, ends, strict=True) for row in range(end - chunk.num_choices, end)]
         chosen = torch.tensor(rows, dtype=torch.long, device=hidden_TD.device)
-        return chunks, self.model.logits(hidden_TD[chosen])
+        return self.model.logits(hidden_TD[chosen])
 
     def _put_images(self, x_TD: Tensor, chunks: Sequence[Chunk]) -> None:
         """Write the embeddings of image tokens over their placeholders."""
@@ -67,8 +78,13 @@ class Runner:
         new = {key: image for key, image in images.items() if key not in found}
         self.num_reused_images += len(found)
         self.num_encoded_images += len(new)
-        if not new:
-            return found
+        for group in [{key: image} for key, image in new.items()] if self._deterministic else [new] if new else []:
+            found |= self._encode_new(group)
+        return found
+
+    def _encode_new(self, new: dict[bytes, TiledImage]) -> dict[bytes, Tensor]:
+        """Embeddings by digest of images that go through the tower together, which the cache then knows."""
+        found: dict[bytes, Tensor] = {}
         tiles = np.concatenate([image.unique_tiles_NCYX for image in new.values()])
         model = self.model
         parts = torch.from_numpy(tiles).split(TILES_AT_ONCE)

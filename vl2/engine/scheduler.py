@@ -23,15 +23,19 @@ class Scheduler:
         max_running: sequences that may run at a time.
         step_tokens: tokens that one step may compute.
         prefix_cache: whether full blocks are remembered and found again.
+        deterministic: how a sequence is cut into chunks depends on nothing but itself: its prompt comes in pieces of
+            one size, each waiting until a step has room for it, and what it generated one by one, after preemption, too.
     """
 
     def __init__(
-        self, pool: BlockPool, block_size: int, *, max_running: int, step_tokens: int, prefix_cache: bool = True
-    ) -> None:
+        self, pool: BlockPool, block_size: int, *, max_running: int, step_tokens: int, prefix_cache: bool = True,
+        deterministic: bool = False,
+    ) -> None:  # fmt: skip
         if max_running < 1 or step_tokens < max_running:
             raise ValueError(f"step_tokens = {step_tokens}: must be at least max_running = {max_running}, and that 1")
         self.pool, self.block_size = pool, block_size
         self.max_running, self.step_tokens, self.prefix_cache = max_running, step_tokens, prefix_cache
+        self.deterministic = deterministic
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # oldest admission first
         self.num_preemptions = 0
@@ -58,11 +62,12 @@ class Scheduler:
         left = self.step_tokens
         by_age = list(self.running)
         for sequence in [s for s in by_age if s.num_left == 1] + [s for s in by_age if s.num_left > 1]:
-            if left and sequence in self.running:
-                left -= self._extend(sequence, min(sequence.num_left, left), chunks)
+            if sequence in self.running and (count := self._count(sequence, left)):
+                left -= self._extend(sequence, count, chunks)
         while left and self.waiting and len(self.running) < self.max_running and self._admit(self.waiting[0]):
             sequence = self.running[-1]
-            left -= self._extend(sequence, min(sequence.num_left, left), chunks)
+            if count := self._count(sequence, left):
+                left -= self._extend(sequence, count, chunks)
         self._add_drafts(chunks, left)
         return list(chunks.values())
 
@@ -83,6 +88,14 @@ class Scheduler:
             self._give_back(sequence)
         else:
             self.waiting.remove(sequence)
+
+    def _count(self, sequence: Sequence, left: int) -> int:
+        """How many tokens of a sequence a step with room for `left` computes."""
+        if not self.deterministic:
+            return min(sequence.num_left, left)
+        piece = self.step_tokens - self.max_running + 1  # fits beside the newest tokens of all others
+        count = min(max(len(sequence.prompt.input_ids) - sequence.num_computed, 1), piece)
+        return count if count <= left else 0
 
     def _blocks_for(self, tokens: int) -> int:
         return -(-tokens // self.block_size)
