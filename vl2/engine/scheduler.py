@@ -24,7 +24,7 @@ class Scheduler:
         step_tokens: tokens that one step may compute.
         prefix_cache: whether full blocks are remembered and found again.
         deterministic: how a sequence is cut into chunks depends on nothing but itself: its prompt comes in pieces of
-            one size, each waiting until a step has room for it, and generated tokens one by one, even if computed again.
+            one size, each waiting until a step has room for it, and generated tokens one by one, even a second time.
     """
 
     def __init__(
