@@ -9,12 +9,11 @@ a matrix product rounds differently with its number of rows, every sequence also
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vl2.model.cache import CachedSequences
-from vl2.model.vl2 import VL2, image_token_index
+from vl2.model.vl2 import VL2
 from vl2.processing.render import Prompt
 from vl2.sampling import FinishReason, Sampler, SamplingParams
 
@@ -33,17 +32,8 @@ def embed_prompt(model: VL2, prompt: Prompt) -> Tensor:
     device = model.device
     image_embeds_ID = model.image_newline.new_zeros(0, model.config.language_config.hidden_size)
     if prompt.images:
-        tiles = np.concatenate([image.unique_tiles_NCYX for image in prompt.images])
-        names: list[list[int]] = []
-        start = 0
-        for image in prompt.images:
-            count = len(image.unique_tiles_NCYX)
-            names.append([start + number % count for number in range(image.grid.num_tiles)])
-            start += count
-        _, tile_tokens_NQD = model.encode_tiles(model.pixel_values(torch.from_numpy(tiles)))
-        grids = [image.grid for image in prompt.images]
-        index = image_token_index(grids, names, len(tiles), model.config.tile_side)
-        image_embeds_ID = model.layout_images(tile_tokens_NQD, torch.tensor(index, device=device))
+        tiles = [torch.from_numpy(image.unique_tiles_NCYX) for image in prompt.images]
+        image_embeds_ID = torch.cat(model.embed_images(tiles, [image.grid for image in prompt.images]))
     positions = [p for start, length in prompt.spans for p in range(start, start + length)]
     ids = torch.tensor(prompt.input_ids, device=device)
     return model.embed(ids, torch.tensor(positions, dtype=torch.long, device=device), image_embeds_ID)

@@ -306,6 +306,8 @@ def test_the_end_token_and_limits(models: dict[str, VL2], mixed_prompts: list[Pr
     with pytest.raises(CapacityError, match="answer of up to 56 need 255 tokens of cache, which holds 8"):
         engine.submit(Prompt(ids, ids, (), ()), SamplingParams(max_tokens=65))
     assert not engine.has_work
+    with pytest.raises(CapacityError, match="256 tokens leaves no room for an answer: the model's context holds 256"):
+        engine.submit(Prompt([1] * 256, [1] * 256, (), ()), GREEDY)
     with pytest.raises(CapacityError, match="cache_bytes = 10: one block of 64 tokens needs"):
         Engine(models["tiny"], NEVER, cache_bytes=10)
 

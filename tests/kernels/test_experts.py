@@ -1,66 +1,37 @@
-"""Triton kernels of the experts against their reference: on a CPU by Triton's interpreter, slowly."""
+"""Triton kernels of the experts against their reference; without a GPU they run in test_interpreter.py."""
 
-import os
-import subprocess
-import sys
-
-import numpy as np
 import pytest
 import torch
 
 from vl2.kernels import experts as kernels
 
-triton = pytest.importorskip("triton", reason="Triton is not installed")
-CUDA = torch.cuda.is_available()
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if CUDA and not INTERPRETED else "cpu"
-runs = pytest.mark.skipif(not CUDA and not INTERPRETED, reason="needs CUDA or TRITON_INTERPRET=1")
 
-
-def interpreter_works() -> bool:
-    """Older Tritons interpret loops by asking NumPy for the integer of an array, which newer NumPys refuse."""
-    versions = [tuple(int(part) for part in v.split(".")[:2]) for v in (triton.__version__, np.__version__)]
-    return versions[0] >= (3, 9) or versions[1] < (2, 4)
-
-
-@pytest.mark.skipif(not interpreter_works(), reason="this Triton cannot interpret with this NumPy")
-def test_the_interpreter_runs_these_tests() -> None:
-    """Triton chooses when it is imported, so the tests below run in a process of their own where there is no GPU."""
-    if CUDA or INTERPRETED:
-        pytest.skip("the tests below run here")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    ran = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
-    assert " passed" in ran.stdout
-
-
-def layer(tokens: int, choice: str, seed: int, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+def layer(tokens: int, choice: str, seed: int, dtype: torch.dtype, device: str) -> tuple[torch.Tensor, ...]:
     """Tokens, weights and indices of their experts, weights of 5 experts of odd sizes."""
     torch.manual_seed(seed)
     hidden, width, num_experts, active = 72, 40, 5, 3
-    x = torch.randn(tokens, 2 * hidden, device=DEVICE, dtype=dtype)[:, :hidden]  # rows that are not contiguous
-    scores = torch.rand(tokens, num_experts, device=DEVICE)
+    x = torch.randn(tokens, 2 * hidden, device=device, dtype=dtype)[:, :hidden]  # rows that are not contiguous
+    scores = torch.rand(tokens, num_experts, device=device)
     if choice == "one expert":  # among the chosen is always the same one, and one is never chosen
         scores[:, 1], scores[:, 4] = 2, -1
     weights, indices = scores.topk(active, -1)
-    gate_up = torch.randn(num_experts, 2 * width, hidden, device=DEVICE, dtype=dtype) * 0.2
-    down = torch.randn(num_experts, hidden, width, device=DEVICE, dtype=dtype) * 0.2
+    gate_up = torch.randn(num_experts, 2 * width, hidden, device=device, dtype=dtype) * 0.2
+    down = torch.randn(num_experts, hidden, width, device=device, dtype=dtype) * 0.2
     return x, weights, indices, gate_up, down
 
 
-@runs
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("choice", ["any", "one expert"])
 @pytest.mark.parametrize("tokens", [1, 3, 8, 9, 40])
-def test_experts(tokens: int, choice: str, dtype: torch.dtype) -> None:
-    if DEVICE == "cpu" and dtype == torch.bfloat16 and tokens > kernels.FEW_TOKENS:
+def test_experts(tokens: int, choice: str, dtype: torch.dtype, triton_device: str) -> None:
+    if triton_device == "cpu" and dtype == torch.bfloat16 and tokens > kernels.FEW_TOKENS:
         pytest.skip("the interpreter multiplies the bits of bfloat16 matrices")
-    arguments = layer(tokens, choice, tokens, dtype)
+    arguments = layer(tokens, choice, tokens, dtype, triton_device)
     expected = kernels.experts_reference(*arguments)
     with torch.no_grad():
         assert kernels.can_run_experts(arguments[0])
         got = kernels.experts(*arguments)
-    exact = DEVICE == "cpu" and dtype == torch.float32
+    exact = triton_device == "cpu" and dtype == torch.float32
     torch.testing.assert_close(got, expected, atol=1e-4 if exact else 5e-2, rtol=1e-4 if exact else 2e-2)
 
 

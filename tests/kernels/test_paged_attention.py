@@ -1,40 +1,14 @@
-"""Triton kernels of decoding attention against their references: on a CPU by Triton's interpreter, slowly."""
+"""Triton kernels of decoding attention against their references; without a GPU they run in test_interpreter.py."""
 
-import os
-import subprocess
-import sys
-
-import numpy as np
 import pytest
 import torch
 
 from vl2.kernels import paged_attention as kernels
 
-triton = pytest.importorskip("triton", reason="Triton is not installed")
-CUDA = torch.cuda.is_available()
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-runs = pytest.mark.skipif(not CUDA and not INTERPRETED, reason="needs CUDA or TRITON_INTERPRET=1")
-DEVICE = "cuda" if CUDA and not INTERPRETED else "cpu"
 
-
-def interpreter_works() -> bool:
-    """Older Tritons interpret loops by asking NumPy for the integer of an array, which newer NumPys refuse."""
-    versions = [tuple(int(part) for part in v.split(".")[:2]) for v in (triton.__version__, np.__version__)]
-    return versions[0] >= (3, 9) or versions[1] < (2, 4)
-
-
-@pytest.mark.skipif(not interpreter_works(), reason="this Triton cannot interpret with this NumPy")
-def test_the_interpreter_runs_these_tests() -> None:
-    """Triton chooses when it is imported, so the tests below run in a process of their own where there is no GPU."""
-    if CUDA or INTERPRETED:
-        pytest.skip("the tests below run here")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    ran = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
-    assert " passed" in ran.stdout
-
-
-def paged(lengths: list[int], width: int, block: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def paged(
+    lengths: list[int], width: int, block: int, seed: int, device: str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """A cache whose unused slots are NaN, shuffled tables that end in wild entries, lengths."""
     generator = torch.Generator().manual_seed(seed)
     needed = [-(-length // block) for length in lengths]
@@ -47,30 +21,31 @@ def paged(lengths: list[int], width: int, block: int, seed: int) -> tuple[torch.
             tables[seq, place] = one
             count = min(block, length - place * block)
             cache[one, :count] = torch.randn(count, width, generator=generator)
-    return cache.to(DEVICE), tables.to(DEVICE), torch.tensor(lengths, dtype=torch.int32, device=DEVICE)
+    return cache.to(device), tables.to(device), torch.tensor(lengths, dtype=torch.int32, device=device)
 
 
-@runs
 @pytest.mark.parametrize("splits", [1, 3, 8])
 @pytest.mark.parametrize(("heads", "width", "rope"), [(16, 64, 16), (8, 128, 16), (20, 32, 16)])
-def test_latent(heads: int, width: int, rope: int, splits: int) -> None:
+def test_latent(heads: int, width: int, rope: int, splits: int, triton_device: str) -> None:
     lengths = [1, 16, 0, 17, 100, 63]
-    cache, tables, sizes = paged(lengths, width + rope, 16, splits)
-    q = torch.randn(len(lengths), heads, width, device=DEVICE)
-    q_rope = torch.randn(len(lengths), heads, rope, device=DEVICE)
+    cache, tables, sizes = paged(lengths, width + rope, 16, splits, triton_device)
+    assert kernels.can_decode(cache)
+    q = torch.randn(len(lengths), heads, width, device=triton_device)
+    q_rope = torch.randn(len(lengths), heads, rope, device=triton_device)
     expected = kernels.decode_latent_reference(q, q_rope, cache, tables, sizes, 0.3)
     got = kernels.decode_latent(q, q_rope, cache, tables, sizes, 0.3, splits)
-    torch.testing.assert_close(got, expected, atol=2e-2 if DEVICE == "cuda" else 1e-4, rtol=1e-3)  # tf32 on a GPU
+    atol = 2e-2 if triton_device == "cuda" else 1e-4  # tf32 on a GPU
+    torch.testing.assert_close(got, expected, atol=atol, rtol=1e-3)
     assert not got[2].any()
 
 
-@runs
 @pytest.mark.parametrize("splits", [1, 3, 8])
 @pytest.mark.parametrize(("heads", "kv_heads", "width"), [(10, 10, 32), (4, 2, 64)])
-def test_heads(heads: int, kv_heads: int, width: int, splits: int) -> None:
+def test_heads(heads: int, kv_heads: int, width: int, splits: int, triton_device: str) -> None:
     lengths = [33, 1, 0, 16, 90]
-    cache, tables, sizes = paged(lengths, 2 * kv_heads * width, 16, splits)
-    q = torch.randn(len(lengths), 3 * heads, width, device=DEVICE)[:, ::3]  # not contiguous
+    cache, tables, sizes = paged(lengths, 2 * kv_heads * width, 16, splits, triton_device)
+    assert kernels.can_decode(cache)
+    q = torch.randn(len(lengths), 3 * heads, width, device=triton_device)[:, ::3]  # not contiguous
     expected = kernels.decode_heads_reference(q, cache, tables, sizes, 0.2)
     got = kernels.decode_heads(q, cache, tables, sizes, 0.2, splits)
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
@@ -78,9 +53,9 @@ def test_heads(heads: int, kv_heads: int, width: int, splits: int) -> None:
 
 def test_references_against_a_plain_softmax() -> None:
     cache, tables, sizes = paged([37], 24, 8, 0)
-    tokens = torch.cat([cache[int(b)].cpu() for b in tables[0, :5]])[:37]
+    tokens = torch.cat([cache[int(b)] for b in tables[0, :5]])[:37]
     q, q_rope = torch.randn(1, 4, 16), torch.randn(1, 4, 8)
     scores = torch.cat([q, q_rope], -1)[0] @ tokens.T * 0.5
     expected = scores.softmax(-1) @ tokens[:, :16]
-    got = kernels.decode_latent_reference(q.to(DEVICE), q_rope.to(DEVICE), cache, tables, sizes, 0.5)
-    torch.testing.assert_close(got[0].cpu(), expected)
+    got = kernels.decode_latent_reference(q, q_rope, cache, tables, sizes, 0.5)
+    torch.testing.assert_close(got[0], expected)

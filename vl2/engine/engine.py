@@ -87,8 +87,13 @@ class Engine:
     def check(self, prompt: Prompt, params: SamplingParams) -> int:
         """How many tokens the answer may have at most; raises CapacityError as `submit` would."""
         context = self.model.config.language_config.max_position_embeddings
-        limit = min(params.max_tokens, context - len(prompt.input_ids))
-        self.scheduler.check(len(prompt.input_ids), limit)
+        length = len(prompt.input_ids)
+        if length >= context:
+            raise CapacityError(
+                f"a prompt of {length} tokens leaves no room for an answer: the model's context holds {context}"
+            )
+        limit = min(params.max_tokens, context - length)
+        self.scheduler.check(length, limit)
         return limit
 
     def submit(self, prompt: Prompt, params: SamplingParams) -> int:

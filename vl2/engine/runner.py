@@ -14,10 +14,8 @@ from torch import Tensor
 from vl2.engine.image_cache import ImageCache
 from vl2.engine.paged_cache import PagedCache, PagedSequences, by_kind
 from vl2.engine.types import Chunk
-from vl2.model.vl2 import VL2, image_token_index
+from vl2.model.vl2 import VL2
 from vl2.processing.tiling import TiledImage
-
-TILES_AT_ONCE = 64  # through the tower
 
 
 class Runner:
@@ -78,23 +76,10 @@ class Runner:
         new = {key: image for key, image in images.items() if key not in found}
         self.num_reused_images += len(found)
         self.num_encoded_images += len(new)
-        for group in [{key: image} for key, image in new.items()] if self._deterministic else [new] if new else []:
-            found |= self._encode_new(group)
-        return found
-
-    def _encode_new(self, new: dict[bytes, TiledImage]) -> dict[bytes, Tensor]:
-        """Embeddings by digest of images that go through the tower together, which the cache then knows."""
-        found: dict[bytes, Tensor] = {}
-        tiles = np.concatenate([image.unique_tiles_NCYX for image in new.values()])
-        model = self.model
-        parts = torch.from_numpy(tiles).split(TILES_AT_ONCE)
-        tile_tokens_NQD = torch.cat([model.encode_tiles(model.pixel_values(part))[1] for part in parts])
-        first = 0
-        for key, image in new.items():
-            count = len(image.unique_tiles_NCYX)
-            names = [first + number % count for number in range(image.grid.num_tiles)]
-            first += count
-            index = image_token_index([image.grid], [names], len(tiles), model.config.tile_side)
-            found[key] = model.layout_images(tile_tokens_NQD, torch.tensor(index, device=model.device))
-            self.images.put(key, found[key])
+        for keys in [[key] for key in new] if self._deterministic else [list(new)] if new else []:
+            tiles = [torch.from_numpy(new[key].unique_tiles_NCYX) for key in keys]
+            embeds = self.model.embed_images(tiles, [new[key].grid for key in keys])
+            for key, embeds_ID in zip(keys, embeds, strict=True):
+                found[key] = embeds_ID
+                self.images.put(key, embeds_ID)
         return found

@@ -31,7 +31,7 @@ class Sequence:
     limit: int
     digests: tuple[bytes, ...]
     keys: PrefixKeys
-    tokens: list[int] = field(default_factory=list)
+    tokens: list[int] = field(init=False)
     num_computed: int = 0
     blocks: list[int] = field(default_factory=list)
     drafts: list[int] = field(default_factory=list)

@@ -8,6 +8,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from vl2.kernels.experts import TILE_ROWS
+
 _UP = {"ROWS": 16, "COLS": 256, "num_warps": 4, "num_stages": 3}
 _DOWN = {"ROWS": 16, "COLS": 256, "num_warps": 4, "num_stages": 3}
 _UP_TILE = {"ROWS": 64, "COLS": 64, "num_warps": 4, "num_stages": 4}
@@ -38,12 +40,12 @@ def many(
     up = (triton.cdiv(width, _UP_TILE["ROWS"]), len(tile_experts))
     _up_many[up](
         x_TD, order_M, tile_experts, tile_ends, gate_up_EFD, middle, num_experts, active, x_TD.stride(0),
-        HIDDEN=hidden, WIDTH=width, TILE=16, **_UP_TILE,
+        HIDDEN=hidden, WIDTH=width, TILE=TILE_ROWS, **_UP_TILE,
     )  # fmt: skip
     down = (triton.cdiv(hidden, _DOWN_TILE["ROWS"]), len(tile_experts))
     _down_many[down](
         middle, order_M, tile_experts, tile_ends, weights_TA, down_EDF, y, num_experts,
-        HIDDEN=hidden, WIDTH=width, TILE=16, **_DOWN_TILE,
+        HIDDEN=hidden, WIDTH=width, TILE=TILE_ROWS, **_DOWN_TILE,
     )  # fmt: skip
     return y.sum(1).to(x_TD.dtype)
 

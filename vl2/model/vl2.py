@@ -18,6 +18,8 @@ from vl2.model.moe import RoutedExperts, Router, RouterStats
 from vl2.model.projector import Projector
 from vl2.model.vision import VisionTower
 
+TILES_AT_ONCE = 64  # through the tower when images are embedded
+
 
 class VL2(nn.Module):
     def __init__(self, config: VL2Config) -> None:
@@ -85,6 +87,22 @@ class VL2(nn.Module):
             raise ValueError(f"grids {list(grids)} need {total} tiles, got {len(tiles_NCYX)}")
         index = image_token_index(grids, starts, total, self.config.tile_side)
         return self.layout_images(tile_tokens_NQD, torch.tensor(index, device=tile_tokens_NQD.device))
+
+    def embed_images(self, tiles: Sequence[Tensor], grids: Sequence[TileGrid]) -> list[Tensor]:
+        """Image tokens (I, D) of each image, all tiles encoded together.
+
+        Args:
+            tiles: uint8 tiles (n, 3, Y, X) of each image; of a 1x1 image one tile that is both of its views, or two.
+        """
+        parts = torch.cat(list(tiles)).split(TILES_AT_ONCE)
+        tile_tokens_NQD = torch.cat([self.encode_tiles(self.pixel_values(part))[1] for part in parts])
+        out, first = [], 0
+        for own, grid in zip(tiles, grids, strict=True):
+            names = [first + number % len(own) for number in range(grid.num_tiles)]
+            first += len(own)
+            index = image_token_index([grid], [names], len(tile_tokens_NQD), self.config.tile_side)
+            out.append(self.layout_images(tile_tokens_NQD, torch.tensor(index, device=self.device)))
+        return out
 
     def embed(self, input_ids_T: Tensor, image_positions_I: Tensor, image_embeds_ID: Tensor) -> Tensor:
         """Token embeddings (T, D) with image tokens written at `image_positions_I`."""

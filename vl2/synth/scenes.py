@@ -111,7 +111,7 @@ def generate_count(rng: np.random.Generator, split: str) -> Sample:
 
 
 def generate_scene(rng: np.random.Generator, split: str) -> Sample:
-    """Colour, place, relation, presence, size, name and label questions."""
+    """Colour, place, relation, presence, size, name and label questions; and some things to locate."""
     kinds = 1 if rng.random() < 0.12 else int(rng.integers(2, 6))
     counts = [1] if kinds == 1 else _few_of_each(rng, kinds, 8) if rng.random() < 0.5 else [1] * kinds
     scenery = _scenery(rng, split, Plan(counts, _layout(rng, 0.68), bool(rng.random() < 0.5)))
