@@ -78,13 +78,14 @@ def _decode_latent(
         base = cache + block * stride_block + tokens[:, None] * stride_token
         latent = tl.load(base + cols_z, mask=real[:, None], other=0.0)
         key = tl.load(base + WIDTH + cols_r, mask=real[:, None], other=0.0)
-        scores = (tl.dot(q_hz, tl.trans(latent)) + tl.dot(q_hr, tl.trans(key))) * scale
+        scores = tl.dot(q_hz, tl.trans(latent), input_precision="ieee")
+        scores = (scores + tl.dot(q_hr, tl.trans(key), input_precision="ieee")) * scale
         scores = tl.where(real, scores, float("-inf"))
         higher = tl.maximum(best, tl.max(scores, 1))
         weights = tl.exp(scores - higher[:, None])
         shrink = tl.exp(best - higher)
         total = total * shrink + tl.sum(weights, 1)
-        acc = acc * shrink[:, None] + tl.dot(weights.to(latent.dtype), latent)
+        acc = acc * shrink[:, None] + tl.dot(weights.to(latent.dtype), latent, input_precision="ieee")
         best = higher
     row = (split * num_seqs + seq) * heads + rows_h
     empty = first >= last

@@ -1,0 +1,50 @@
+"""The Triton rotations against their references; without a GPU they run in test_interpreter.py."""
+
+import pytest
+import torch
+
+from vl2.kernels import rotary as kernels
+
+
+def tables(tokens: int, width: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    angle = torch.rand(tokens, width // 2, device=device).repeat(1, 2) * 6
+    return angle.cos(), angle.sin()
+
+
+def tolerance(dtype: torch.dtype) -> dict[str, float]:
+    return {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 2e-2, "rtol": 2e-2}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(("tokens", "heads", "groups", "width"), [(1, 4, 2, 32), (5, 3, 3, 24)])
+@torch.no_grad()
+def test_heads(tokens: int, heads: int, groups: int, width: int, dtype: torch.dtype, triton_device: str) -> None:
+    torch.manual_seed(tokens)
+    joined = torch.randn(tokens, (heads + 2 * groups) * width, device=triton_device, dtype=dtype)
+    parts = joined.split([heads * width, groups * width, groups * width], -1)
+    arguments = (*(part.unflatten(-1, (-1, width)) for part in parts), *tables(tokens, width, triton_device))
+    got, expected = kernels.heads_rows(*arguments), kernels.heads_rows_reference(*arguments)
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, **tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(("tokens", "heads", "latent", "rope"), [(1, 16, 128, 16), (6, 5, 40, 24)])
+@torch.no_grad()
+def test_latent(tokens: int, heads: int, latent: int, rope: int, dtype: torch.dtype, triton_device: str) -> None:
+    torch.manual_seed(tokens)
+    q_rope = torch.randn(tokens, heads, 32 + rope, device=triton_device, dtype=dtype)[..., 32:]
+    kv = torch.randn(tokens, 7 + latent + rope, device=triton_device, dtype=dtype)[:, 7:]
+    weight = torch.rand(latent, device=triton_device, dtype=dtype)
+    arguments = (q_rope, kv, weight, 1e-6, *tables(tokens, rope, triton_device))
+    got, expected = kernels.latent_rows(*arguments), kernels.latent_rows_reference(*arguments)
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, **tolerance(dtype))
+
+
+def test_rows_keep_the_dtype_of_what_was_projected() -> None:
+    """Under autocast the norm's weight is float32; what is cached is not."""
+    kv = torch.randn(2, 24, dtype=torch.bfloat16)
+    q_rope = torch.randn(2, 1, 8, dtype=torch.bfloat16)
+    _, rows = kernels.latent_rows(q_rope, kv, torch.ones(16), 1e-6, *tables(2, 8, "cpu"))
+    assert rows.dtype == torch.bfloat16
