@@ -1,5 +1,7 @@
 """The Triton rotations against their references; without a GPU they run in test_interpreter.py."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -23,9 +25,20 @@ def test_heads(tokens: int, heads: int, groups: int, width: int, dtype: torch.dt
     joined = torch.randn(tokens, (heads + 2 * groups) * width, device=triton_device, dtype=dtype)
     parts = joined.split([heads * width, groups * width, groups * width], -1)
     arguments = (*(part.unflatten(-1, (-1, width)) for part in parts), *tables(tokens, width, triton_device))
-    got, expected = kernels.heads_rows(*arguments), kernels.heads_rows_reference(*arguments)
-    for ours, theirs in zip(got, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, **tolerance(dtype))
+    compare(kernels.heads_rows, kernels.heads_rows_reference, arguments, 2 * groups * width, dtype)
+
+
+def compare(ours: Callable, reference: Callable, arguments: tuple, width: int, dtype: torch.dtype) -> None:
+    """Without a cache, and with one in which only the given slots may change."""
+    tokens, device = len(arguments[0]), arguments[0].device
+    slots = torch.randperm(tokens + 3, device=device)[:tokens]
+    cache = torch.full((tokens + 3, width), 7.0, dtype=dtype, device=device)
+    places = [kernels.Place(cache.clone(), slots) for _ in range(2)]
+    got, expected = ours(*arguments, places[0]), reference(*arguments, places[1])
+    for one, other in zip((*got, places[0].values_CJ), (*expected, places[1].values_CJ), strict=True):
+        torch.testing.assert_close(one, other, **tolerance(dtype))
+    for one, other in zip(ours(*arguments), expected, strict=True):
+        torch.testing.assert_close(one, other, **tolerance(dtype))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
@@ -37,9 +50,7 @@ def test_latent(tokens: int, heads: int, latent: int, rope: int, dtype: torch.dt
     kv = torch.randn(tokens, 7 + latent + rope, device=triton_device, dtype=dtype)[:, 7:]
     weight = torch.rand(latent, device=triton_device, dtype=dtype)
     arguments = (q_rope, kv, weight, 1e-6, *tables(tokens, rope, triton_device))
-    got, expected = kernels.latent_rows(*arguments), kernels.latent_rows_reference(*arguments)
-    for ours, theirs in zip(got, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, **tolerance(dtype))
+    compare(kernels.latent_rows, kernels.latent_rows_reference, arguments, latent + rope, dtype)
 
 
 def test_rows_keep_the_dtype_of_what_was_projected() -> None:

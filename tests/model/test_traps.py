@@ -65,6 +65,9 @@ def test_no_table_is_stored_in_the_model(kind: str, make_model: Callable[..., VL
 class Capture:
     """An attention context that keeps the rotated queries and keys."""
 
+    def place(self, layer: int) -> None:
+        return None
+
     def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
         self.q, self.k, self.scale = q_THK, split_heads(rows_TJ, q_THK.shape[-1])[0], scale
         return torch.zeros_like(q_THK)

@@ -1,7 +1,7 @@
 """Keys and values (or latents) of all sequences in blocks, and who attends to whom in one step.
 
     block tables, chunks --> slots of the new tokens, positions
-    layer by layer: store what is new --> attend: queries of each chunk x everything cached of its sequence
+    layer by layer: rows of new tokens are kept --> queries of each chunk x everything cached of its sequence
 
     NewestTokens      rows of one token each, through one kernel; what a captured graph runs
     PagedSequences    any step: chunks that begin a sequence attend among themselves, packed; a few tokens after a
@@ -20,6 +20,7 @@ from vl2.config import LanguageConfig
 from vl2.engine.types import Chunk
 from vl2.kernels.attention import attend_cached
 from vl2.kernels.paged_attention import can_decode, decode_heads, decode_latent
+from vl2.kernels.rotary import Place
 from vl2.model.attention import LatentWeights
 from vl2.model.cache import PackedSequences, split_heads
 
@@ -47,8 +48,8 @@ class PagedCache:
         """Whether NewestTokens runs as one kernel here, and not as a loop over sequences."""
         return can_decode(self.values, *self._widths)
 
-    def store(self, layer: int, slots_T: Tensor, rows_TJ: Tensor) -> None:
-        self.values[layer].flatten(0, 1).index_copy_(0, slots_T, rows_TJ.to(self.values.dtype))
+    def place(self, layer: int, slots_T: Tensor) -> Place:
+        return Place(self.values[layer].flatten(0, 1), slots_T)
 
 
 class NewestTokens:
@@ -67,25 +68,22 @@ class NewestTokens:
         self.positions_T = positions_S.clamp_min(0)
         block_S = tables_SO.gather(1, (self.positions_T // size)[:, None])[:, 0].long()
         slots_S = block_S * size + self.positions_T % size
-        self.slots_T = torch.where(positions_S < 0, cache.padding_slot, slots_S)
+        self._slots_T = torch.where(positions_S < 0, cache.padding_slot, slots_S)
         self._lengths_S = (positions_S + 1).to(torch.int32)
 
+    def place(self, layer: int) -> Place:
+        return self._cache.place(layer, self._slots_T)
+
     def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
-        self._cache.store(layer, self.slots_T, rows_TJ)
-        return self.read_heads(layer, q_THK, scale)
+        return decode_heads(q_THK, self._cache.values[layer], self._tables_SO, self._lengths_S, scale)
 
     def attend_latent(
         self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
     ) -> Tensor:
-        self._cache.store(layer, self.slots_T, rows_TJ)
-        return weights.values(self.read_latent(layer, weights.absorb(q_nope_THK), q_rope_THR, scale))
+        return weights.values(self.attend_absorbed(layer, weights.absorb(q_nope_THK), q_rope_THR, scale))
 
-    def read_heads(self, layer: int, q_THK: Tensor, scale: float) -> Tensor:
-        """What is stored already, (T, H, K)."""
-        return decode_heads(q_THK, self._cache.values[layer], self._tables_SO, self._lengths_S, scale)
-
-    def read_latent(self, layer: int, q_THZ: Tensor, q_rope_THR: Tensor, scale: float) -> Tensor:
-        """What is stored already, (T, H, Z)."""
+    def attend_absorbed(self, layer: int, q_THZ: Tensor, q_rope_THR: Tensor, scale: float) -> Tensor:
+        """Queries against latents, (T, H, Z)."""
         return decode_latent(q_THZ, q_rope_THR, self._cache.values[layer], self._tables_SO, self._lengths_S, scale)
 
 
@@ -146,11 +144,13 @@ class PagedSequences:
                 yield slice(row, row + chunk.count), cached_LJ
             row += chunk.count
 
+    def place(self, layer: int) -> Place:
+        return self._cache.place(layer, self._slots_T)
+
     def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
-        self._cache.store(layer, self._slots_T, rows_TJ)
         out: list[Tensor] = []
         if self._rows:
-            out.append(self._rows.read_heads(layer, q_THK[: self._num_rows], scale))
+            out.append(self._rows.attend_heads(layer, q_THK[: self._num_rows], rows_TJ, scale))
         for short in (True, False):
             for rows, cached_LJ in self._cached(layer, short):
                 out.append(attend_cached(q_THK[rows], *split_heads(cached_LJ, q_THK.shape[-1]), scale))
@@ -162,7 +162,6 @@ class PagedSequences:
     def attend_latent(
         self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
     ) -> Tensor:
-        self._cache.store(layer, self._slots_T, rows_TJ)
         out: list[Tensor] = []
         if short := self._num_short:
             q_THZ = weights.absorb(q_nope_THK[:short])
@@ -180,7 +179,7 @@ class PagedSequences:
         """Short chunks against latents as they are stored, (T, H, Z)."""
         out: list[Tensor] = []
         if self._rows:
-            out.append(self._rows.read_latent(layer, q_THZ[: self._num_rows], q_rope_THR[: self._num_rows], scale))
+            out.append(self._rows.attend_absorbed(layer, q_THZ[: self._num_rows], q_rope_THR[: self._num_rows], scale))
         if self._num_rows < len(q_THZ):
             q_THJ = torch.cat([q_THZ, q_rope_THR], -1)
             for rows, cached_LJ in self._cached(layer, short=True):

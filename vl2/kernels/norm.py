@@ -8,7 +8,7 @@ The trap: the weight multiplies after the cast back from float32, as published.
 import torch
 from torch import Tensor
 
-from vl2.kernels.triton_ready import triton_runs
+from vl2.kernels.launch import can_run
 
 
 def rms_norm_reference(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
@@ -25,7 +25,7 @@ def add_rms_norm_reference(x_TD: Tensor, delta_TD: Tensor, weight_D: Tensor, eps
 
 def rms_norm(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
     """As rms_norm_reference, in one kernel where Triton runs."""
-    if not (triton_runs(x_TD) and x_TD.dim() == 2):
+    if not (can_run(x_TD) and x_TD.dim() == 2):
         return rms_norm_reference(x_TD, weight_D, eps)
     from vl2.kernels.norm_triton import launch
 
@@ -34,7 +34,7 @@ def rms_norm(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
 
 def add_rms_norm(x_TD: Tensor, delta_TD: Tensor, weight_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """As add_rms_norm_reference, in one kernel where Triton runs."""
-    if not (triton_runs(x_TD) and x_TD.dim() == 2):
+    if not (can_run(x_TD) and x_TD.dim() == 2):
         return add_rms_norm_reference(x_TD, delta_TD, weight_D, eps)
     from vl2.kernels.norm_triton import launch
 

@@ -11,7 +11,7 @@ with a log-sum-exp of minus infinity, and cost a launch but no reading.
 import torch
 from torch import Tensor
 
-from vl2.kernels.triton_ready import triton_runs
+from vl2.kernels.launch import can_run
 
 PROCESSORS = 132  # of an H100 or H200; only decides how finely work is cut
 MOST_SPLITS = 32
@@ -19,7 +19,7 @@ MOST_SPLITS = 32
 
 def can_decode(cache: Tensor, *widths: int) -> bool:
     """Whether the Triton kernels run on a cache (..., B, J) and heads, or latents and rotated keys, of these widths."""
-    return triton_runs(cache) and _sizes_fit(cache.shape[-2], *widths)
+    return can_run(cache) and _sizes_fit(cache.shape[-2], *widths)
 
 
 def _sizes_fit(*sizes: int) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
-from vl2.kernels.rotary import heads_rows, latent_rows
+from vl2.kernels.rotary import Place, heads_rows, latent_rows
 from vl2.model.layers import RMSNorm, project
 from vl2.model.rope import RopeTable, softmax_scale
 
@@ -46,7 +46,14 @@ class LatentWeights:
 
 
 class AttentionContext(Protocol):
-    """Decides which tokens see which, and owns whatever is cached. Called once per layer, in layer order."""
+    """Decides which tokens see which, and owns whatever is cached. Called once per layer, in layer order.
+
+    Rows of new tokens are kept, where `place` says, before anyone attends.
+    """
+
+    def place(self, layer: int) -> Place | None:
+        """Where the rows of new tokens are kept, if they are."""
+        ...
 
     def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
         """Ordinary heads; rows are the keys of G heads, which divide H, then their values. Returns (T, H, K)."""
@@ -74,7 +81,7 @@ class MHA(nn.Module):
     def forward(self, x_TD: Tensor, rope: RopeTable, context: AttentionContext) -> Tensor:
         projected = project(x_TD, self.q_proj, self.k_proj, self.v_proj)
         q_THK, k_TGK, v_TGK = (part.unflatten(-1, (-1, self.width)) for part in projected)
-        q_THK, rows_TJ = heads_rows(q_THK, k_TGK, v_TGK, *rope)
+        q_THK, rows_TJ = heads_rows(q_THK, k_TGK, v_TGK, *rope, context.place(self.layer))
         return self.o_proj(context.attend_heads(self.layer, q_THK, rows_TJ, self.scale).flatten(1))
 
 
@@ -107,8 +114,8 @@ class MLA(nn.Module):
             q, kv_TJ = project(x_TD, self.q_a_proj, self.kv_a_proj_with_mqa)
             q = self.q_b_proj(self.q_a_layernorm(q))
         q_nope_THK, q_rope_THR = q.unflatten(-1, (self.heads, -1)).split([self.nope, self.rope], -1)
-        norm = self.kv_a_layernorm
-        q_rope_THR, rows_TJ = latent_rows(q_rope_THR, kv_TJ, norm.weight, norm.eps, *rope)
+        norm, place = self.kv_a_layernorm, context.place(self.layer)
+        q_rope_THR, rows_TJ = latent_rows(q_rope_THR, kv_TJ, norm.weight, norm.eps, *rope, place)
         weights = LatentWeights(*self.kv_b_proj.weight.unflatten(0, (self.heads, -1)).split([self.nope, self.value], 1))
         out = context.attend_latent(self.layer, q_nope_THK, q_rope_THR, rows_TJ, weights, self.scale)
         return self.o_proj(out.flatten(1))

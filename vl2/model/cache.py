@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vl2.config import LanguageConfig
 from vl2.kernels.attention import attend_cached, attend_packed
+from vl2.kernels.rotary import Place
 from vl2.model.attention import LatentWeights
 
 
@@ -32,6 +33,9 @@ class PackedSequences:
     def of_lengths(cls, lengths: Sequence[int], device: torch.device | str) -> "PackedSequences":
         offsets = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
         return cls(offsets.to(device, non_blocking=True), max(lengths), lengths)
+
+    def place(self, layer: int) -> None:
+        return None
 
     def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
         k_TGK, v_TGK = split_heads(rows_TJ, q_THK.shape[-1])
@@ -82,16 +86,16 @@ class CachedSequences:
         self.lengths = [length + count for length, count in zip(self.lengths, counts, strict=True)]
         spans = [torch.arange(end - count, end) for end, count in zip(self.lengths, counts, strict=True)]
         self._pos_T = torch.cat(spans).to(device)
-        self._seq_T = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)
+        seq_T = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)
+        self._slots_T = seq_T * self.capacity + self._pos_T
         # sequences that bring nothing now do not matter: a prompt is prefilled the same alone and beside others
         fresh = not any(before for before, count in zip(self._before, counts, strict=True) if count)
         self._from_empty = PackedSequences.of_lengths([c for c in counts if c], device) if fresh else None
         self._end = max(self.lengths)
         return self._pos_T
 
-    def _store(self, layer: int, new_TJ: Tensor) -> Tensor:
-        self._values[layer][self._seq_T, self._pos_T] = new_TJ.to(self._values.dtype)
-        return self._values[layer][:, : self._end]
+    def place(self, layer: int) -> Place:
+        return Place(self._values[layer].flatten(0, 1), self._slots_T)
 
     def _attend(self, q_THK: Tensor, k_SLGK: Tensor, v_SLGU: Tensor, scale: float) -> Tensor:
         """New tokens against cached ones, one sequence at a time: bitwise the same alone and in a batch."""
@@ -105,20 +109,18 @@ class CachedSequences:
         )
 
     def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
-        cached_SLJ = self._store(layer, rows_TJ)
         if self._from_empty:
             return self._from_empty.attend_heads(layer, q_THK, rows_TJ, scale)
-        return self._attend(q_THK, *split_heads(cached_SLJ, q_THK.shape[-1]), scale)
+        return self._attend(q_THK, *split_heads(self._values[layer][:, : self._end], q_THK.shape[-1]), scale)
 
     def attend_latent(
         self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
     ) -> Tensor:
         """Absorbs kv_b_proj into queries and outputs, so that the cache is read as it is stored."""
-        cached_SLJ = self._store(layer, rows_TJ)
         if self._from_empty:
             return self._from_empty.attend_latent(layer, q_nope_THK, q_rope_THR, rows_TJ, weights, scale)
         q_THZ = weights.absorb(q_nope_THK)
-        k_SL1J = cached_SLJ[:, :, None]
+        k_SL1J = self._values[layer][:, : self._end, None]
         v_SL1Z = k_SL1J[..., : weights.latent]
         o_THZ = self._attend(torch.cat([q_THZ, q_rope_THR], -1), k_SL1J, v_SL1Z, scale)
         return weights.values(o_THZ)
