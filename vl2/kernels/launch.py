@@ -1,0 +1,59 @@
+"""Where the Triton kernels of experts and router run, and in what sizes.
+
+Sizes depend on how many tokens there are: with few a program should read little and many should read at once, with
+many it should keep what it read. The trap: a kernel is compiled once for every set of sizes, so a table has few rows.
+"""
+
+import os
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+ALL = 1 << 62
+
+# kernel: (up to so many tokens, sizes) in rising order. Rows and columns are those of a weight that one program reads
+# at once, TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are under way. LEFT: the weight
+# is the left factor, of which the matrix units take 64 rows at a time, and tokens are the right one, which may be few.
+CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
+    "route": [
+        (64, {"BLOCK": 1, "COLS": 128, "num_warps": 8, "num_stages": 2}),
+        (ALL, {"BLOCK": 16, "COLS": 64, "num_warps": 4, "num_stages": 3}),
+    ],
+    "sort": [(170, {"CHUNK": 1024, "num_warps": 4}), (ALL, {"CHUNK": 2048, "num_warps": 8})],
+    "up_few": [(ALL, {"ROWS": 8, "COLS": 256, "STAGES": 2, "num_warps": 4})],
+    "down_few": [(ALL, {"ROWS": 8, "COLS": 128, "STAGES": 2, "num_warps": 4})],
+    "up_many": [
+        (64, {"TILE": 16, "ROWS": 64, "COLS": 64, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (192, {"TILE": 32, "ROWS": 64, "COLS": 64, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (ALL, {"TILE": 64, "ROWS": 64, "COLS": 64, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+    ],
+    "down_many": [
+        (64, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (192, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (ALL, {"TILE": 64, "ROWS": 64, "COLS": 64, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+    ],
+    "gate": [(ALL, {"COLS": 512, "num_warps": 2})],
+    "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
+}
+
+
+def config(kernel: str, tokens: int, itemsize: int) -> dict[str, int]:
+    """Sizes of a kernel of CONFIGS for so many tokens, whose numbers have so many bytes."""
+    sizes = next(sizes for most, sizes in CONFIGS[kernel] if tokens <= most)
+    if itemsize == 4 and "num_stages" in sizes:  # what is under way lies in shared memory, and is twice as much
+        return {**sizes, "COLS": max(sizes["COLS"] // 2, 16)}
+    return sizes
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+def can_run(x: Tensor) -> bool:
+    """Whether the kernels run on this tensor: on CUDA or interpreted, without gradients and without autocast."""
+    if torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type):
+        return False
+    return (x.is_cuda or os.environ.get("TRITON_INTERPRET") == "1") and _has_triton()
