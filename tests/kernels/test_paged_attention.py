@@ -24,7 +24,7 @@ def paged(
     return cache.to(device), tables.to(device), torch.tensor(lengths, dtype=torch.int32, device=device)
 
 
-@pytest.mark.parametrize("splits", [1, 3, 8])
+@pytest.mark.parametrize("splits", [1, 4, 8])
 @pytest.mark.parametrize(("heads", "width", "rope"), [(16, 64, 16), (8, 128, 16), (20, 32, 16)])
 @torch.no_grad()
 def test_latent(heads: int, width: int, rope: int, splits: int, triton_device: str) -> None:
@@ -39,7 +39,7 @@ def test_latent(heads: int, width: int, rope: int, splits: int, triton_device: s
     assert not got[2].any()
 
 
-@pytest.mark.parametrize("splits", [1, 3, 8])
+@pytest.mark.parametrize("splits", [1, 4, 8])
 @pytest.mark.parametrize(("heads", "kv_heads", "width"), [(10, 10, 32), (4, 2, 64)])
 @torch.no_grad()
 def test_heads(heads: int, kv_heads: int, width: int, splits: int, triton_device: str) -> None:
