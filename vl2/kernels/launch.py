@@ -18,8 +18,8 @@ ALL = 1 << 62
 # is the left factor, of which the matrix units take 64 rows at a time, and tokens are the right one, which may be few.
 CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "route": [
-        (64, {"BLOCK": 1, "COLS": 128, "num_warps": 8, "num_stages": 2}),
-        (ALL, {"BLOCK": 16, "COLS": 64, "num_warps": 4, "num_stages": 3}),
+        (64, {"BLOCK": 1, "COLS": 128, "STAGES": 3, "num_warps": 8}),
+        (ALL, {"BLOCK": 16, "COLS": 64, "STAGES": 3, "num_warps": 4}),
     ],
     "sort": [(170, {"CHUNK": 1024, "num_warps": 4}), (ALL, {"CHUNK": 2048, "num_warps": 8})],
     "up_few": [(ALL, {"ROWS": 8, "COLS": 256, "STAGES": 2, "num_warps": 4})],
@@ -42,7 +42,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
 def config(kernel: str, tokens: int, itemsize: int) -> dict[str, int]:
     """Sizes of a kernel of CONFIGS for so many tokens, whose numbers have so many bytes."""
     sizes = next(sizes for most, sizes in CONFIGS[kernel] if tokens <= most)
-    if itemsize == 4 and "num_stages" in sizes:  # what is under way lies in shared memory, and is twice as much
+    if itemsize == 4 and "COLS" in sizes:  # what is under way lies in shared memory, and would be twice as much
         return {**sizes, "COLS": max(sizes["COLS"] // 2, 16)}
     return sizes
 

@@ -37,7 +37,7 @@ def _route(
     x, weight, bias, weights, indices, scores, num_tokens, stride_x, scale,
     HIDDEN: tl.constexpr, EXPERTS: tl.constexpr, ACTIVE: tl.constexpr, PADDED: tl.constexpr, PLACES: tl.constexpr,
     SIGMOID: tl.constexpr, BIASED: tl.constexpr, NORMALIZE: tl.constexpr, EXACT: tl.constexpr,
-    BLOCK: tl.constexpr, COLS: tl.constexpr,
+    BLOCK: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     tokens = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = (tokens < num_tokens)[:, None]
@@ -46,7 +46,7 @@ def _route(
     rows = weight + numbers[:, None] * HIDDEN
     if BLOCK == 1:  # matrix units take no fewer than 16 tokens
         sums = tl.zeros([PADDED, COLS], tl.float32)
-        for start in range(0, HIDDEN, COLS):
+        for start in tl.range(0, HIDDEN, COLS, num_stages=STAGES):
             cols = start + tl.arange(0, COLS)
             here = cols < HIDDEN
             value = tl.load(x + tl.program_id(0).to(tl.int64) * stride_x + cols, mask=here, other=0.0).to(tl.float32)
@@ -54,7 +54,7 @@ def _route(
         logits = tl.sum(sums, 1)[None, :]
     else:
         logits = tl.zeros([BLOCK, PADDED], tl.float32)
-        for start in range(0, HIDDEN, COLS):
+        for start in tl.range(0, HIDDEN, COLS, num_stages=STAGES):
             cols = start + tl.arange(0, COLS)
             here = cols < HIDDEN
             value = tl.load(x + tokens[:, None].to(tl.int64) * stride_x + cols, mask=real & here, other=0.0)
