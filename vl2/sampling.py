@@ -65,7 +65,6 @@ class Sampler:
     def __init__(self, params: SamplingParams, prompt_ids: list[int]) -> None:
         self._params = params
         self._seen = set(prompt_ids) if params.repetition_penalty != 1 else set()
-        self.seed = params.seed or 0
         self._generator = torch.Generator()
         if params.seed is None:
             self._generator.seed()
@@ -97,6 +96,3 @@ class Sampler:
         before = probabilities.cumsum(-1) - probabilities
         probabilities = probabilities.masked_fill(before >= params.top_p, 0.0)  # the most likely token always stays
         return int(ids[torch.multinomial(probabilities, 1, generator=self._generator)])
-
-def on_device(params):
-    return params.temperature == 0 and params.repetition_penalty == 1 and params.logprobs is None
