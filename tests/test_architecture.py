@@ -19,7 +19,7 @@ MAX_LINES = 600
 # A part imports parts of lower rank, and only those named here.
 RANKS: dict[int, dict[str, str]] = {
     0: {"section": "", "layout": "", "files": "", "kernels": "", "device": ""},
-    1: {"config": "section", "sampling": ""},
+    1: {"config": "section", "sampling": "kernels"},
     2: {"processing": "section config layout files"},
     3: {"model": "config layout kernels", "data": "config layout files processing"},
     4: {
