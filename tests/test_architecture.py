@@ -34,7 +34,7 @@ RANKS: dict[int, dict[str, str]] = {
         "eval": "files sampling processing data",
         "api": "config device sampling processing model engine hub",
         "draw": "config layout files processing",
-        "bench": "config layout files sampling processing model family generate engine",
+        "bench": "config layout files kernels sampling processing model family generate engine",
     },
     6: {"chat": "processing api", "answerer": "processing data eval api"},
 }
