@@ -11,14 +11,14 @@ from vl2.engine.blocks import BlockPool, PrefixKeys
 from vl2.engine.scheduler import Scheduler
 from vl2.engine.types import CapacityError, Chunk, Sequence
 from vl2.processing.render import Prompt
-from vl2.sampling import SamplingParams
+from vl2.sampling import Draw, SamplingParams
 
 BLOCK = 4
 
 
 def sequence(number: int, length: int, limit: int, start: int = 0) -> Sequence:
     ids = [start + place for place in range(length)]
-    return Sequence(number, Prompt(ids, ids, (), ()), SamplingParams(), limit, 0, (), PrefixKeys(BLOCK))
+    return Sequence(number, Prompt(ids, ids, (), ()), SamplingParams(), limit, Draw.of(SamplingParams(), 0), (), PrefixKeys(BLOCK))
 
 
 def scheduler(num_blocks: int, step_tokens: int = 8) -> Scheduler:

@@ -4,17 +4,25 @@ Without a GPU the kernels run in test_interpreter.py.
 """
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from vl2.kernels import choose as kernels
+from vl2.kernels.launch import can_run
 
 MASK = 0xFFFFFFFF
 OPTIONS = [  # temperature, top_k, top_p
     (0.0, 0, 1.0), (1.0, 0, 1.0), (0.7, 5, 1.0), (1.3, 0, 0.9), (2.0, 40, 0.5), (1.0, 1, 1.0), (1.0, 0, 1e-30),
     (2.0**-126, 0, 1.0), (2.0**126, 0, 1.0), (0.0, 3, 0.3), (1.0, 2**31 - 1, 0.999), (5.0, 700, 0.99),
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def without_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
 
 
 def arguments(options: list[tuple[float, int, float]], seed: int, device: str = "cpu") -> tuple[torch.Tensor, ...]:
@@ -37,7 +45,7 @@ def draw(logits: torch.Tensor, count: int, temperature: float = 1.0, top_k: int 
 
 
 def assert_same_tokens(logits: torch.Tensor, rows: tuple[torch.Tensor, ...]) -> list[int]:
-    assert kernels.can_choose(logits)
+    assert can_run(logits)
     got = kernels.choose(logits, *rows)
     assert got.dtype == torch.int64
     assert got.tolist() == kernels.choose_reference(logits, *rows).tolist()

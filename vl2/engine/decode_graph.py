@@ -67,10 +67,10 @@ class Rows:
 
 def _options(chunk: Chunk, number: int) -> tuple[int, ...]:
     """Columns from _TEMPERATURE to _TABLE of the choice that comes `number` tokens after the chunk's first."""
-    params, sequence = chunk.sequence.params, chunk.sequence
-    floats = struct.unpack("2i", struct.pack("2f", params.temperature, params.top_p))
-    seed = struct.unpack("2i", struct.pack("Q", sequence.seed))
-    return *floats, params.top_k, *seed, sequence.num_generated + sequence.num_pending + number
+    sequence = chunk.sequence
+    temperature, top_k, top_p, seed = sequence.draw
+    packed = struct.unpack("5i", struct.pack("=ffiq", temperature, top_p, top_k, seed))
+    return *packed, sequence.num_generated + sequence.num_pending + number
 
 
 def unpack_options(table: Tensor) -> tuple[Tensor, ...]:

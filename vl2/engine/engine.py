@@ -113,7 +113,7 @@ class Engine:
         digests = tuple(digest(image) for image in prompt.images)
         keys = PrefixKeys(self._block_size, prompt.spans, digests)
         sampler = Sampler(params, prompt.input_ids)
-        sequence = Sequence(next(self._ids), prompt, params, limit, sampler.seed, digests, keys)
+        sequence = Sequence(next(self._ids), prompt, params, limit, sampler.draw, digests, keys)
         self.scheduler.add(sequence)
         self._sequences[sequence.request_id] = sequence
         if not on_device(params):

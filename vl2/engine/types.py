@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from vl2.engine.blocks import PrefixKeys
 from vl2.processing.render import Prompt
-from vl2.sampling import FinishReason, SamplingParams
+from vl2.sampling import Draw, FinishReason, SamplingParams
 
 UNKNOWN = -1
 
@@ -20,7 +20,7 @@ class Sequence:
     request_id: its number.
     tokens: the prompt's, then the generated ones, as far as the host knows them.
     limit: most tokens it may generate.
-    seed: of its choices.
+    draw: how its tokens are chosen on the device.
     digests: of the prompt's images.
     keys: of its full blocks.
     num_computed: tokens whose keys and values are in the cache, or will be when the steps under way are done.
@@ -34,7 +34,7 @@ class Sequence:
     prompt: Prompt
     params: SamplingParams
     limit: int
-    seed: int
+    draw: Draw
     digests: tuple[bytes, ...]
     keys: PrefixKeys
     tokens: list[int] = field(init=False)

@@ -8,12 +8,12 @@ largest values, where log(-log(u)) of a float32 u near 1 is too coarse for a lar
 drawn, which is fine near 0.
 """
 
-import os
-from importlib.util import find_spec
 from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+from vl2.kernels.launch import can_run
 
 MULTIPLIERS = (0x21F0AAAD, 0xD35A2D97 - (1 << 32))  # of a published 32-bit mixer, as int32
 SECOND_KEY = 0x3C6EF372  # anything: what the second of two keys starts from
@@ -41,18 +41,11 @@ def choose_reference(
     return torch.tensor(tokens, dtype=torch.int64, device=logits_SV.device)
 
 
-def can_choose(logits_SV: Tensor) -> bool:
-    """Whether the Triton kernels run on this tensor."""
-    if not logits_SV.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        return False
-    return find_spec("triton") is not None
-
-
 def choose(
     logits_SV: Tensor, temperature_S: Tensor, top_k_S: Tensor, top_p_S: Tensor, seed_S: Tensor, position_S: Tensor
 ) -> Tensor:
     """As choose_reference; in Triton without sorting, and without waiting for the device."""
-    if not can_choose(logits_SV):
+    if not can_run(logits_SV):
         return choose_reference(logits_SV, temperature_S, top_k_S, top_p_S, seed_S, position_S)
     from vl2.kernels.choose_triton import launch
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vl2.kernels.launch import can_run
 
-FEW_TOKENS = 8  # up to here experts are hardly shared among tokens, and sorting them costs more than it saves
+FEW_TOKENS = 4  # up to here experts are hardly shared among tokens, and sorting them costs more than it saves
 MANY_TOKENS = 512  # beyond, arithmetic limits and no longer the reading of weights
 
 

@@ -1,4 +1,4 @@
-"""Where the Triton kernels of experts and router run, and in what sizes.
+"""Where the Triton kernels run, and in what sizes.
 
 Sizes depend on how many tokens there are: with few a program should read little and many should read at once, with
 many it should keep what it read. The trap: a kernel is compiled once for every set of sizes, so a table has few rows.
@@ -22,18 +22,25 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (ALL, {"BLOCK": 16, "COLS": 64, "STAGES": 3, "num_warps": 4}),
     ],
     "sort": [(170, {"CHUNK": 1024, "num_warps": 4}), (ALL, {"CHUNK": 2048, "num_warps": 8})],
-    "up_few": [(ALL, {"ROWS": 8, "COLS": 256, "STAGES": 2, "num_warps": 4})],
-    "down_few": [(ALL, {"ROWS": 8, "COLS": 128, "STAGES": 2, "num_warps": 4})],
+    "up_few": [(ALL, {"ROWS": 2, "COLS": 512, "STAGES": 1, "num_warps": 4})],
+    "down_few": [
+        (1, {"ROWS": 2, "COLS": 512, "STAGES": 3, "num_warps": 2}),
+        (ALL, {"ROWS": 4, "COLS": 512, "STAGES": 1, "num_warps": 4}),
+    ],
     "up_many": [
-        (64, {"TILE": 16, "ROWS": 64, "COLS": 64, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
-        (192, {"TILE": 32, "ROWS": 64, "COLS": 64, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
-        (ALL, {"TILE": 64, "ROWS": 64, "COLS": 64, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (16, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 3}),
+        (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 3}),
+        (256, {"TILE": 64, "ROWS": 64, "COLS": 128, "LEFT": 0, "num_warps": 4, "num_stages": 3}),
+        (ALL, {"TILE": 64, "ROWS": 128, "COLS": 64, "LEFT": 1, "num_warps": 8, "num_stages": 4}),
     ],
     "down_many": [
-        (64, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
-        (192, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
-        (ALL, {"TILE": 64, "ROWS": 64, "COLS": 64, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (32, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (ALL, {"TILE": 64, "ROWS": 128, "COLS": 128, "LEFT": 1, "num_warps": 8, "num_stages": 3}),
     ],
+    "attend_latent": [(ALL, {"SWAP": 0, "num_warps": 8, "num_stages": 2})],
+    "attend_heads": [(ALL, {"num_warps": 4, "num_stages": 3})],
+    "linear": [(ALL, {"ELEMENTS": 2048, "num_warps": 4})],
     "gate": [(ALL, {"COLS": 512, "num_warps": 2})],
     "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
 }
@@ -44,6 +51,8 @@ def config(kernel: str, tokens: int, itemsize: int) -> dict[str, int]:
     sizes = next(sizes for most, sizes in CONFIGS[kernel] if tokens <= most)
     if itemsize == 4 and "COLS" in sizes:  # what is under way lies in shared memory, and would be twice as much
         return {**sizes, "COLS": max(sizes["COLS"] // 2, 16)}
+    if itemsize == 4 and kernel == "attend_latent":
+        return {**sizes, "num_stages": 1}
     return sizes
 
 

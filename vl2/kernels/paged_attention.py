@@ -75,6 +75,11 @@ def decode_heads_reference(
     return out
 
 
+def head_group(heads: int) -> int:
+    """Heads that share one reading of the latents."""
+    return 16 if heads <= 16 else 32
+
+
 def splits_for(programs: int, num_blocks: int) -> int:
     """Parts that each sequence is cut into, so that about two programs run on each of a GPU's processors.
 
@@ -90,13 +95,14 @@ def decode_latent(
     q_SHZ: Tensor, q_rope_SHR: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float,
     num_splits: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """As decode_latent_reference; in Triton every latent is read once for all heads of a group of 16."""
+    """As decode_latent_reference; in Triton every latent is read once for all heads of a group."""
     if not can_decode(cache_OBJ, q_SHZ.shape[-1], q_rope_SHR.shape[-1]):
         return decode_latent_reference(q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale)
     from vl2.kernels.paged_attention_triton import launch_latent
 
     if num_splits is None:
-        num_splits = splits_for(len(q_SHZ) * -(-q_SHZ.shape[1] // 16), tables_SO.shape[1])
+        programs = len(q_SHZ) * -(-q_SHZ.shape[1] // head_group(q_SHZ.shape[1]))
+        num_splits = splits_for(programs, tables_SO.shape[1])
     return launch_latent(q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale, num_splits)
 
 
