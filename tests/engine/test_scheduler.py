@@ -18,7 +18,9 @@ BLOCK = 4
 
 def sequence(number: int, length: int, limit: int, start: int = 0) -> Sequence:
     ids = [start + place for place in range(length)]
-    return Sequence(number, Prompt(ids, ids, (), ()), SamplingParams(), limit, Draw.of(SamplingParams(), 0), (), PrefixKeys(BLOCK))
+    return Sequence(
+        number, Prompt(ids, ids, (), ()), SamplingParams(), limit, Draw.of(SamplingParams(), 0), (), PrefixKeys(BLOCK)
+    )
 
 
 def scheduler(num_blocks: int, step_tokens: int = 8) -> Scheduler:

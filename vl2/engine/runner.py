@@ -136,7 +136,9 @@ class Runner:
         tokens = choose(logits_SV, *options)
         ending = [chunk for chunk in chunks if chunk.num_choices]
         last = np.cumsum([chunk.num_choices for chunk in ending]) - 1
-        self._newest[self._to_device([chunk.sequence.slot for chunk in ending])] = tokens[self._to_device(last.tolist())]
+        self._newest[self._to_device([chunk.sequence.slot for chunk in ending])] = tokens[
+            self._to_device(last.tolist())
+        ]
         return tokens
 
     def _to_device(self, numbers: Sequence[int]) -> Tensor:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from vl2.kernels.experts import SharedExperts, sort_choices
 from vl2.kernels.grouped_mm import grouped_mm_until
-from vl2.kernels.launch import config
+from vl2.kernels.launch import config, overlapped
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 
 
 def few(
@@ -73,6 +74,7 @@ def up_few(x_TD: Tensor, indices_TA: Tensor, gate_up_EFD: Tensor, shared: Shared
         x_TD, indices_TA, gate_up_EFD, shared.gate if shared else gate_up_EFD, shared.up if shared else gate_up_EFD,
         middle, x_TD.stride(0), HIDDEN=hidden, WIDTH=width, ACTIVE=active, SLOTS=slots,
         WHOLE=width % sizes["ROWS"] == 0 and hidden % sizes["COLS"] == 0, **sizes,
+        **overlapped(x_TD),
     )  # fmt: skip
     return middle
 
@@ -90,6 +92,7 @@ def down_few(
         middle, indices_TA, weights_TA, down_EDF, shared.down if shared else down_EDF, out,
         HIDDEN=hidden, WIDTH=width, ACTIVE=active, SHARED=num_shared,
         WHOLE=hidden % sizes["ROWS"] == 0 and width % sizes["COLS"] == 0, **sizes,
+        **overlapped(middle),
     )  # fmt: skip
     return out
 
@@ -101,7 +104,7 @@ def sort(indices_TA: Tensor, num_experts: int) -> tuple[Tensor, Tensor, Tensor]:
     order, inverse = (torch.empty(num_choices, dtype=torch.int32, device=indices_TA.device) for _ in range(2))
     stops = torch.empty(num_experts, dtype=torch.int32, device=indices_TA.device)
     sizes = config("sort", len(indices_TA), indices_TA.itemsize)
-    _sort[(num_experts,)](indices_TA, order, inverse, stops, num_choices, **sizes)
+    _sort[(num_experts,)](indices_TA, order, inverse, stops, num_choices, **sizes, **overlapped(indices_TA))
     return order, inverse, stops
 
 
@@ -120,6 +123,7 @@ def up_many(
         shared.up if shared else gate_up_EFD, middle, num_tokens, x_TD.stride(0),
         HIDDEN=hidden, WIDTH=width, EXPERTS=num_experts, ACTIVE=len(order_M) // num_tokens,
         WHOLE=width % sizes["ROWS"] == 0 and hidden % sizes["COLS"] == 0, **sizes,
+        **overlapped(x_TD),
     )  # fmt: skip
     return middle
 
@@ -137,6 +141,7 @@ def down_many(
         middle, stops_E, down_EDF, shared.down if shared else down_EDF, y, num_tokens,
         HIDDEN=hidden, WIDTH=width, EXPERTS=num_experts, ACTIVE=len(middle) // num_tokens - num_shared,
         SHARED=num_shared, WHOLE=hidden % sizes["ROWS"] == 0 and width % sizes["COLS"] == 0, **sizes,
+        **overlapped(middle),
     )  # fmt: skip
     return y
 
@@ -147,7 +152,7 @@ def gate(gate_MF: Tensor, up_MF: Tensor) -> Tensor:
     out = torch.empty(num_rows, width, dtype=gate_MF.dtype, device=gate_MF.device)
     sizes = config("gate", num_rows, gate_MF.itemsize)
     _gate[(num_rows, triton.cdiv(width, sizes["COLS"]))](
-        gate_MF, up_MF, out, gate_MF.stride(0), up_MF.stride(0), WIDTH=width, **sizes
+        gate_MF, up_MF, out, gate_MF.stride(0), up_MF.stride(0), WIDTH=width, **sizes, **overlapped(gate_MF)
     )
     return out
 
@@ -160,7 +165,7 @@ def combine(y_MD: Tensor, inverse_M: Tensor, weights_TA: Tensor, more: Tensor, d
     sizes = config("combine", num_tokens, y_MD.itemsize)
     _combine[(num_tokens, triton.cdiv(hidden, sizes["COLS"]))](
         y_MD, inverse_M, weights_TA, more, out, num_tokens,
-        HIDDEN=hidden, ACTIVE=active, MORE=len(more) // num_tokens, **sizes,
+        HIDDEN=hidden, ACTIVE=active, MORE=len(more) // num_tokens, **sizes, **overlapped(y_MD),
     )  # fmt: skip
     return out
 
@@ -175,8 +180,10 @@ def _load(pointers, mask, WHOLE: tl.constexpr):
 def _up_few(
     x, indices, gate_up, shared_gate, shared_up, middle, stride_x,
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, ACTIVE: tl.constexpr, SLOTS: tl.constexpr, WHOLE: tl.constexpr,
-    ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr,
+    ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     token, slot = tl.program_id(0) // SLOTS, tl.program_id(0) % SLOTS
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     real = rows[:, None] < WIDTH
@@ -204,8 +211,10 @@ def _up_few(
 def _down_few(
     middle, indices, weights, down, shared_down, out,
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, ACTIVE: tl.constexpr, SHARED: tl.constexpr, WHOLE: tl.constexpr,
-    ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr,
+    ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     token = tl.program_id(0)
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     real = rows[:, None] < HIDDEN
@@ -227,8 +236,10 @@ def _down_few(
 
 
 @triton.jit(do_not_specialize=["num_choices"])
-def _sort(indices, order, inverse, stops, num_choices, CHUNK: tl.constexpr):
+def _sort(indices, order, inverse, stops, num_choices, CHUNK: tl.constexpr, OVERLAP: tl.constexpr):
     """One program an expert: it counts choices of lower numbers, then writes its own behind them."""
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     expert, num_experts = tl.program_id(0), tl.num_programs(0)
     lower = tl.zeros([CHUNK], tl.int32)
     for start in range(0, num_choices, CHUNK):
@@ -276,7 +287,10 @@ def _up_many(
     x, order, stops, gate_up, shared_gate, shared_up, middle, num_tokens, stride_x,
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, EXPERTS: tl.constexpr, ACTIVE: tl.constexpr, WHOLE: tl.constexpr,
     TILE: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, LEFT: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     number = tl.program_id(1)
     begin, end, which, first = _range_of(number, stops, num_tokens, EXPERTS, ACTIVE, TILE)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -315,7 +329,10 @@ def _down_many(
     middle, stops, down, shared_down, y, num_tokens,
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, EXPERTS: tl.constexpr, ACTIVE: tl.constexpr, SHARED: tl.constexpr,
     WHOLE: tl.constexpr, TILE: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, LEFT: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     number = tl.program_id(1)
     begin, end, which, _ = _range_of(number, stops, num_tokens, EXPERTS, ACTIVE, TILE)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -341,7 +358,9 @@ def _down_many(
 
 
 @triton.jit
-def _gate(gate, up, out, stride_gate, stride_up, WIDTH: tl.constexpr, COLS: tl.constexpr):
+def _gate(gate, up, out, stride_gate, stride_up, WIDTH: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr):
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     row = tl.program_id(0).to(tl.int64)
     cols = tl.program_id(1) * COLS + tl.arange(0, COLS)
     value = tl.load(gate + row * stride_gate + cols, mask=cols < WIDTH).to(tl.float32)
@@ -352,8 +371,10 @@ def _gate(gate, up, out, stride_gate, stride_up, WIDTH: tl.constexpr, COLS: tl.c
 @triton.jit(do_not_specialize=["num_tokens"])
 def _combine(
     y, inverse, weights, more, out, num_tokens,
-    HIDDEN: tl.constexpr, ACTIVE: tl.constexpr, MORE: tl.constexpr, COLS: tl.constexpr,
+    HIDDEN: tl.constexpr, ACTIVE: tl.constexpr, MORE: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     token = tl.program_id(0).to(tl.int64)
     cols = tl.program_id(1) * COLS + tl.arange(0, COLS)
     real = cols < HIDDEN

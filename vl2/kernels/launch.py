@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 ALL = 1 << 62
+OVERLAP = True  # for comparisons
 
 # kernel: (up to so many tokens, sizes) in rising order. Rows and columns are those of a weight that one program reads
 # at once, TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are under way. LEFT: the weight
@@ -54,6 +55,12 @@ def config(kernel: str, tokens: int, itemsize: int) -> dict[str, int]:
     if itemsize == 4 and kernel == "attend_latent":
         return {**sizes, "num_stages": 1}
     return sizes
+
+
+def overlapped(x: Tensor) -> dict[str, bool]:
+    """Arguments of a launch that may begin while the kernel before it ends; see overlap_triton.py."""
+    allowed = OVERLAP and x.is_cuda and torch.cuda.get_device_capability(x.device) >= (9, 0)
+    return {"OVERLAP": True, "launch_pdl": True} if allowed else {"OVERLAP": False}
 
 
 @cache

@@ -5,6 +5,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from vl2.kernels.launch import overlapped
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+
 
 def launch(x_TD: Tensor, delta_TD: Tensor | None, weight_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """The sum and its norm; without a delta the sum is x itself."""
@@ -15,15 +18,19 @@ def launch(x_TD: Tensor, delta_TD: Tensor | None, weight_D: Tensor, eps: float) 
     _add_norm[(tokens,)](
         x_TD, delta_TD if delta_TD is not None else x_TD, weight_D, total, out, eps, x_TD.stride(0),
         0 if delta_TD is None else delta_TD.stride(0), width,
-        ADD=delta_TD is not None, COLS=cols, num_warps=8 if cols >= 2048 else 4,
+        ADD=delta_TD is not None, COLS=cols, num_warps=8 if cols >= 2048 else 4, **overlapped(x_TD),
     )  # fmt: skip
     return total, out
 
 
 @triton.jit
 def _add_norm(
-    x, delta, weight, total, out, eps, stride_x, stride_delta, width, ADD: tl.constexpr, COLS: tl.constexpr
+    x, delta, weight, total, out, eps, stride_x, stride_delta, width,
+    ADD: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
+
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     row = tl.program_id(0).to(tl.int64)
     cols = tl.arange(0, COLS)
     real = cols < width

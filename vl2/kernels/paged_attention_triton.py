@@ -9,7 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vl2.kernels.launch import config
+from vl2.kernels.launch import config, overlapped
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 from vl2.kernels.paged_attention import head_group
 
 
@@ -28,7 +29,7 @@ def launch_latent(
         q_SHZ.stride(0), q_SHZ.stride(1), q_rope_SHR.stride(0), q_rope_SHR.stride(1),
         cache_OBJ.stride(0), cache_OBJ.stride(1), tables_SO.stride(0),
         NUM_SPLITS=num_splits, WIDTH=width, ROPE=rope, BLOCK=block, GROUP=group,
-        **config("attend_latent", num_seqs, cache_OBJ.itemsize),
+        **config("attend_latent", num_seqs, cache_OBJ.itemsize), **overlapped(cache_OBJ),
     )  # fmt: skip
     return _merge(partial, lse, q_SHZ.dtype)
 
@@ -45,7 +46,7 @@ def launch_heads(
         q_SHK, cache_OBJ, tables_SO, lengths_S, partial, lse, scale, heads, num_seqs, heads // kv_heads,
         kv_heads * width, q_SHK.stride(0), q_SHK.stride(1), cache_OBJ.stride(0), cache_OBJ.stride(1),
         tables_SO.stride(0), NUM_SPLITS=num_splits, WIDTH=width, BLOCK=cache_OBJ.shape[1],
-        **config("attend_heads", num_seqs, cache_OBJ.itemsize),
+        **config("attend_heads", num_seqs, cache_OBJ.itemsize), **overlapped(cache_OBJ),
     )  # fmt: skip
     return _merge(partial, lse, q_SHK.dtype)
 
@@ -56,8 +57,9 @@ def _merge(partial: Tensor, lse: Tensor, dtype: torch.dtype) -> Tensor:
     out = torch.empty(num_seqs, heads, width, dtype=dtype, device=partial.device)
     part = min(width, 128)
     _merge_splits[(num_seqs * heads, width // part)](
-        partial, lse, out, num_seqs * heads, NUM_SPLITS=splits, WIDTH=width, PART=part, num_warps=4
-    )
+        partial, lse, out, num_seqs * heads, NUM_SPLITS=splits, WIDTH=width, PART=part, num_warps=4,
+        **overlapped(out),
+    )  # fmt: skip
     return out
 
 
@@ -66,8 +68,10 @@ def _decode_latent(
     q, q_rope, cache, tables, lengths, partial, lse, scale, heads, num_seqs,
     q_stride_s, q_stride_h, r_stride_s, r_stride_h, stride_block, stride_token, stride_table,
     NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, ROPE: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
-    SWAP: tl.constexpr,
+    SWAP: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     seq, split = tl.program_id(0), tl.program_id(2)
     rows_h = tl.program_id(1) * GROUP + tl.arange(0, GROUP)
     real_h = rows_h < heads
@@ -120,8 +124,10 @@ def _decode_latent(
 def _decode_heads(
     q, cache, tables, lengths, partial, lse, scale, heads, num_seqs, group, value_offset,
     q_stride_s, q_stride_h, stride_block, stride_token, stride_table,
-    NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
+    NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     seq, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     cols, tokens = tl.arange(0, WIDTH), tl.arange(0, BLOCK)
     length = tl.load(lengths + seq)
@@ -152,7 +158,12 @@ def _decode_heads(
 
 
 @triton.jit
-def _merge_splits(partial, lse, out, rows, NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, PART: tl.constexpr):
+def _merge_splits(
+    partial, lse, out, rows,
+    NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, PART: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     row = tl.program_id(0)
     cols = tl.program_id(1) * PART + tl.arange(0, PART)
     places = tl.arange(0, NUM_SPLITS) * rows + row

@@ -8,7 +8,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vl2.kernels.launch import config
+from vl2.kernels.launch import config, overlapped
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 
 
 def launch(
@@ -27,7 +28,7 @@ def launch(
         num_tokens, x_TD.stride(0), scale,
         HIDDEN=hidden, EXPERTS=num_experts, ACTIVE=active, PADDED=max(triton.next_power_of_2(num_experts), 16),
         PLACES=triton.next_power_of_2(active), SIGMOID=scoring == "sigmoid", BIASED=bias_E is not None,
-        NORMALIZE=normalize, EXACT=x_TD.dtype != weight_ED.dtype, **sizes,
+        NORMALIZE=normalize, EXACT=x_TD.dtype != weight_ED.dtype, **sizes, **overlapped(x_TD),
     )  # fmt: skip
     return weights, indices, scores
 
@@ -37,8 +38,10 @@ def _route(
     x, weight, bias, weights, indices, scores, num_tokens, stride_x, scale,
     HIDDEN: tl.constexpr, EXPERTS: tl.constexpr, ACTIVE: tl.constexpr, PADDED: tl.constexpr, PLACES: tl.constexpr,
     SIGMOID: tl.constexpr, BIASED: tl.constexpr, NORMALIZE: tl.constexpr, EXACT: tl.constexpr,
-    BLOCK: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr,
+    BLOCK: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     tokens = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = (tokens < num_tokens)[:, None]
     numbers = tl.arange(0, PADDED)

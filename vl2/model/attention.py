@@ -82,7 +82,8 @@ class MHA(nn.Module):
         projected = project(x_TD, self.q_proj, self.k_proj, self.v_proj)
         q_THK, k_TGK, v_TGK = (part.unflatten(-1, (-1, self.width)) for part in projected)
         q_THK, rows_TJ = heads_rows(q_THK, k_TGK, v_TGK, *rope, context.place(self.layer))
-        return self.o_proj(context.attend_heads(self.layer, q_THK, rows_TJ, self.scale).flatten(1))
+        out = context.attend_heads(self.layer, q_THK, rows_TJ, self.scale)
+        return project(out.flatten(1), self.o_proj)[0]
 
 
 class MLA(nn.Module):
@@ -118,4 +119,4 @@ class MLA(nn.Module):
         q_rope_THR, rows_TJ = latent_rows(q_rope_THR, kv_TJ, norm.weight, norm.eps, *rope, place)
         weights = LatentWeights(*self.kv_b_proj.weight.unflatten(0, (self.heads, -1)).split([self.nope, self.value], 1))
         out = context.attend_latent(self.layer, q_nope_THK, q_rope_THR, rows_TJ, weights, self.scale)
-        return self.o_proj(out.flatten(1))
+        return project(out.flatten(1), self.o_proj)[0]

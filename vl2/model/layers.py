@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm, rms_norm
 
 
@@ -38,30 +39,31 @@ class SwiGLU(nn.Module):
         return self.down_proj(F.silu(self.gate_proj(x_TD)) * self.up_proj(x_TD))
 
 
-def project(x_TD: Tensor, *linears: nn.Linear) -> list[Tensor]:
+def project(x_TD: Tensor, *layers: nn.Linear) -> list[Tensor]:
     """What several layers make of the same tokens; one product if `join` laid their weights side by side."""
-    joined = _joined(linears)
+    joined = _joined(layers)
     if joined is None:
-        return [linear(x_TD) for linear in linears]
-    return list(F.linear(x_TD, joined).split([linear.out_features for linear in linears], -1))
+        return [layer(x_TD) for layer in layers]
+    return list(linear(x_TD, joined).split([layer.out_features for layer in layers], -1))
 
 
-def join(*linears: nn.Linear) -> None:
+def join(*layers: nn.Linear) -> None:
     """Move the weights of layers without biases side by side, so that `project` reads them in one product."""
-    storage = torch.cat([linear.weight.data for linear in linears])
-    for linear, part in zip(linears, storage.split([linear.out_features for linear in linears]), strict=True):
-        linear.weight.data = part
+    storage = torch.cat([layer.weight.data for layer in layers])
+    for layer, part in zip(layers, storage.split([layer.out_features for layer in layers]), strict=True):
+        layer.weight.data = part
 
 
-def _joined(linears: tuple[nn.Linear, ...]) -> Tensor | None:
+def _joined(layers: tuple[nn.Linear, ...]) -> Tensor | None:
     """The weights as one matrix, if they lie side by side and none of them learns."""
-    first, end = linears[0].weight, linears[0].weight.storage_offset()
+    first, end = layers[0].weight, layers[0].weight.storage_offset()
     base = first.untyped_storage().data_ptr()
-    for linear in linears:
-        weight = linear.weight
-        if linear.bias is not None or weight.requires_grad or weight.untyped_storage().data_ptr() != base:
+    for layer in layers:
+        weight = layer.weight
+        if layer.bias is not None or weight.requires_grad or weight.untyped_storage().data_ptr() != base:
             return None
         if weight.storage_offset() != end or not weight.is_contiguous():
             return None
         end += weight.numel()
-    return first.as_strided((end // first.shape[1], first.shape[1]), first.stride())
+    rows = (end - first.storage_offset()) // first.shape[1]
+    return first.as_strided((rows, first.shape[1]), first.stride())

@@ -14,6 +14,7 @@ from vl2.config import VL2Config
 from vl2.layout import NEWLINE, SEPARATOR, TileGrid, tile_token_index
 from vl2.model.attention import AttentionContext
 from vl2.model.decoder import Decoder
+from vl2.model.layers import project
 from vl2.model.moe import RoutedExperts, Router, RouterStats
 from vl2.model.projector import Projector
 from vl2.model.rope import RopeTable
@@ -125,7 +126,7 @@ class VL2(nn.Module):
 
     def logits(self, hidden_TD: Tensor) -> Tensor:
         """(T, V) float32."""
-        return self.language.lm_head(hidden_TD).float()
+        return project(hidden_TD, self.language.lm_head)[0].float()
 
 
 def image_token_index(
