@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from vl2.bench.machine import Machine
 from vl2.config import VL2Config
 from vl2.family import facts
-from vl2.model.weights import slots
+from vl2.model.slots import slots
 
 
 @dataclass(frozen=True)
