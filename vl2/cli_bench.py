@@ -8,7 +8,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from vl2.cli import DeviceOption, DtypeOption, ModelOption, OfflineOption, app, errors_in_one_line, progress_console
+from vl2.cli import (
+    DeviceOption,
+    DtypeOption,
+    ModelOption,
+    OfflineOption,
+    QuantizeOption,
+    app,
+    errors_in_one_line,
+    progress_console,
+)
 
 if TYPE_CHECKING:
     from vl2.bench.runs import Row
@@ -23,6 +32,7 @@ def bench(
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
+    quantize: QuantizeOption = None,
     offline: OfflineOption = False,
     size: Annotated[
         str,
@@ -47,11 +57,12 @@ def bench(
             raise runs.BenchError(f"bench {kind!r}: must be one of {', '.join(runs.KINDS)}")
         sizes, batches = _numbers(size or _SIZES[kind], "--size"), _numbers(batch, "--batch")
         room = max(*sizes, 2 * (prompt + answer)) + 512
-        network = _network(model, device, dtype, offline, room, layers, random_weights)
+        network = _network(model, device, dtype, offline, room, layers, random_weights, quantize)
         with progress_console.status("measuring the machine"):
             machine = measure(network.device, network.dtype)
         bench = runs.Bench(network, machine, repeats, peers, prompt, answer)
         rows: list[Row] = []
+        model = f"{model} {quantize}" if quantize else model
         with progress_console.status(f"{kind} of {model}") as status:
             for row in bench.cases(kind, sizes, batches):
                 rows.append(row)
@@ -83,21 +94,24 @@ def _numbers(text: str, option: str) -> list[int]:
 
 
 def _network(
-    model: str, device: str, dtype: str, offline: bool, room: int, layers: int | None, random_weights: bool
-) -> "VL2":
+    model: str, device: str, dtype: str, offline: bool, room: int, layers: int | None, random_weights: bool,
+    quantize: str | None,
+) -> "VL2":  # fmt: skip
     """The model's network: its weights, or random ones of a preset's shape."""
     from vl2.bench.ours import random_model, with_room
     from vl2.bench.runs import BenchError
     from vl2.cli import load_model
     from vl2.config import PRESETS
     from vl2.device import pick_device, pick_dtype
+    from vl2.model.quantized_experts import quantize_model
 
     if not random_weights and layers is None:
-        return load_model(model, device, dtype, offline).network
+        return load_model(model, device, dtype, offline, quantize=quantize).network
     if model not in PRESETS:
         raise BenchError(f"--model {model!r}: random weights need a preset: {', '.join(PRESETS)}")
     place = pick_device(device)
-    return random_model(with_room(PRESETS[model], room, layers), place, pick_dtype(dtype, place))
+    network = random_model(with_room(PRESETS[model], room, layers), place, pick_dtype(dtype, place))
+    return quantize_model(network, quantize) if quantize else network
 
 
 def _table(title: str, rows: "list[Row]") -> Table:
