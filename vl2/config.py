@@ -257,11 +257,11 @@ class VL2Config(Section):
             fits = all(side > 0 and side % vision.image_size == 0 for side in pair)
             require(fits, "candidate_resolutions", pair, f"both sides must be multiples of {vision.image_size}")
         if self.quantization_config:
-            require(
-                language.n_routed_experts is not None, "n_routed_experts", None, "no experts that could be quantised"
-            )
+            require(bool(language.n_routed_experts), "n_routed_experts", None, "no experts that could be quantised")
             for key in ("hidden_size", "moe_intermediate_size") if self.quantization_config.group_size else ():
-                require(getattr(language, key) % 32 == 0, key, getattr(language, key), "int4 needs multiples of 32")
+                require(
+                    getattr(language, key) % 32 == 0, key, getattr(language, key), "int4 needs multiples of 32; use fp8"
+                )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:

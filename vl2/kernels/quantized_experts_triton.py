@@ -100,7 +100,7 @@ def _add_products(
     acc, x, values, scales, lines, real, factor,
     WIDTH: tl.constexpr, GROUP: tl.constexpr, PARTS: tl.constexpr, COLS: tl.constexpr,
 ):  # fmt: skip
-    """acc (rows, PARTS, COLS) plus factor * weights * x for the rows `lines`; summed over its last axes, the products."""
+    """acc (rows, PARTS, COLS) plus factor * weights * x for the rows `lines`; its last axes are to be summed."""
     inside = tl.arange(0, COLS)
     if GROUP:
         for first in range(0, WIDTH // GROUP, PARTS):
