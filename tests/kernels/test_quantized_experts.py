@@ -40,7 +40,7 @@ def layer(
     weights, indices = scores.to(device).topk(active, -1)
     gate_up = torch.randn(num_experts, 2 * width, hidden, generator=generator) * 0.2
     down = torch.randn(num_experts, hidden, width, generator=generator) * 0.2
-    return x, weights, indices, *(quantize(w.to(device), scheme) for w in (gate_up, down))
+    return x, weights, indices, quantize(gate_up.to(device), scheme), quantize(down.to(device), scheme)
 
 
 def check(arguments: Layer, exact: bool) -> None:

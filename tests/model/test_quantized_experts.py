@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vl2.config import PRESETS, ConfigError, QuantizationConfig, read_config
+from vl2.config import PRESETS, ConfigError, QuantizationConfig, VL2Config, read_config
 from vl2.model.cache import PackedSequences
 from vl2.model.moe import RoutedExperts
 from vl2.model.quantized_experts import QuantizedExperts, quantize_model, quantized_config
 from vl2.model.slots import slots, stored_slots
 from vl2.model.vl2 import VL2
-from vl2.model.weights import INDEX_NAME, WeightsError, load, quantize_checkpoint, save
+from vl2.model.weights import INDEX_NAME, WeightsError, empty_model, load, quantize_checkpoint, save
 
 SCHEMES = ("fp8", "int4")
 BF16 = torch.bfloat16
@@ -282,3 +284,41 @@ def test_group_size_limits_groups() -> None:
     config = replace(PRESETS["nano"], quantization_config=QuantizationConfig("vl2", "int4", 32))
     shapes = {slot.shape for slot in stored_slots(config) if slot.official.endswith("_scale")}
     assert shapes == {(64, 10), (320, 2)}
+
+
+# Memory
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+import torch
+from vl2.model.weights import load
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+load(Path(sys.argv[1]), dtype=torch.bfloat16, quantize="int4")  # pays for libraries
+before = peak()
+model = load(Path(sys.argv[2]), dtype=torch.bfloat16, quantize="int4")
+print(peak() - before, sum(t.numel() * t.element_size() for t in model.state_dict().values()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_full_precision_experts_are_never_held_together(make_config: Callable[..., VL2Config], tmp_path: Path) -> None:
+    """60 MB in 4 MB shards become 25 MB, and loading needs little more than those."""
+    sizes = {"hidden_size": 256, "moe_intermediate_size": 1024}
+    for name, experts, layers in (("little", 2, 2), ("large", 12, 4)):
+        config = make_config("small", **sizes, n_routed_experts=experts, num_hidden_layers=layers)
+        model = empty_model(config, "cpu", BF16)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(0.5)
+        save(model, tmp_path / name, BF16, 4 * 2**20)
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "little"), str(tmp_path / "large")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    grown, size = map(int, ran.stdout.split())
+    assert size < 26 * 2**20
+    assert grown < size + 12 * 2**20
