@@ -19,7 +19,7 @@ MAX_LINES = 600
 # A part imports parts of lower rank, and only those named here.
 RANKS: dict[int, dict[str, str]] = {
     0: {"section": "", "layout": "", "files": "", "kernels": "", "device": ""},
-    1: {"config": "section", "sampling": ""},
+    1: {"config": "section", "sampling": "kernels"},
     2: {"processing": "section config layout files"},
     3: {"model": "config layout kernels", "data": "config layout files processing"},
     4: {
@@ -34,7 +34,7 @@ RANKS: dict[int, dict[str, str]] = {
         "eval": "files sampling processing data",
         "api": "config device sampling processing model engine hub",
         "draw": "config layout files processing",
-        "bench": "config layout files sampling processing model family generate engine",
+        "bench": "config layout files kernels sampling processing model family generate engine",
     },
     6: {"chat": "processing api", "answerer": "processing data eval api"},
 }

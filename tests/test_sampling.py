@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from vl2.sampling import Sampler, SamplingError, SamplingParams
+from vl2.kernels.choose import choose_reference
+from vl2.sampling import Sampler, SamplingError, SamplingParams, on_device
 
 LOGITS = torch.tensor([1.0, 3.0, 2.0, -1.0, 0.5])
 
@@ -75,9 +76,36 @@ def test_seed_does_not_touch_the_global_generator() -> None:
 
 
 def test_top_p_stops_where_it_is_reached() -> None:
-    """Two tokens of exactly one half: the first alone reaches 0.5."""
-    sampler = Sampler(SamplingParams(temperature=1.0, top_p=0.5, seed=0), [])
-    assert {sampler.choose(torch.tensor([0.0, 0.0, -1e9])) for _ in range(50)} == {0}
+    """The first token holds exactly one half and alone reaches 0.5; equal ones stay together."""
+    logits = torch.tensor([0.0, -math.log(2), -math.log(2)])
+    assert logits.exp().tolist() == [1.0, 0.5, 0.5]
+    assert set(draws(50, logits, top_p=0.5)) == {0}
+    assert set(draws(50, torch.tensor([0.0, 0.0, -1e9]), top_p=0.5)) == {0, 1}
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-300, 0.8, 1e300])
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 1.0), (10**12, 0.9), (20, 1e-300)])
+@pytest.mark.parametrize("seed", [3, 2**64 - 1, None])
+def test_choose_of_the_kernels_says_the_same(temperature: float, top_k: int, top_p: float, seed: int | None) -> None:
+    """From a Sampler's draw and position, whatever the request asks for."""
+    sampler = Sampler(SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed), [])
+    assert 0 <= sampler.seed < 2**64
+    again = Sampler(SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p, seed=sampler.seed), [])
+    logits = torch.randn(12, 50, generator=torch.Generator().manual_seed(1))
+    dtypes = (torch.float32, torch.int32, torch.float32, torch.int64)
+    rows = [torch.tensor([value] * 12, dtype=dtype) for value, dtype in zip(sampler.draw, dtypes, strict=True)]
+    rows.append(torch.arange(12))
+    expected = choose_reference(logits, *rows).tolist()
+    assert [sampler.choose(row) for row in logits] == expected
+    assert sampler.position == 12
+    again.position = 4  # the first were chosen elsewhere
+    assert [again.choose(row) for row in logits[4:]] == expected[4:]
+
+
+def test_what_the_device_can_choose() -> None:
+    assert on_device(SamplingParams(temperature=1.0, top_k=3, top_p=0.5, seed=1))
+    assert not on_device(SamplingParams(repetition_penalty=1.1))
+    assert not on_device(SamplingParams(logprobs=0))
 
 
 def test_repetition_penalty() -> None:

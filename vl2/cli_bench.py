@@ -20,15 +20,17 @@ from vl2.cli import (
 )
 
 if TYPE_CHECKING:
-    from vl2.bench.runs import Row
-    from vl2.model.vl2 import VL2
+    from vl2.bench.runs import Bench, Row
 
-_SIZES = {"decode": "512", "prefill": "441,2017", "vision": "1,10", "ttft": "1,3", "serve": "32"}
+_SIZES = {
+    "decode": "512", "prefill": "441,2017", "vision": "1,10", "ttft": "1,3", "serve": "32", "moe": "1,8,64,256",
+    "attention": "2048",
+}  # fmt: skip
 
 
 @app.command()
 def bench(
-    kind: Annotated[str, typer.Argument(help="decode, prefill, vision, ttft or serve.")],
+    kind: Annotated[str, typer.Argument(help="decode, prefill, vision, ttft, serve, moe or attention.")],
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -36,14 +38,22 @@ def bench(
     offline: OfflineOption = False,
     size: Annotated[
         str,
-        typer.Option(help="decode: cached tokens; prefill: tokens; vision: tiles; ttft: n for n x n; serve: requests."),
+        typer.Option(
+            help="decode, attention: cached tokens; prefill, moe: tokens; vision: tiles; ttft: n for n x n; "
+            "serve: requests."
+        ),
     ] = "",
-    batch: Annotated[str, typer.Option(help="decode, serve: sequences at a time, for example 1,8,64.")] = "1",
+    batch: Annotated[
+        str, typer.Option(help="decode, serve, attention: sequences at a time, for example 1,8,64.")
+    ] = "1",
     prompt: Annotated[int, typer.Option(help="serve: tokens of a prompt.", min=2)] = 1024,
     answer: Annotated[int, typer.Option(help="serve: tokens of an answer.", min=1)] = 512,
     repeats: Annotated[int, typer.Option(help="Of each case.", min=2)] = 20,
     layers: Annotated[int | None, typer.Option(help="Only so many decoder layers, with random weights.", min=1)] = None,
-    peers: Annotated[bool, typer.Option(help="Measure the plain loop and transformers, too.")] = True,
+    peers: Annotated[bool, typer.Option(help="decode, prefill, moe: measure transformers, too.")] = True,
+    plain: Annotated[
+        bool | None, typer.Option(help="decode: measure the plain loop, too; as a rule only on a CPU with peers.")
+    ] = None,
     random_weights: Annotated[bool, typer.Option(help="A preset's shape with random weights.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write a results file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -51,34 +61,51 @@ def bench(
     """Measure ours, peers and the floor of this machine side by side."""
     with errors_in_one_line():
         from vl2.bench import runs
-        from vl2.bench.machine import measure
 
         if kind not in runs.KINDS:
             raise runs.BenchError(f"bench {kind!r}: must be one of {', '.join(runs.KINDS)}")
         sizes, batches = _numbers(size or _SIZES[kind], "--size"), _numbers(batch, "--batch")
-        room = max(*sizes, 2 * (prompt + answer)) + 512
-        network = _network(model, device, dtype, offline, room, layers, random_weights, quantize)
-        with progress_console.status("measuring the machine"):
-            machine = measure(network.device, network.dtype)
-        bench = runs.Bench(network, machine, repeats, peers, prompt, answer)
-        rows: list[Row] = []
-        model = f"{model} {quantize}" if quantize else model
-        with progress_console.status(f"{kind} of {model}") as status:
-            for row in bench.cases(kind, sizes, batches):
-                rows.append(row)
-                status.update(f"{kind} of {model}: {len(rows)} cases measured")
-        content = runs.results(rows, bench, kind, model)
-        if out:
-            runs.save(content, out)
+        room = max(*sizes, 2 * (prompt + answer)) + 20 * repeats + 1024
+        if kind in runs.LAYER_KINDS:
+            if quantize:
+                raise runs.BenchError(f"--quantize {quantize!r}: {kind} measures layers that are not quantised")
+            bench = _without_model(model, device, dtype, repeats)
+        else:
+            bench = _with_model(model, device, dtype, offline, room, layers, random_weights, repeats, quantize)
+            model = f"{model} {quantize}" if quantize else model
+            bench.prompt, bench.answer = prompt, answer
+            bench.plain = peers and bench.device.type == "cpu" if plain is None else plain
+        rows = _measured(bench, kind, model, sizes, batches, peers, out)
         if as_json:
-            print(json.dumps(content))
+            print(json.dumps(runs.results(rows, bench, kind, model)))
         else:
             Console().print(_table(f"{kind} of {model}", rows))
+            machine = bench.machine
             print(
                 f"{machine.device}, {machine.threads} threads, {machine.dtype}: reads "
                 f"{machine.bytes_per_sec / 1e9:.1f} GB/s, multiplies {machine.flops_per_sec / 1e9:,.0f} GFLOP/s; "
                 f"torch {machine.torch}"
             )
+
+
+def _measured(
+    bench: "Bench", kind: str, model: str, sizes: list[int], batches: list[int], peers: bool, out: Path | None
+) -> "list[Row]":
+    """All rows; the results file is written after each, so that what is measured outlives an interrupted run."""
+    from vl2.bench import runs
+
+    rows: list[Row] = []
+    with progress_console.status(f"{kind} of {model}") as status:
+        for row in bench.measure(kind, sizes, batches):
+            rows.append(row)
+            status.update(f"{kind} of {model}: {len(rows)} cases measured")
+            if out:
+                runs.save(runs.results(rows, bench, kind, model), out)
+        for number, _ in enumerate(bench.compare(kind, rows) if peers else (), 1):
+            status.update(f"{kind} of {model}: {number} of {len(rows)} cases compared")
+            if out:
+                runs.save(runs.results(rows, bench, kind, model), out)
+    return rows
 
 
 def _numbers(text: str, option: str) -> list[int]:
@@ -93,39 +120,62 @@ def _numbers(text: str, option: str) -> list[int]:
     return numbers
 
 
-def _network(
+def _with_model(
     model: str, device: str, dtype: str, offline: bool, room: int, layers: int | None, random_weights: bool,
-    quantize: str | None,
-) -> "VL2":  # fmt: skip
-    """The model's network: its weights, or random ones of a preset's shape."""
-    from vl2.bench.ours import random_model, with_room
-    from vl2.bench.runs import BenchError
+    repeats: int, quantize: str | None,
+) -> "Bench":  # fmt: skip
+    """Of the model's weights, or of random ones of a preset's shape."""
+    from vl2.bench import ours, runs
+    from vl2.bench.machine import measure
     from vl2.cli import load_model
     from vl2.config import PRESETS
     from vl2.device import pick_device, pick_dtype
     from vl2.model.quantized_experts import quantize_model
 
     if not random_weights and layers is None:
-        return load_model(model, device, dtype, offline, quantize=quantize).network
+        network = load_model(model, device, dtype, offline, quantize=quantize).network
+    else:
+        if model not in PRESETS:
+            raise runs.BenchError(f"--model {model!r}: random weights need a preset: {', '.join(PRESETS)}")
+        place = pick_device(device)
+        network = ours.random_model(ours.with_room(PRESETS[model], room, layers), place, pick_dtype(dtype, place))
+        network = quantize_model(network, quantize) if quantize else network
+    with progress_console.status("measuring the machine"):
+        machine = measure(network.device, network.dtype)
+    return runs.Bench(network.config, network.device, network.dtype, machine, repeats, network)
+
+
+def _without_model(model: str, device: str, dtype: str, repeats: int) -> "Bench":
+    """Of single layers of a preset's shape."""
+    from vl2.bench import runs
+    from vl2.bench.machine import measure
+    from vl2.config import PRESETS
+    from vl2.device import pick_device, pick_dtype
+
     if model not in PRESETS:
-        raise BenchError(f"--model {model!r}: random weights need a preset: {', '.join(PRESETS)}")
+        raise runs.BenchError(f"--model {model!r}: one layer is measured of a preset: {', '.join(PRESETS)}")
     place = pick_device(device)
-    network = random_model(with_room(PRESETS[model], room, layers), place, pick_dtype(dtype, place))
-    return quantize_model(network, quantize) if quantize else network
+    kind = pick_dtype(dtype, place)
+    with progress_console.status("measuring the machine"):
+        machine = measure(place, kind)
+    return runs.Bench(PRESETS[model], place, kind, machine, repeats)
 
 
 def _table(title: str, rows: "list[Row]") -> Table:
     table = Table(title=title)
     names = list(dict.fromkeys(name for row in rows for name in row.peers))
-    for heading in ("case", "ours ms", "a second", "floor ms", "of floor", *(f"{name} ms" for name in names)):
+    headings = ["case", "ours ms", "a second", "floor ms", "of floor", *(f"{name} ms" for name in names)]
+    compared = any(row.best_peer for row in rows)
+    for heading in [*headings, "best peer"] if compared else headings:
         table.add_column(heading, justify="left" if heading == "case" else "right")
     for row in rows:
         table.add_row(
             ", ".join(f"{key} {value}" for key, value in row.case.items()),
-            f"{row.ours.median * 1e3:.2f} ({row.ours.low * 1e3:.2f} - {row.ours.p90 * 1e3:.2f})",
+            f"{row.ours.median * 1e3:.3f} ({row.ours.low * 1e3:.3f} - {row.ours.p90 * 1e3:.3f})",
             f"{row.units / row.ours.median:,.1f}",
-            f"{row.floor * 1e3:.2f}",
+            f"{row.floor * 1e3:.3f}",
             f"{row.of_floor:.0%}",
-            *(f"{row.peers[name].median * 1e3:.2f}" if name in row.peers else "-" for name in names),
+            *(f"{row.peers[name].median * 1e3:.3f}" if name in row.peers else "-" for name in names),
+            *([f"{row.best_peer[1]:.2f}x" if row.best_peer else "-"] if compared else []),
         )
     return table

@@ -1,14 +1,25 @@
-"""How the next token is chosen: greedy, temperature, top-k, top-p, repetition penalty, with a seed per request."""
+"""How the next token is chosen: greedy, temperature, top-k, top-p, repetition penalty, with a seed per request.
+
+    logits of a request --Sampler.choose--> token id                  on the host, one request at a time
+    logits of many, Sampler.draw of each --kernels.choose--> tokens   on their device, if all are `on_device`
+
+Both choose the same token. The trap: a draw depends on the seed and on how many tokens the answer has, nothing else;
+who chooses tokens of a request elsewhere moves `Sampler.position` on.
+"""
 
 import math
+import secrets
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from vl2.kernels.choose import choose_reference
+
 FinishReason = Literal["stop", "length"]  # the end token or a stop string; max_tokens or the end of the context
 MAX_LOGPROBS = 20
+_TINY = 2.0**-126  # the smallest normal float32; its inverse is one, too
 
 
 class SamplingError(ValueError):
@@ -59,17 +70,40 @@ def _require(condition: bool, name: str, value: object, rule: str) -> None:
         raise SamplingError(f"{name} = {value!r}: {rule}")
 
 
+def on_device(params: SamplingParams) -> bool:
+    """Whether `kernels.choose` can choose for this request: nothing but the logits and its Draw is needed."""
+    return params.repetition_penalty == 1 and params.logprobs is None
+
+
+class Draw(NamedTuple):
+    """A request's row of the arguments of `kernels.choose`, within the ranges of their dtypes."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int  # the same 64 bits, signed
+
+    @classmethod
+    def of(cls, params: SamplingParams, seed: int) -> "Draw":
+        temperature = min(max(params.temperature, _TINY), 1 / _TINY) if params.temperature else 0.0
+        signed = seed - 2**64 if seed >= 2**63 else seed
+        return cls(temperature, min(params.top_k, 2**31 - 1), max(params.top_p, _TINY), signed)
+
+
 class Sampler:
-    """Chooses the tokens of one request and remembers what was said."""
+    """Chooses the tokens of one request and remembers what was said.
+
+    seed: that of the request, or one that was drawn.
+    position: how many tokens the answer has.
+    draw: what `kernels.choose` needs to choose the same tokens.
+    """
 
     def __init__(self, params: SamplingParams, prompt_ids: list[int]) -> None:
         self._params = params
         self._seen = set(prompt_ids) if params.repetition_penalty != 1 else set()
-        self._generator = torch.Generator()
-        if params.seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(params.seed)
+        self.seed = secrets.randbits(64) if params.seed is None else params.seed
+        self.position = 0
+        self.draw = Draw.of(params, self.seed)
 
     def choose(self, logits_V: Tensor) -> int:
         """Next token id from float32 logits (V,)."""
@@ -82,17 +116,16 @@ class Sampler:
                 0, seen, torch.where(penalised > 0, penalised / penalty, penalised * penalty)
             )
         token = int(logits_V.argmax()) if params.temperature == 0 else self._draw(logits_V.float().cpu())
+        self.position += 1
         if params.repetition_penalty != 1:
             self._seen.add(token)
         return token
 
     def _draw(self, logits_V: Tensor) -> int:
-        params = self._params
-        # float64, and the largest first made 0: no temperature above 0, however small, may overflow
-        ordered, ids = ((logits_V.double() - logits_V.max()) / params.temperature).sort(descending=True, stable=True)
-        if params.top_k:
-            ordered, ids = ordered[: params.top_k], ids[: params.top_k]
-        probabilities = ordered.softmax(-1)
-        before = probabilities.cumsum(-1) - probabilities
-        probabilities = probabilities.masked_fill(before >= params.top_p, 0.0)  # the most likely token always stays
-        return int(ids[torch.multinomial(probabilities, 1, generator=self._generator)])
+        temperature, top_k, top_p, seed = self.draw
+        return int(
+            choose_reference(
+                logits_V[None], torch.tensor([temperature]), torch.tensor([top_k], dtype=torch.int32),
+                torch.tensor([top_p]), torch.tensor([seed]), torch.tensor([self.position]),
+            )
+        )  # fmt: skip

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vl2.engine.engine import Engine
 from vl2.engine.image_cache import ImageCache, digest
-from vl2.engine.paged_cache import PagedSequences
+from vl2.engine.paged_cache import PagedCache
 from vl2.engine.speculation import PromptLookup
 from vl2.engine.types import CapacityError
 from vl2.generate import embed_prompt, generate
@@ -102,9 +102,7 @@ def test_single_tokens_together(
     kind: str, models: dict[str, VL2], mixed_prompts: list[Prompt], expected: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The way of CUDA, on which the kernels' references stand in."""
-    monkeypatch.setattr(
-        "vl2.engine.runner.PagedSequences", lambda cache, chunks: PagedSequences(cache, chunks, together=True)
-    )
+    monkeypatch.setattr(PagedCache, "has_kernel", True)
     assert run_all(Engine(models[kind], NEVER, block_size=16, step_tokens=100), mixed_prompts) == expected[kind]
 
 
@@ -127,6 +125,7 @@ def test_any_interleaving_gives_the_tokens_of_the_plain_loop(
         image_cache_bytes=rng.choice([0, 5000, 1 << 20]),
         prefix_cache=rng.random() < 0.8,
         speculate=rng.choice([0, 1, 4]),
+        run_ahead=rng.random() < 0.5,
     )
     wanted: dict[int, int] = {}
     got: dict[int, list[int]] = {}

@@ -11,14 +11,16 @@ from vl2.engine.blocks import BlockPool, PrefixKeys
 from vl2.engine.scheduler import Scheduler
 from vl2.engine.types import CapacityError, Chunk, Sequence
 from vl2.processing.render import Prompt
-from vl2.sampling import SamplingParams
+from vl2.sampling import Draw, SamplingParams
 
 BLOCK = 4
 
 
 def sequence(number: int, length: int, limit: int, start: int = 0) -> Sequence:
     ids = [start + place for place in range(length)]
-    return Sequence(number, Prompt(ids, ids, (), ()), SamplingParams(), limit, (), PrefixKeys(BLOCK))
+    return Sequence(
+        number, Prompt(ids, ids, (), ()), SamplingParams(), limit, Draw.of(SamplingParams(), 0), (), PrefixKeys(BLOCK)
+    )
 
 
 def scheduler(num_blocks: int, step_tokens: int = 8) -> Scheduler:
@@ -26,15 +28,26 @@ def scheduler(num_blocks: int, step_tokens: int = 8) -> Scheduler:
 
 
 def run(plan: Scheduler) -> list[Chunk]:
-    """One step in which every sequence that may choose appends a token and ends at its limit."""
+    """One step in which every sequence that may choose learns a token and ends at its limit."""
     chunks = plan.schedule()
+    learn(plan, launch(plan, chunks))
+    return chunks
+
+
+def launch(plan: Scheduler, chunks: list[Chunk]) -> list[Sequence]:
+    """The sequences that choose a token in these chunks."""
+    choosing = [chunk.sequence for chunk in chunks if chunk.num_choices]
     for chunk in chunks:
         plan.advance(chunk)
-        if chunk.num_choices:
-            chunk.sequence.tokens.append(1000 + chunk.sequence.num_generated)
-            if chunk.sequence.num_generated == chunk.sequence.limit:
-                plan.finish(chunk.sequence)
-    return chunks
+    return choosing
+
+
+def learn(plan: Scheduler, choosing: list[Sequence]) -> None:
+    for one in choosing:
+        if one in plan.running or one in plan.waiting:
+            plan.accept(one, [1000 + one.num_generated])
+            if one.num_generated == one.limit:
+                plan.finish(one)
 
 
 def test_decoding_comes_before_prompts_and_long_prompts_come_in_chunks() -> None:
@@ -62,7 +75,9 @@ def test_drafts_take_only_what_nobody_needs() -> None:
     assert drafted.tokens == [*first.tokens[4:], 7, 7]
     assert drafted.num_choices == 3
     assert (other.sequence, other.count) == (second, 3)
-    plan.advance(drafted, num_accepted=1)
+    plan.advance(drafted)
+    assert first.num_computed == 5
+    plan.accept(first, [7, 8])
     assert first.num_computed == 6
     assert not plan.num_preemptions
 
@@ -130,6 +145,8 @@ def test_random_traffic(seed: int) -> None:
     rng = Random(seed)
     num_blocks, step_tokens = rng.randint(4, 12), rng.randint(4, 24)
     plan = scheduler(num_blocks, step_tokens=step_tokens)
+    ahead = rng.random() < 0.5  # the next step is planned before this one's tokens are known
+    under_way: list[Sequence] = []
     alive: list[Sequence] = []
     work = 0
     arrivals = rng.randint(1, 8)
@@ -147,10 +164,13 @@ def test_random_traffic(seed: int) -> None:
             gone = alive.pop(rng.randrange(len(alive)))
             if gone in plan.running or gone in plan.waiting:
                 plan.finish(gone)
-        chunks = run(plan)
+        chunks = plan.schedule()
+        launched = launch(plan, chunks)
+        learned, under_way = (under_way, launched) if ahead else (launched, [])
+        waited_for = bool(learned)
         assert sum(chunk.count for chunk in chunks) <= step_tokens
         assert len({chunk.sequence for chunk in chunks}) == len(chunks)
-        assert not plan.running or chunks  # somebody always goes on
+        assert not plan.running or chunks or waited_for  # somebody always goes on
         assert len(plan.running) <= plan.max_running
         holders = Counter(block for one in plan.running for block in one.blocks)
         assert plan.pool.num_free == num_blocks - len(holders)
@@ -160,6 +180,7 @@ def test_random_traffic(seed: int) -> None:
                 if holders[block] > 1:  # only full blocks of an equal prefix
                     others = [o for o in plan.running if block in o.blocks]
                     assert len({tuple(o.tokens[: (place + 1) * BLOCK]) for o in others}) == 1
+        learn(plan, learned)
         if not arrivals and not plan.running and not plan.waiting:
             break
     assert not plan.running

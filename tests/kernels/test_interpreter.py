@@ -21,10 +21,21 @@ def interpreter_works() -> bool:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels run on the GPU here")
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="interpreted already")
 @pytest.mark.skipif(not interpreter_works(), reason="this Triton cannot interpret with this NumPy")
-@pytest.mark.parametrize("name", ["test_paged_attention.py", "test_experts.py", "test_quantized_experts.py"])
+@pytest.mark.parametrize(
+    "name", ["paged_attention", "experts", "router", "norm", "rotary", "linear", "choose", "quantized_experts"]
+)
 def test_kernels_interpreted(name: str) -> None:
     """Triton decides when it is imported, hence a process of its own, in which no test may miss the interpreter."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(Path(__file__).parent / name)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        str(Path(__file__).with_name(f"test_{name}.py")),
+    ]
     ran = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout
     assert "needs CUDA" not in ran.stdout

@@ -11,7 +11,7 @@ from torch import Tensor
 import vl2.model.decoder
 from vl2.config import LanguageConfig, RopeScaling, VL2Config
 from vl2.model.attention import MHA, MLA, LatentWeights
-from vl2.model.cache import PackedSequences
+from vl2.model.cache import PackedSequences, split_heads
 from vl2.model.layers import RMSNorm
 from vl2.model.moe import MoE, Router
 from vl2.model.rope import RopeTable, rope_table
@@ -65,15 +65,17 @@ def test_no_table_is_stored_in_the_model(kind: str, make_model: Callable[..., VL
 class Capture:
     """An attention context that keeps the rotated queries and keys."""
 
-    def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
-        self.q, self.k, self.scale = q_THK, k_TGK, scale
+    def place(self, layer: int) -> None:
+        return None
+
+    def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
+        self.q, self.k, self.scale = q_THK, split_heads(rows_TJ, q_THK.shape[-1])[0], scale
         return torch.zeros_like(q_THK)
 
     def attend_latent(
-        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, latent_TZ: Tensor, k_rope_TR: Tensor,
-        weights: LatentWeights, scale: float,
-    ) -> Tensor:  # fmt: skip
-        self.q, self.k, self.scale = q_rope_THR, k_rope_TR[:, None], scale
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
+    ) -> Tensor:
+        self.q, self.k, self.scale = q_rope_THR, rows_TJ[:, None, weights.latent :], scale
         return torch.zeros(*q_nope_THK.shape[:2], weights.w_v_HUZ.shape[1])
 
 

@@ -62,7 +62,7 @@ def test_embeds_hidden_and_logits(case: Case) -> None:
     for row, part in zip(rows, parts, strict=True):
         close(part, case.expected["inputs_embeds"][row][keep[row]])
     layer0: list[Tensor] = []
-    hook = case.model.language.layers[0].register_forward_hook(lambda _m, _i, out: layer0.append(out[0]))
+    hook = case.model.language.layers[0].register_forward_hook(lambda _m, _i, out: layer0.append(out[0] + out[1]))
     lengths = [len(part) for part in parts]
     positions = torch.cat([torch.arange(n) for n in lengths])
     hidden, _ = case.model(torch.cat(parts), positions, PackedSequences.of_lengths(lengths, "cpu"))

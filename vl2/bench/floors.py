@@ -62,9 +62,9 @@ class Parts:
 
 
 def decode_floor(
-    config: VL2Config, machine: Machine, batch: int, context: int, distinct_experts: float, itemsize: int
+    config: VL2Config, machine: Machine, batch: int, context: float, distinct_experts: float, itemsize: int
 ) -> float:
-    """Seconds of one step of `batch` sequences with `context` cached tokens each.
+    """Seconds of one step of `batch` sequences with `context` cached tokens each, on average.
 
     Args:
         distinct_experts: visited in a layer, on average; measured, since routers are not uniform.
@@ -78,6 +78,23 @@ def decode_floor(
     scores = 2 * text.num_hidden_layers * text.num_attention_heads * context * _pair_width(config, absorbed=True)
     flops = batch * (2 * active + scores)
     return max(((common + cached) * itemsize + experts) / machine.bytes_per_sec, flops / machine.flops_per_sec)
+
+
+def moe_floor(config: VL2Config, machine: Machine, tokens: int, distinct_experts: float, itemsize: int) -> float:
+    """Seconds of one layer of experts on `tokens` tokens that visit `distinct_experts` of them."""
+    parts = Parts.of(config)
+    every = (parts.shared + parts.router) / parts.moe_layers
+    active = every + (config.language_config.num_experts_per_tok or 0) * parts.expert
+    read = (every + distinct_experts * parts.expert) * itemsize / machine.bytes_per_sec
+    return max(read, 2 * tokens * active / machine.flops_per_sec)
+
+
+def attention_floor(config: VL2Config, machine: Machine, batch: int, context: int, itemsize: int) -> float:
+    """Seconds of one layer's attention of `batch` new tokens to `context` cached ones each."""
+    text = config.language_config
+    flops = 2 * batch * context * text.num_attention_heads * _pair_width(config, absorbed=True)
+    read = batch * context * text.kv_values_per_token * itemsize
+    return max(read / machine.bytes_per_sec, flops / machine.flops_per_sec)
 
 
 def prefill_floor(config: VL2Config, machine: Machine, tokens: int, itemsize: int) -> float:

@@ -1,17 +1,18 @@
 """Our side of each measurement: the engine as people use it, on prompts of random tokens and pixels."""
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from vl2.bench.machine import seconds
+from vl2.bench.timing import BenchError, seconds
 from vl2.config import VL2Config
 from vl2.engine.engine import Engine
 from vl2.layout import TileGrid, image_token_count
-from vl2.model.moe import Router
+from vl2.model.cache import PackedSequences
 from vl2.model.vl2 import VL2
 from vl2.processing.render import Prompt
 from vl2.processing.tiling import TiledImage
@@ -47,27 +48,75 @@ def text_prompt(config: VL2Config, length: int, seed: int) -> Prompt:
     return Prompt(ids, ids, (), ())
 
 
-def decode(model: VL2, batch: int, context: int, steps: int) -> tuple[list[float], float]:
-    """Seconds of steps that each give `batch` sequences of about `context` tokens one more; experts visited a layer."""
-    engine = _engine(model, batch, batch * (context + steps + 64))
-    options = SamplingParams(max_tokens=steps + 8)
-    for number in range(batch):
-        engine.submit(text_prompt(model.config, context - steps // 2, number), options)
-    while engine.stats().num_generated_tokens < batch:
-        engine.step()
-    while any(sequence.num_left > 1 for sequence in engine.scheduler.running) or engine.scheduler.waiting:
-        engine.step()
-    distinct: list[int] = []
+@dataclass(frozen=True)
+class Decoded:
+    """Seconds of a step in each block of steps; experts visited a layer; tokens cached of a sequence on average."""
 
-    def count(_: object, __: object, output: tuple[torch.Tensor, ...]) -> None:
-        distinct.append(len(output[1].unique()))
+    times: list[float]
+    distinct_experts: float
+    context: float
 
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, Router)]
-    engine.step()
-    for hook in hooks:
-        hook.remove()
-    times = [seconds(engine.step, model.device) for _ in range(steps)]
-    return times, sum(distinct) / max(len(distinct), 1)
+
+def steps_at_once(device: torch.device) -> int:
+    """Steps timed together: on CUDA the host may run ahead of the device, which waiting for each step would hide."""
+    return 10 if device.type == "cuda" else 1
+
+
+def decode(model: VL2, batch: int, context: int, repeats: int) -> Decoded:
+    """Blocks of steps that each give `batch` sequences of about `context` tokens one more, once all prompts are in."""
+    times, rows, context_mean = _decode(model, batch, context, repeats)
+    return Decoded(times, distinct_experts(model, rows), context_mean)  # the engine is gone and its cache with it
+
+
+def _decode(model: VL2, batch: int, context: int, repeats: int) -> tuple[list[float], list[list[int]], float]:
+    """Seconds, tokens of each sequence in the end, and how many it had on average while it was timed."""
+    block, step_tokens = steps_at_once(model.device), 16384 if model.device.type == "cuda" else 2048
+    filling = -(-batch * context // step_tokens)  # steps until the last prompt is in, while others generate
+    warm, timed = 2 * block, repeats * block
+    length, limit = max(context - filling // 2 - warm - timed // 2, 2), 2 * filling + warm + timed + 16
+    engine = _engine(model, batch, batch * (length + limit), step_tokens)
+    prompts = [text_prompt(model.config, length, number) for number in range(batch)]
+    options = SamplingParams(max_tokens=limit)
+    if (room := engine.check(prompts[0], options)) < limit:
+        raise BenchError(f"context = {context}: the model's context leaves {room} tokens to generate, not {limit}")
+    rows = {engine.submit(prompt, options): list(prompt.input_ids) for prompt in prompts}
+    waiting = set(rows)
+
+    def step(count: int) -> None:
+        for _ in range(count):
+            for output in engine.step():
+                rows[output.request_id].append(output.token_id)
+                waiting.discard(output.request_id)
+
+    while waiting:
+        step(1)
+    step(warm)
+    times, generated = [], 0
+    for _ in range(repeats):
+        before = engine.stats().num_generated_tokens
+        spent = seconds(lambda: step(block), model.device)
+        given = engine.stats().num_generated_tokens - before
+        times.append(spent * batch / given)
+        generated += given
+    assert engine.stats().num_running == batch
+    return times, list(rows.values()), sum(map(len, rows.values())) / batch - generated / batch / 2
+
+
+@torch.inference_mode()
+def distinct_experts(model: VL2, rows: Sequence[list[int]]) -> float:
+    """Experts that a layer visits for the newest token of each row, on average over layers.
+
+    Computed again without a cache: a step that is replayed from a graph does not tell.
+    """
+    seen: dict[int, set[int]] = defaultdict(set)
+    for tokens in rows:
+        ids = torch.tensor(tokens, device=model.device)
+        context = PackedSequences.of_lengths([len(tokens)], model.device)
+        positions = torch.arange(len(tokens), device=model.device)
+        _, stats = model(model.language.embed_tokens(ids), positions, context)
+        for one in stats:
+            seen[one.layer].update(one.indices_TA[-1].tolist())
+    return sum(map(len, seen.values())) / max(len(seen), 1)
 
 
 def prefill(model: VL2, tokens: int, repeats: int) -> list[float]:
@@ -76,8 +125,7 @@ def prefill(model: VL2, tokens: int, repeats: int) -> list[float]:
     times = []
     for number in range(repeats + 1):
         engine.submit(text_prompt(model.config, tokens, number), SamplingParams(max_tokens=1))
-        times.append(seconds(engine.step, model.device))
-        assert not engine.has_work
+        times.append(seconds(lambda: _finish(engine), model.device))
     return times[1:]
 
 
@@ -99,8 +147,7 @@ def ttft(model: VL2, grid: TileGrid, repeats: int) -> list[float]:
         ids = [3] + [2] * count + text_prompt(model.config, 19, number).input_ids
         prompt = Prompt(ids, ids, ((1, count),), (image,))
         engine.submit(prompt, SamplingParams(max_tokens=1))
-        times.append(seconds(engine.step, model.device))
-        assert not engine.has_work
+        times.append(seconds(lambda: _finish(engine), model.device))
     return times[1:]
 
 
@@ -152,6 +199,11 @@ def _tiles(config: VL2Config, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 3, edge, edge), dtype=np.uint8)
 
 
+def _finish(engine: Engine) -> None:
+    while engine.has_work:
+        engine.step()
+
+
 def _engine(model: VL2, max_running: int, tokens: int, step_tokens: int = 2048) -> Engine:
     text = model.config.language_config
     blocks = max_running + -(-tokens // 64)
@@ -159,8 +211,3 @@ def _engine(model: VL2, max_running: int, tokens: int, step_tokens: int = 2048) 
         model, _NEVER, max_running=max_running, step_tokens=max(step_tokens, max_running), prefix_cache=False,
         cache_bytes=blocks * 64 * text.num_hidden_layers * text.kv_values_per_token * model.dtype.itemsize,
     )  # fmt: skip
-
-
-def spread(times: Sequence[float]) -> tuple[float, float, float]:
-    """Median, lowest and 90th percentile."""
-    return float(np.median(times)), min(times), float(np.percentile(times, 90))

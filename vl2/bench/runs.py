@@ -1,11 +1,14 @@
 """Cases of `vl2 bench`: ours, the peers and the floor side by side, from one run.
 
-kind, model, sizes --> Row(ours, floor, peers) a case --> table, JSON
+kind, sizes --measure--> Row(ours, floor) a case --free, compare--> peers of the same rows --> table, JSON
+
+The trap: two models may not fit the device together, so all of ours is measured before the first peer is built.
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,33 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from vl2.bench import ours, peers
-from vl2.bench.floors import decode_floor, prefill_floor, vision_floor
+from vl2.bench import layers, ours, peers
+from vl2.bench.floors import attention_floor, decode_floor, moe_floor, prefill_floor, vision_floor
 from vl2.bench.machine import Machine
+from vl2.bench.timing import BenchError, Timing
 from vl2.config import VL2Config
 from vl2.files import write_whole
 from vl2.layout import TileGrid, image_token_count
 from vl2.model.vl2 import VL2
 
-KINDS = ("decode", "prefill", "vision", "ttft", "serve")
-
-
-class BenchError(ValueError):
-    """A case that makes no sense; names the option, its value and the limit."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of repeats of one thing."""
-
-    median: float
-    low: float
-    p90: float
-    repeats: int
-
-    @classmethod
-    def of(cls, times: Sequence[float]) -> "Timing":
-        return cls(*ours.spread(times), len(times))
+KINDS = ("decode", "prefill", "vision", "ttft", "serve", "moe", "attention")
+LAYER_KINDS = ("moe", "attention")  # of one layer, without a model
+PLAIN = "plain loop"
 
 
 @dataclass(frozen=True)
@@ -61,66 +49,75 @@ class Row:
     def of_floor(self) -> float:
         return self.floor / self.ours.median
 
+    @property
+    def best_peer(self) -> tuple[str, float] | None:
+        """The fastest of the others, our own plain loop apart, and how many times as fast we are."""
+        others = {name: timing.median for name, timing in self.peers.items() if name != PLAIN}
+        if not others:
+            return None
+        name = min(others, key=lambda name: others[name])
+        return name, others[name] / self.ours.median
 
-@dataclass(frozen=True)
+
+@dataclass
 class Bench:
-    """What is measured: a model on a device, how often; and for `serve`, tokens of a prompt and of an answer."""
+    """What is measured, on what, how often.
 
-    model: VL2
+    model: may be None for the kinds of one layer; `free` drops it.
+    prompt, answer: tokens, for `serve`.
+    plain: whether the plain loop is timed, too.
+    """
+
+    config: VL2Config
+    device: torch.device
+    dtype: torch.dtype
     machine: Machine
     repeats: int
-    with_peers: bool
+    model: VL2 | None = None
     prompt: int = 1024
     answer: int = 512
-    _transformers: list[Any] = field(default_factory=list)
+    plain: bool = False
 
     @property
-    def config(self) -> VL2Config:
-        return self.model.config
+    def _model(self) -> VL2:
+        assert self.model is not None
+        return self.model
 
     def decode(self, batch: int, context: int) -> Row:
-        times, distinct = ours.decode(self.model, batch, context, self.repeats)
+        done = ours.decode(self._model, batch, context, self.repeats)
         others: dict[str, Timing] = {}
-        if self.with_peers:
-            others["plain loop"] = Timing.of(peers.plain_decode(self.model, batch, context, self.repeats))
-            if (theirs := self.transformers()) is not None:
-                others["transformers"] = Timing.of(peers.transformers_decode(theirs, batch, context, self.repeats))
-        floor = decode_floor(self.config, self.machine, batch, context, distinct, self.model.dtype.itemsize)
-        case = {"batch": batch, "context": context}
-        return Row(case, batch, Timing.of(times), floor, others, {"distinct_experts": distinct})
+        if self.plain:
+            others[PLAIN] = Timing.of(peers.plain_decode(self._model, batch, context, self.repeats))
+        floor = decode_floor(self.config, self.machine, batch, done.context, done.distinct_experts, self.dtype.itemsize)
+        facts = {"distinct_experts": done.distinct_experts, "cached_tokens": done.context}
+        return Row({"batch": batch, "context": context}, batch, Timing.of(done.times), floor, others, facts)
 
     def prefill(self, tokens: int) -> Row:
-        times = Timing.of(ours.prefill(self.model, tokens, self.repeats))
-        others: dict[str, Timing] = {}
-        if self.with_peers and (theirs := self.transformers()) is not None:
-            others["transformers"] = Timing.of(peers.transformers_prefill(theirs, tokens, self.repeats))
-        floor = prefill_floor(self.config, self.machine, tokens, self.model.dtype.itemsize)
-        return Row({"tokens": tokens}, tokens, times, floor, others)
+        times = Timing.of(ours.prefill(self._model, tokens, self.repeats))
+        return Row({"tokens": tokens}, tokens, times, self._prefill_floor(tokens))
 
     def vision(self, tiles: int) -> Row:
-        times = Timing.of(ours.vision(self.model, tiles, self.repeats))
+        times = Timing.of(ours.vision(self._model, tiles, self.repeats))
         return Row({"tiles": tiles}, tiles, times, vision_floor(self.config, self.machine, tiles))
 
     def ttft(self, grid: TileGrid) -> Row:
-        times = Timing.of(ours.ttft(self.model, grid, self.repeats))
+        times = Timing.of(ours.ttft(self._model, grid, self.repeats))
         encoded = 1 if grid.num_tiles == 2 else grid.num_tiles  # both views of a 1x1 image are the same
         tokens = image_token_count(grid, self.config.tile_side) + 20
-        floor = vision_floor(self.config, self.machine, encoded)
-        floor += prefill_floor(self.config, self.machine, tokens, self.model.dtype.itemsize)
+        floor = vision_floor(self.config, self.machine, encoded) + self._prefill_floor(tokens)
         return Row({"grid": f"{grid.rows}x{grid.cols}", "tiles": encoded, "tokens": tokens}, 1, times, floor)
 
     def serve(self, requests: int, running: int) -> Row:
         """Tokens a second under more load than can run at a time; one repeat, of many tokens."""
-        done = ours.serve(self.model, requests, self.prompt, self.answer, running)
-        itemsize, tokens = self.model.dtype.itemsize, self.prompt + self.answer // 2
-        experts = self.config.language_config.n_routed_experts or 0
-        step = decode_floor(self.config, self.machine, running, tokens, experts, itemsize)
+        done = ours.serve(self._model, requests, self.prompt, self.answer, running)
+        tokens, experts = self.prompt + self.answer // 2, self.config.language_config.n_routed_experts or 0
+        step = decode_floor(self.config, self.machine, running, tokens, experts, self.dtype.itemsize)
         images = -(-requests // 3)
         with_image = self.prompt + image_token_count(TileGrid(rows=1, cols=1), self.config.tile_side)
         floor = done.num_tokens / running * step + vision_floor(self.config, self.machine, images)
-        floor += images * prefill_floor(self.config, self.machine, with_image, itemsize)
-        floor += (requests - images) * prefill_floor(self.config, self.machine, self.prompt, itemsize)
+        floor += images * self._prefill_floor(with_image) + (requests - images) * self._prefill_floor(self.prompt)
         facts = {
+            "tokens_per_second": done.num_tokens / done.total,
             "ttft_median": float(np.median(done.ttft)),
             "gap_median": float(np.median(done.gaps)),
             "gap_p99": float(np.percentile(done.gaps, 99)),
@@ -128,38 +125,99 @@ class Bench:
         case = {"requests": requests, "running": running, "prompt": self.prompt, "answer": self.answer}
         return Row(case, done.num_tokens, Timing.of([done.total]), floor, {}, facts)
 
-    def transformers(self) -> Any:
+    def moe(self, tokens: int) -> Row:
+        done = layers.moe(self.config.language_config, tokens, self.repeats, self.device, self.dtype)
+        distinct = done.facts["distinct_experts"]
+        floor = moe_floor(self.config, self.machine, tokens, distinct, self.dtype.itemsize)
+        return Row({"tokens": tokens}, tokens, done.timing, floor, {}, done.facts)
+
+    def attention(self, batch: int, context: int) -> Row:
+        done = layers.attention(self.config.language_config, batch, context, self.repeats, self.device, self.dtype)
+        floor = attention_floor(self.config, self.machine, batch, context, self.dtype.itemsize)
+        return Row({"batch": batch, "context": context}, batch, done.timing, floor, {}, done.facts)
+
+    def measure(self, kind: str, sizes: Sequence[int], batches: Sequence[int]) -> Iterator[Row]:
+        """Ours: contexts or requests x batches, numbers of tokens or tiles, grids of size x size."""
+        runs: list[Callable[[], Row]]
+        if kind in ("decode", "serve", "attention"):
+            pairs = [(size, batch) for batch in batches for size in sizes]
+            if kind == "serve":
+                runs = [partial(self.serve, size, batch) for size, batch in pairs]
+            else:
+                runs = [partial(getattr(self, kind), batch, size) for size, batch in pairs]
+        elif kind == "ttft":
+            runs = [partial(self.ttft, TileGrid(rows=size, cols=size)) for size in sizes]
+        else:
+            runs = [partial(getattr(self, kind), size) for size in sizes]
+        for run in runs:
+            peers.tidy()
+            if self.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(self.device)
+            row = run()
+            if self.device.type == "cuda":
+                row.facts["peak_memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
+            yield row
+
+    def compare(self, kind: str, rows: Sequence[Row]) -> Iterator[Row]:
+        """Put the peers' times into rows of ours, which is dropped first; each row as it is done."""
+        if kind not in ("decode", "prefill", "moe"):
+            return
         if find_spec("transformers") is None:
             raise BenchError("transformers is not installed: pip install 'vl2[bench]', or pass --no-peers")
-        if not self._transformers:
-            self._transformers.append(peers.transformers_model(self.config, self.model.device, self.model.dtype))
-        return self._transformers[0]
+        self.model = None
+        peers.tidy()
+        theirs = None if kind == "moe" else self._transformers()
+        for row in rows:
+            for mode, call in self._theirs(kind, row, theirs):
+                if (timing := peers.attempt(f"{mode.name}, {row.case}", call)) is not None:
+                    row.peers[mode.name] = timing
+            yield row
 
-    def cases(self, kind: str, sizes: Sequence[int], batches: Sequence[int]) -> Iterator[Row]:
-        """Rows of one kind: contexts or requests x batches, prompt lengths, numbers of tiles, grids of size x size."""
-        if kind in ("decode", "serve"):
-            pairs = ((size, batch) for batch in batches for size in sizes)
-            yield from (self.decode(b, s) if kind == "decode" else self.serve(s, b) for s, b in pairs)
-            return
-        if kind == "ttft":
-            yield from (self.ttft(TileGrid(rows=size, cols=size)) for size in sizes)
-            return
-        run: dict[str, Callable[[int], Row]] = {"prefill": self.prefill, "vision": self.vision}
-        yield from (run[kind](size) for size in sizes)
+    def _theirs(self, kind: str, row: Row, model: Any) -> list[tuple[peers.Mode, Callable[[], list[float]]]]:
+        """What there is to compare a case with."""
+        text, case = self.config.language_config, row.case
+        if kind == "moe":
+            modes = peers.moe_modes(self.device, case["tokens"])
+            shape = (text, case["tokens"], int(row.facts["copies"]), self.repeats, self.device, self.dtype)
+            return [(mode, partial(peers.transformers_moe, *shape, mode)) for mode in modes]
+        if model is None:
+            return []
+        batch, tokens = case.get("batch", 1), case.get("context") or case["tokens"]
+        needed = peers.decode_bytes(text, batch, tokens, self.dtype)
+        if not peers.room(self.device, needed, f"transformers, {case}"):
+            return []
+        if kind == "prefill":
+            modes = peers.prefill_modes(self.device)
+            return [(mode, partial(peers.transformers_prefill, model, tokens, self.repeats, mode)) for mode in modes]
+        modes = peers.decode_modes(self.device, batch)
+        return [(mode, partial(peers.transformers_decode, model, batch, tokens, self.repeats, mode)) for mode in modes]
+
+    def _transformers(self) -> Any:
+        """Their model; None if there is none of this shape, or no room for it."""
+        if not peers.room(self.device, peers.weight_bytes(self.config, self.dtype), "transformers"):
+            return None
+        return peers.transformers_model(self.config, self.device, self.dtype)
+
+    def _prefill_floor(self, tokens: int) -> float:
+        return prefill_floor(self.config, self.machine, tokens, self.dtype.itemsize)
 
 
 def results(rows: Sequence[Row], bench: Bench, kind: str, model: str) -> dict[str, Any]:
     """Everything measured, for a results file."""
-    content = {
+    return {
         "kind": kind,
         "model": model,
         "layers": bench.config.language_config.num_hidden_layers,
         "machine": asdict(bench.machine),
-        "rows": [{**asdict(row), "of_floor": row.of_floor} for row in rows],
+        "rows": [
+            {
+                **asdict(row),
+                "of_floor": row.of_floor,
+                "best_peer": dict(zip(("name", "speedup"), row.best_peer, strict=True)) if row.best_peer else None,
+            }
+            for row in rows
+        ],
     }
-    if bench.model.device.type == "cuda":
-        content["peak_memory_bytes"] = torch.cuda.max_memory_allocated(bench.model.device)
-    return content
 
 
 def save(content: dict[str, Any], path: Path) -> None:

@@ -1,9 +1,12 @@
 """Requests in, tokens out, many at a time.
 
-    submit --> Scheduler --chunks--> Runner --logits--> samplers --> StepOutput, ...
+    submit --> Scheduler --chunks--> Runner --a step under way--> tokens --> StepOutput, ...
     stream(prompts) = submit, step until they are done, whoever else's requests step along
 
-The trap: an engine belongs to one thread; a server runs it in a thread of its own.
+On a GPU the host runs one step ahead: it launches a step before it has seen what the last one chose. Whoever turns out
+to have ended has then been computed once too often, and that token is dropped. The traps: an engine belongs to one
+thread, and a server runs it in a thread of its own; a request whose tokens the host has to choose (penalties, logprobs)
+makes everyone wait for the host.
 """
 
 import itertools
@@ -16,13 +19,13 @@ from torch import Tensor
 from vl2.config import LanguageConfig
 from vl2.engine.blocks import BlockPool, PrefixKeys
 from vl2.engine.image_cache import digest
-from vl2.engine.runner import Runner
+from vl2.engine.runner import Runner, Step
 from vl2.engine.scheduler import Scheduler
 from vl2.engine.speculation import PromptLookup
 from vl2.engine.types import CapacityError, Chunk, EngineStats, Sequence, StepOutput, TokenLogprob
 from vl2.model.vl2 import VL2
 from vl2.processing.render import Prompt
-from vl2.sampling import FinishReason, Sampler, SamplingParams
+from vl2.sampling import FinishReason, Sampler, SamplingParams, on_device
 
 _GPU_SHARE = 0.85  # of the memory that is free when the engine is built
 _CPU_BYTES = 1 << 30  # at most; memory that no request reaches is never touched
@@ -43,6 +46,8 @@ class Engine:
         speculate: most tokens that a step may guess for each greedy request, from what repeats in it; 0 for none.
         deterministic: an answer is the same to the last bit whatever else runs at the same time. Slower: nothing goes
             through the model together, no prefix is shared and nothing guessed.
+        graphs: whether small steps are captured as CUDA graphs; for comparisons.
+        run_ahead: whether a step is launched before the last one's tokens are known; None where that helps, on CUDA.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class Engine:
         prefix_cache: bool = True,
         speculate: int = 0,
         deterministic: bool = False,
+        graphs: bool = True,
+        run_ahead: bool | None = None,
     ) -> None:
         self.model, self.eos_id = model, eos_id
         language = model.config.language_config
@@ -75,7 +82,11 @@ class Engine:
             self.pool, block_size, max_running=max_running, step_tokens=step_tokens,
             prefix_cache=prefix_cache and not deterministic, deterministic=deterministic,
         )  # fmt: skip
-        self.runner = Runner(model, num_blocks, block_size, image_cache_bytes, deterministic)
+        self.runner = Runner(model, num_blocks, block_size, image_cache_bytes, max_running, deterministic, graphs)
+        if run_ahead is None:
+            run_ahead = model.device.type == "cuda"
+        self._run_ahead = run_ahead and not speculate and not deterministic  # those need to know the newest token
+        self._under_way: Step | None = None
         self._ids = itertools.count()
         self._sequences: dict[int, Sequence] = {}
         self._samplers: dict[int, Sampler] = {}
@@ -101,17 +112,19 @@ class Engine:
         limit = self.check(prompt, params)
         digests = tuple(digest(image) for image in prompt.images)
         keys = PrefixKeys(self._block_size, prompt.spans, digests)
-        sequence = Sequence(next(self._ids), prompt, params, limit, digests, keys)
+        sampler = Sampler(params, prompt.input_ids)
+        sequence = Sequence(next(self._ids), prompt, params, limit, sampler.draw, digests, keys)
         self.scheduler.add(sequence)
         self._sequences[sequence.request_id] = sequence
-        self._samplers[sequence.request_id] = Sampler(params, prompt.input_ids)
+        if not on_device(params):
+            self._samplers[sequence.request_id] = sampler
         return sequence.request_id
 
     def abort(self, request_id: int) -> None:
         """Drop a request wherever it is; one that is done, or never was, is no error."""
         sequence = self._sequences.pop(request_id, None)
         if sequence is not None:
-            del self._samplers[request_id]
+            self._samplers.pop(request_id, None)
             self._lookups.pop(request_id, None)
             self.scheduler.finish(sequence)
 
@@ -120,22 +133,44 @@ class Engine:
         return bool(self._sequences)
 
     def step(self) -> list[StepOutput]:
-        """Compute one step; returns the tokens it gave: one for each request past its prompt, or more with drafts."""
+        """Launch a step and return the tokens of the last one, or of this one where the host does not run ahead.
+
+        One token for each request past its prompt, or more with drafts; none while the first step is under way.
+        """
+        ahead = self._run_ahead and not self._samplers
+        outputs = [] if ahead else self._collect()
         if self._speculate:
             self._propose()
+        launched = self._launch()
+        if ahead:
+            outputs = self._collect()
+        self._under_way = launched
+        return outputs if ahead else outputs + self._collect()
+
+    def _launch(self) -> Step | None:
         chunks = self.scheduler.schedule()
         if not chunks:
-            return []
-        done, logits_SV = self.runner.run(chunks)
+            return None
+        step = self.runner.launch(chunks)
+        for chunk in chunks:
+            self.scheduler.advance(chunk)
         self._num_steps += 1
         self._num_computed += sum(chunk.count for chunk in chunks)
+        return step
+
+    def _collect(self) -> list[StepOutput]:
+        """Wait for the step under way, if there is one."""
+        step, self._under_way = self._under_way, None
+        if step is None:
+            return []
+        tokens = step.wait()
         outputs: list[StepOutput] = []
-        likeliest = logits_SV.argmax(-1).tolist()  # one answer from the device for all greedy requests
         row = 0
-        for chunk in done:
-            rows = slice(row, row + chunk.num_choices)
+        for chunk, num_choices in step.chunks:
+            rows = slice(row, row + num_choices)
             row = rows.stop
-            outputs += self._choose(chunk, logits_SV[rows], likeliest[rows])
+            if num_choices and chunk.sequence.request_id in self._sequences:
+                outputs += self._accept(chunk, tokens[rows], step.logits_SV[rows])
         self._num_generated += len(outputs)
         return outputs
 
@@ -184,48 +219,48 @@ class Engine:
             num_reused_images=runner.num_reused_images,
         )
 
-    def _choose(self, chunk: Chunk, logits_SV: Tensor, likeliest: list[int]) -> list[StepOutput]:
+    def _accept(self, chunk: Chunk, chosen: list[int], logits_SV: Tensor) -> list[StepOutput]:
         """The next tokens of a sequence, as far as its drafts were right, and one more; it goes on with them or ends.
 
         Args:
-            logits_SV: of each choice of the chunk; likeliest: their largest.
+            chosen: on the device, for each choice of the chunk; logits_SV: what from.
         """
         sequence = chunk.sequence
         outputs: list[StepOutput] = []
         drafts = sequence.drafts[: chunk.num_drafts]
-        for number, (logits_V, best) in enumerate(zip(logits_SV, likeliest, strict=True)):
-            token_id = best if _is_plain(sequence) else self._samplers[sequence.request_id].choose(logits_V)
-            sequence.tokens.append(token_id)
+        sampler = self._samplers.get(sequence.request_id)
+        for number, token_id in enumerate(chosen):
+            if sampler:
+                token_id = sampler.choose(logits_SV[number])
             finish: FinishReason | None = None
             if token_id == self.eos_id:
                 finish = "stop"
-            elif sequence.num_generated >= sequence.limit:
+            elif sequence.num_generated + number + 1 >= sequence.limit:
                 finish = "length"
-            outputs.append(_output(sequence, token_id, finish, logits_V))
+            outputs.append(_output(sequence, token_id, finish, logits_SV[number]))
             if finish or number == len(drafts) or token_id != drafts[number]:
                 break
-        accepted = max(len(outputs) - 1, 0)
-        self.scheduler.advance(chunk, accepted)
+        self.scheduler.accept(sequence, [output.token_id for output in outputs])
         if drafts:
             self._num_drafts += len(drafts)
-            self._num_accepted += accepted
-            self._lookups[sequence.request_id].record(sequence.tokens, len(drafts), accepted)
+            self._num_accepted += len(outputs) - 1
+            self._lookups[sequence.request_id].record(sequence.tokens, len(drafts), len(outputs) - 1)
         sequence.drafts = []
-        if outputs and outputs[-1].finish:
+        if outputs[-1].finish:
             self.abort(sequence.request_id)
         return outputs
 
     def _propose(self) -> None:
         """Drafts for greedy sequences that are past their prompt."""
         for sequence in self.scheduler.running:
-            if sequence.num_left == 1 and sequence.num_generated and _is_plain(sequence):
+            if sequence.num_left == 1 and sequence.num_generated and _is_greedy(sequence):
                 lookup = self._lookups.setdefault(
                     sequence.request_id, PromptLookup(self._speculate, _placeholder(sequence.prompt))
                 )
                 sequence.drafts = lookup.propose(sequence.tokens, sequence.limit - sequence.num_generated - 1)
 
 
-def _is_plain(sequence: Sequence) -> bool:
+def _is_greedy(sequence: Sequence) -> bool:
     """Whether the likeliest token is the one that is chosen."""
     return sequence.params.temperature == 0 and sequence.params.repetition_penalty == 1
 

@@ -1,56 +1,148 @@
-"""Chunks of a step to logits: the only part of the engine that touches the model and its tensors.
+"""Chunks of a step to chosen tokens: the only part of the engine that touches the model and its tensors.
 
-images of the chunks not seen before --encode_tiles, all in one batch--> embeddings, cached by digest
-token ids + embeddings of the image tokens in the chunks --> x_TD --model, PagedSequences--> hidden_TD
---last token of each chunk that ends its sequence, and its drafts--> logits_SV
+    few tokens after cached ones     one row each --DecodeGraph--> chosen tokens
+    anything else                    images not seen before --embed_images, all in one batch--> embeddings, by digest
+                                     token ids + embeddings of image tokens --> x_TD --model, PagedSequences--> logits
+                                     --choose--> chosen tokens
+
+`launch` returns while the device still works; the newest token of every sequence stays there for the next step, so
+that nobody has to wait for the host to see it. The trap: everything between two launches must be asked for without
+waiting, or the device runs dry.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vl2.engine.decode_graph import DecodeGraph, Rows
 from vl2.engine.image_cache import ImageCache
-from vl2.engine.paged_cache import PagedCache, PagedSequences, by_kind
-from vl2.engine.types import Chunk
+from vl2.engine.paged_cache import EXPAND_ABOVE, PagedCache, PagedSequences, by_kind
+from vl2.engine.types import UNKNOWN, Chunk
+from vl2.kernels.choose import choose
+from vl2.model.attention import MHA, MLA
+from vl2.model.layers import join
+from vl2.model.rope import rope_table
 from vl2.model.vl2 import VL2
 from vl2.processing.tiling import TiledImage
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step under way.
+
+    chunks: with the number of tokens chosen for each, in the order of the rows.
+    tokens: of all choices; on the host, once `ready` has happened.
+    logits_SV: of all choices, until the next launch.
+    """
+
+    chunks: list[tuple[Chunk, int]]
+    tokens: Tensor
+    logits_SV: Tensor
+    ready: torch.cuda.Event | None
+
+    def wait(self) -> list[int]:
+        """The chosen tokens."""
+        if self.ready is not None:
+            self.ready.synchronize()
+        return self.tokens.tolist()
 
 
 class Runner:
     """A model with its paged cache and its cache of image embeddings.
 
     Args:
+        max_running: sequences that may run at a time.
         deterministic: chunks and images go through the model one by one, since a matrix product may round differently
             with its number of rows.
+        graphs: whether small steps are captured once and replayed, where that is possible.
     """
 
     def __init__(
-        self, model: VL2, num_blocks: int, block_size: int, image_cache_bytes: int, deterministic: bool = False
-    ) -> None:
+        self, model: VL2, num_blocks: int, block_size: int, image_cache_bytes: int, max_running: int,
+        deterministic: bool = False, graphs: bool = True,
+    ) -> None:  # fmt: skip
         self.model, self._deterministic = model, deterministic
-        self.cache = PagedCache(model.config.language_config, num_blocks, block_size, model.device, model.dtype)
+        text = model.config.language_config
+        if model.device.type == "cuda":
+            join_projections(model)
+        self.cache = PagedCache(text, num_blocks, block_size, model.device, model.dtype)
         self.images = ImageCache(image_cache_bytes)
-        self.num_encoded_images = self.num_reused_images = 0
+        self.num_encoded_images = self.num_reused_images = self.num_replays = 0
+        positions = torch.arange(text.max_position_embeddings, device=model.device)
+        self._rope = rope_table(text, positions)
+        self._newest = torch.zeros(max_running + 1, dtype=torch.long, device=model.device)  # the last is for padding
+        self._rows = Rows(max_running, -(-text.max_position_embeddings // block_size), model.device)
+        self._graph = DecodeGraph(model, self.cache, self._rope, self._newest)
+        self.use_graphs = graphs and model.device.type == "cuda" and not deterministic
 
     @torch.inference_mode()
-    def run(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], Tensor]:
-        """Compute the chunks; returns them in another order, and the logits (S, V) float32 of all their choices."""
+    def launch(self, chunks: Sequence[Chunk]) -> Step:
+        """Start computing the chunks; what they choose is known once the step is waited for."""
         chunks = by_kind(chunks)
-        groups = [[chunk] for chunk in chunks] if self._deterministic else [chunks]
-        return chunks, torch.cat([self._run(group) for group in groups])
+        choices = [(chunk, chunk.num_choices) for chunk in chunks]
+        if self._fits_graph(chunks):
+            tokens, logits_SV = self._replay(chunks)
+        else:
+            groups = [[chunk] for chunk in chunks] if self._deterministic else [chunks]
+            logits_SV = torch.cat([self._run(group) for group in groups])
+            tokens = self._choose(chunks, logits_SV)
+        if tokens.device.type != "cuda":
+            return Step(choices, tokens, logits_SV, None)
+        on_host = torch.empty(len(tokens), dtype=tokens.dtype, pin_memory=True).copy_(tokens, non_blocking=True)
+        ready = torch.cuda.Event()
+        ready.record()
+        return Step(choices, on_host, logits_SV, ready)
+
+    def _fits_graph(self, chunks: Sequence[Chunk]) -> bool:
+        """Whether a step has only a few tokens, all after cached ones."""
+        if not (self.use_graphs and self.cache.has_kernel):
+            return False
+        small = all(chunk.start and chunk.count <= EXPAND_ABOVE and not _has_image(chunk) for chunk in chunks)
+        return small and sum(chunk.count for chunk in chunks) <= self._graph.most
+
+    def _replay(self, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
+        """Chosen tokens and logits of all choices."""
+        self.num_replays += 1
+        count = sum(chunk.count for chunk in chunks)
+        rows = self._rows.fill(chunks, self._graph.size_for(count))
+        tokens, logits_SV = self._graph.replay(rows)
+        if all(chunk.num_choices == chunk.count for chunk in chunks):
+            return tokens[:count], logits_SV[:count]
+        chosen = self._to_device(_choice_rows(chunks))
+        return tokens[chosen], logits_SV[chosen]
 
     def _run(self, chunks: Sequence[Chunk]) -> Tensor:
-        ids = [token for chunk in chunks for token in chunk.tokens]
-        x_TD = self.model.language.embed_tokens(torch.tensor(ids, device=self.model.device))
+        ids_T = self._to_device([token for chunk in chunks for token in chunk.tokens])
+        unknown = [row for row, (chunk, token) in enumerate(_each_token(chunks)) if token == UNKNOWN]
+        if unknown:
+            slots = self._to_device([chunk.sequence.slot for chunk, token in _each_token(chunks) if token == UNKNOWN])
+            ids_T[self._to_device(unknown)] = self._newest[slots]
+        x_TD = self.model.language.embed_tokens(ids_T)
         self._put_images(x_TD, chunks)
         context = PagedSequences(self.cache, chunks)
-        hidden_TD, _ = self.model(x_TD, context.positions_T, context)
-        ends = np.cumsum([chunk.count for chunk in chunks]).tolist()
-        rows = [row for chunk, end in zip(chunks, ends, strict=True) for row in range(end - chunk.num_choices, end)]
-        chosen = torch.tensor(rows, dtype=torch.long, device=hidden_TD.device)
-        return self.model.logits(hidden_TD[chosen])
+        hidden_TD, _ = self.model(x_TD, context.positions_T, context, self._rope.at(context.positions_T))
+        return self.model.logits(hidden_TD[self._to_device(_choice_rows(chunks))])
+
+    def _choose(self, chunks: Sequence[Chunk], logits_SV: Tensor) -> Tensor:
+        """Tokens of all choices; the last of each chunk becomes its sequence's newest."""
+        chosen = [chunk for chunk in chunks for _ in range(chunk.num_choices)]
+        if not chosen:
+            return torch.empty(0, dtype=torch.long, device=logits_SV.device)
+        numbers = [number for chunk in chunks for number in range(chunk.num_choices)]
+        options = self._rows.options(chosen, numbers)
+        tokens = choose(logits_SV, *options)
+        ending = [chunk for chunk in chunks if chunk.num_choices]
+        last = np.cumsum([chunk.num_choices for chunk in ending]) - 1
+        self._newest[self._to_device([chunk.sequence.slot for chunk in ending])] = tokens[
+            self._to_device(last.tolist())
+        ]
+        return tokens
+
+    def _to_device(self, numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.long).to(self.model.device, non_blocking=True)
 
     def _put_images(self, x_TD: Tensor, chunks: Sequence[Chunk]) -> None:
         """Write the embeddings of image tokens over their placeholders."""
@@ -83,3 +175,27 @@ class Runner:
                 found[key] = embeds_ID
                 self.images.put(key, embeds_ID)
         return found
+
+
+def join_projections(model: VL2) -> None:
+    """Lay weights that multiply the same tokens side by side, so that one product does for all. Moves, not copies."""
+    for module in model.modules():
+        if isinstance(module, MHA) and module.q_proj.bias is None:
+            join(module.q_proj, module.k_proj, module.v_proj)
+        elif isinstance(module, MLA) and module.kv_a_proj_with_mqa.bias is None:
+            join(module.q_proj if module.q_rank is None else module.q_a_proj, module.kv_a_proj_with_mqa)
+
+
+def _each_token(chunks: Sequence[Chunk]) -> list[tuple[Chunk, int]]:
+    return [(chunk, token) for chunk in chunks for token in chunk.tokens]
+
+
+def _choice_rows(chunks: Sequence[Chunk]) -> list[int]:
+    """Rows of the step whose logits are asked for."""
+    ends = np.cumsum([chunk.count for chunk in chunks]).tolist()
+    return [row for chunk, end in zip(chunks, ends, strict=True) for row in range(end - chunk.num_choices, end)]
+
+
+def _has_image(chunk: Chunk) -> bool:
+    end = chunk.start + chunk.count
+    return any(first < end and chunk.start < first + length for first, length in chunk.sequence.prompt.spans)

@@ -38,6 +38,7 @@ class Scheduler:
         self.deterministic = deterministic
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # oldest admission first
+        self._slots = list(range(max_running - 1, -1, -1))
         self.num_preemptions = 0
         self.num_cached_tokens = 0
 
@@ -60,7 +61,7 @@ class Scheduler:
         """The chunks of the next step, at most one for each running sequence; their blocks are allocated."""
         chunks: dict[Sequence, Chunk] = {}
         left = self.step_tokens
-        by_age = list(self.running)
+        by_age = [sequence for sequence in self.running if not sequence.is_full]
         for sequence in [s for s in by_age if s.num_left == 1] + [s for s in by_age if s.num_left > 1]:
             if sequence in self.running and (count := self._count(sequence, left)):
                 left -= self._extend(sequence, count, chunks)
@@ -71,15 +72,30 @@ class Scheduler:
         self._add_drafts(chunks, left)
         return list(chunks.values())
 
-    def advance(self, chunk: Chunk, num_accepted: int = 0) -> None:
-        """A chunk is computed and so many of its drafts are right; blocks that are full now can be found by others."""
+    def advance(self, chunk: Chunk) -> None:
+        """A chunk is under way: what it computes counts, of the tokens it chooses the first, and no draft yet."""
         sequence = chunk.sequence
-        sequence.num_computed += chunk.count - chunk.num_drafts + num_accepted
-        if self.prefix_cache:
-            full = range(chunk.start // self.block_size, sequence.num_computed // self.block_size)
-            keys = sequence.keys.of(sequence.tokens)
-            for number in full:
-                self.pool.remember(sequence.blocks[number], keys[number])
+        chooses = chunk.num_choices > 0
+        sequence.num_computed += chunk.count - chunk.num_drafts
+        sequence.num_pending += chooses
+        self._remember(sequence)
+
+    def accept(self, sequence: Sequence, tokens: list[int]) -> None:
+        """What a step chose has become known: the pending token, and as many more as drafts were right."""
+        sequence.tokens += tokens
+        sequence.num_pending -= 1
+        sequence.num_computed += len(tokens) - 1
+        self._remember(sequence)
+
+    def _remember(self, sequence: Sequence) -> None:
+        """Blocks that are full of known tokens can be found by others."""
+        if not self.prefix_cache or sequence not in self.running:
+            return
+        full = min(sequence.num_computed, len(sequence.tokens)) // self.block_size
+        keys = sequence.keys.of(sequence.tokens)
+        for number in range(sequence.num_remembered, full):
+            self.pool.remember(sequence.blocks[number], keys[number])
+        sequence.num_remembered = max(full, sequence.num_remembered)
 
     def finish(self, sequence: Sequence) -> None:
         """Forget a sequence, whether it is done or not wanted any more."""
@@ -126,6 +142,8 @@ class Scheduler:
 
     def _admit(self, sequence: Sequence) -> bool:
         """Let the first of the queue run if all it has now would fit beside the others."""
+        if sequence.num_pending:  # it has just given way, and nobody knows yet with which token it goes on
+            return False
         found: list[int] = []
         if self.prefix_cache:  # at least one token is left to compute, for there is no logit without one
             found = self.pool.find(sequence.keys.of(sequence.tokens)[: (len(sequence.tokens) - 1) // self.block_size])
@@ -135,7 +153,9 @@ class Scheduler:
             return False
         self.waiting.popleft()
         self.running.append(sequence)
-        sequence.blocks, sequence.num_computed = found, len(found) * self.block_size
+        sequence.blocks, sequence.num_remembered = found, len(found)
+        sequence.num_computed = len(found) * self.block_size
+        sequence.slot = self._slots.pop()
         self.num_cached_tokens += sequence.num_computed
         return True
 
@@ -147,4 +167,5 @@ class Scheduler:
 
     def _give_back(self, sequence: Sequence) -> None:
         self.pool.release(sequence.blocks)
-        sequence.blocks, sequence.num_computed = [], 0
+        self._slots.append(sequence.slot)
+        sequence.blocks, sequence.num_computed, sequence.num_remembered, sequence.slot = [], 0, 0, -1

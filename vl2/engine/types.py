@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from vl2.engine.blocks import PrefixKeys
 from vl2.processing.render import Prompt
-from vl2.sampling import FinishReason, SamplingParams
+from vl2.sampling import Draw, FinishReason, SamplingParams
+
+UNKNOWN = -1
 
 
 class CapacityError(ValueError):
@@ -16,12 +18,15 @@ class Sequence:
     """A request that runs, waits, or waits again.
 
     request_id: its number.
-    tokens: the prompt's, then the generated ones.
+    tokens: the prompt's, then the generated ones, as far as the host knows them.
     limit: most tokens it may generate.
+    draw: how its tokens are chosen on the device.
     digests: of the prompt's images.
     keys: of its full blocks.
-    num_computed: tokens whose keys and values are in the cache.
-    blocks: its block table.
+    num_computed: tokens whose keys and values are in the cache, or will be when the steps under way are done.
+    num_pending: tokens chosen by a step whose outcome the host has not seen yet; 0 or 1.
+    blocks: its block table; num_remembered: how many of them can be found by their keys.
+    slot: its place among those that run; its newest token lies there on the device.
     drafts: tokens that may follow; the next step checks them if it has room.
     """
 
@@ -29,11 +34,15 @@ class Sequence:
     prompt: Prompt
     params: SamplingParams
     limit: int
+    draw: Draw
     digests: tuple[bytes, ...]
     keys: PrefixKeys
     tokens: list[int] = field(init=False)
     num_computed: int = 0
+    num_pending: int = 0
     blocks: list[int] = field(default_factory=list)
+    num_remembered: int = 0
+    slot: int = -1
     drafts: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -46,7 +55,12 @@ class Sequence:
     @property
     def num_left(self) -> int:
         """Tokens that have to be computed before the next one can be chosen."""
-        return len(self.tokens) - self.num_computed
+        return len(self.tokens) + self.num_pending - self.num_computed
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has all tokens that it may generate, the pending one among them."""
+        return self.num_generated + self.num_pending >= self.limit
 
 
 @dataclass(frozen=True)
@@ -60,13 +74,15 @@ class Chunk:
 
     @property
     def tokens(self) -> list[int]:
+        """Ids, UNKNOWN for one that only the device knows."""
         known = self.sequence.tokens[self.start : self.start + self.count]
-        return known + self.sequence.drafts[: self.num_drafts]
+        return known + [UNKNOWN] * (self.count - len(known) - self.num_drafts) + self.sequence.drafts[: self.num_drafts]
 
     @property
     def num_choices(self) -> int:
         """Tokens that can be chosen afterwards: the next one, and one after each draft."""
-        ends = self.start + self.count - self.num_drafts == len(self.sequence.tokens)
+        sequence = self.sequence
+        ends = self.start + self.count - self.num_drafts == len(sequence.tokens) + sequence.num_pending
         return 1 + self.num_drafts if ends else 0
 
 

@@ -30,3 +30,10 @@ def grouped_mm(x_MD: Tensor, w_EFD: Tensor, counts_E: Tensor) -> Tensor:
     if x_MD.is_cuda and x_MD.dtype == torch.bfloat16:
         return F.grouped_mm(x_MD, w_EFD.transpose(-2, -1), offs=counts_E.cumsum(0).to(torch.int32))
     return grouped_mm_reference(x_MD, w_EFD, counts_E)
+
+
+def grouped_mm_until(x_MD: Tensor, w_EFD: Tensor, stops_E: Tensor) -> Tensor:
+    """As grouped_mm, given the row after each expert's last (E,) int32 instead of counts, and without gradients."""
+    if x_MD.is_cuda and x_MD.dtype == torch.bfloat16:
+        return F.grouped_mm(x_MD, w_EFD.transpose(-2, -1), offs=stops_E)
+    return grouped_mm_reference(x_MD, w_EFD, stops_E.diff(prepend=stops_E.new_zeros(1)))

@@ -8,18 +8,18 @@ fixed before anybody knows the lengths, so that a captured graph fits every step
 with a log-sum-exp of minus infinity, and cost a launch but no reading.
 """
 
-import os
-from importlib.util import find_spec
-
 import torch
 from torch import Tensor
 
+from vl2.kernels.launch import can_run
 
-def can_decode(cache_OBJ: Tensor) -> bool:
-    """Whether the Triton kernels run on this tensor."""
-    if not cache_OBJ.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        return False
-    return find_spec("triton") is not None
+PROCESSORS = 132  # of an H100 or H200; only decides how finely work is cut
+MOST_SPLITS = 32
+
+
+def can_decode(cache: Tensor, *widths: int) -> bool:
+    """Whether the Triton kernels run on a cache (..., B, J) and heads, or latents and rotated keys, of these widths."""
+    return can_run(cache) and _sizes_fit(cache.shape[-2], *widths)
 
 
 def _sizes_fit(*sizes: int) -> bool:
@@ -75,24 +75,45 @@ def decode_heads_reference(
     return out
 
 
+def head_group(heads: int) -> int:
+    """Heads that share one reading of the latents."""
+    return 16 if heads <= 16 else 32
+
+
+def splits_for(programs: int, num_blocks: int) -> int:
+    """Parts that each sequence is cut into, so that about two programs run on each of a GPU's processors.
+
+    Args:
+        programs: without splits.
+        num_blocks: of the longest sequence that may come.
+    """
+    most = max(1, min(num_blocks, MOST_SPLITS, 2 * PROCESSORS // programs))
+    return 1 << (most.bit_length() - 1)
+
+
 def decode_latent(
     q_SHZ: Tensor, q_rope_SHR: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float,
-    num_splits: int = 8,
+    num_splits: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """As decode_latent_reference; in Triton every latent is read once for all heads of a group of 16."""
-    if not (can_decode(cache_OBJ) and _sizes_fit(q_SHZ.shape[-1], q_rope_SHR.shape[-1], cache_OBJ.shape[1])):
+    """As decode_latent_reference; in Triton every latent is read once for all heads of a group."""
+    if not can_decode(cache_OBJ, q_SHZ.shape[-1], q_rope_SHR.shape[-1]):
         return decode_latent_reference(q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale)
     from vl2.kernels.paged_attention_triton import launch_latent
 
+    if num_splits is None:
+        programs = len(q_SHZ) * -(-q_SHZ.shape[1] // head_group(q_SHZ.shape[1]))
+        num_splits = splits_for(programs, tables_SO.shape[1])
     return launch_latent(q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale, num_splits)
 
 
 def decode_heads(
-    q_SHK: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float, num_splits: int = 8
+    q_SHK: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float, num_splits: int | None = None
 ) -> Tensor:
     """As decode_heads_reference, in Triton where that runs."""
-    if not (can_decode(cache_OBJ) and _sizes_fit(q_SHK.shape[-1], cache_OBJ.shape[1])):
+    if not can_decode(cache_OBJ, q_SHK.shape[-1]):
         return decode_heads_reference(q_SHK, cache_OBJ, tables_SO, lengths_S, scale)
     from vl2.kernels.paged_attention_triton import launch_heads
 
+    if num_splits is None:
+        num_splits = splits_for(q_SHK.shape[0] * q_SHK.shape[1], tables_SO.shape[1])
     return launch_heads(q_SHK, cache_OBJ, tables_SO, lengths_S, scale, num_splits)

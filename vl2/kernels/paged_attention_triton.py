@@ -9,6 +9,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from vl2.kernels.launch import config, overlapped
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.paged_attention import head_group
+
 
 def launch_latent(
     q_SHZ: Tensor, q_rope_SHR: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float,
@@ -19,11 +23,13 @@ def launch_latent(
     rope, block = q_rope_SHR.shape[-1], cache_OBJ.shape[1]
     partial = torch.empty(num_splits, num_seqs, heads, width, dtype=torch.float32, device=q_SHZ.device)
     lse = torch.empty(num_splits, num_seqs, heads, dtype=torch.float32, device=q_SHZ.device)
-    _decode_latent[(num_seqs, triton.cdiv(heads, 16), num_splits)](
+    group = head_group(heads)
+    _decode_latent[(num_seqs, triton.cdiv(heads, group), num_splits)](
         q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, partial, lse, scale, heads, num_seqs,
         q_SHZ.stride(0), q_SHZ.stride(1), q_rope_SHR.stride(0), q_rope_SHR.stride(1),
         cache_OBJ.stride(0), cache_OBJ.stride(1), tables_SO.stride(0),
-        NUM_SPLITS=num_splits, WIDTH=width, ROPE=rope, BLOCK=block, num_warps=8, num_stages=2,
+        NUM_SPLITS=num_splits, WIDTH=width, ROPE=rope, BLOCK=block, GROUP=group,
+        **config("attend_latent", num_seqs, cache_OBJ.itemsize), **overlapped(cache_OBJ),
     )  # fmt: skip
     return _merge(partial, lse, q_SHZ.dtype)
 
@@ -39,7 +45,8 @@ def launch_heads(
     _decode_heads[(num_seqs, heads, num_splits)](
         q_SHK, cache_OBJ, tables_SO, lengths_S, partial, lse, scale, heads, num_seqs, heads // kv_heads,
         kv_heads * width, q_SHK.stride(0), q_SHK.stride(1), cache_OBJ.stride(0), cache_OBJ.stride(1),
-        tables_SO.stride(0), NUM_SPLITS=num_splits, WIDTH=width, BLOCK=cache_OBJ.shape[1], num_warps=4, num_stages=3,
+        tables_SO.stride(0), NUM_SPLITS=num_splits, WIDTH=width, BLOCK=cache_OBJ.shape[1],
+        **config("attend_heads", num_seqs, cache_OBJ.itemsize), **overlapped(cache_OBJ),
     )  # fmt: skip
     return _merge(partial, lse, q_SHK.dtype)
 
@@ -48,7 +55,11 @@ def _merge(partial: Tensor, lse: Tensor, dtype: torch.dtype) -> Tensor:
     """(splits, S, H, U) partial outputs weighted by their share of the whole softmax: (S, H, U)."""
     splits, num_seqs, heads, width = partial.shape
     out = torch.empty(num_seqs, heads, width, dtype=dtype, device=partial.device)
-    _merge_splits[(num_seqs * heads,)](partial, lse, out, num_seqs * heads, NUM_SPLITS=splits, WIDTH=width, num_warps=4)
+    part = min(width, 128)
+    _merge_splits[(num_seqs * heads, width // part)](
+        partial, lse, out, num_seqs * heads, NUM_SPLITS=splits, WIDTH=width, PART=part, num_warps=4,
+        **overlapped(out),
+    )  # fmt: skip
     return out
 
 
@@ -56,10 +67,13 @@ def _merge(partial: Tensor, lse: Tensor, dtype: torch.dtype) -> Tensor:
 def _decode_latent(
     q, q_rope, cache, tables, lengths, partial, lse, scale, heads, num_seqs,
     q_stride_s, q_stride_h, r_stride_s, r_stride_h, stride_block, stride_token, stride_table,
-    NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, ROPE: tl.constexpr, BLOCK: tl.constexpr,
+    NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, ROPE: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    SWAP: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     seq, split = tl.program_id(0), tl.program_id(2)
-    rows_h = tl.program_id(1) * 16 + tl.arange(0, 16)
+    rows_h = tl.program_id(1) * GROUP + tl.arange(0, GROUP)
     real_h = rows_h < heads
     cols_z, cols_r = tl.arange(0, WIDTH), tl.arange(0, ROPE)
     tokens = tl.arange(0, BLOCK)
@@ -69,36 +83,51 @@ def _decode_latent(
     first, last = split * each, tl.minimum((split + 1) * each, num_blocks)
     q_hz = tl.load(q + seq * q_stride_s + rows_h[:, None] * q_stride_h + cols_z, mask=real_h[:, None], other=0.0)
     q_hr = tl.load(q_rope + seq * r_stride_s + rows_h[:, None] * r_stride_h + cols_r, mask=real_h[:, None], other=0.0)
-    best = tl.full([16], float("-inf"), tl.float32)
-    total = tl.zeros([16], tl.float32)
-    acc = tl.zeros([16, WIDTH], tl.float32)
+    best = tl.full([GROUP], float("-inf"), tl.float32)
+    total = tl.zeros([GROUP], tl.float32)
+    acc = tl.zeros([WIDTH, GROUP] if SWAP else [GROUP, WIDTH], tl.float32)
     for number in range(first, last):
         block = tl.load(tables + seq * stride_table + number).to(tl.int64)
         real = number * BLOCK + tokens < length
         base = cache + block * stride_block + tokens[:, None] * stride_token
         latent = tl.load(base + cols_z, mask=real[:, None], other=0.0)
         key = tl.load(base + WIDTH + cols_r, mask=real[:, None], other=0.0)
-        scores = (tl.dot(q_hz, tl.trans(latent)) + tl.dot(q_hr, tl.trans(key))) * scale
-        scores = tl.where(real, scores, float("-inf"))
-        higher = tl.maximum(best, tl.max(scores, 1))
-        weights = tl.exp(scores - higher[:, None])
-        shrink = tl.exp(best - higher)
-        total = total * shrink + tl.sum(weights, 1)
-        acc = acc * shrink[:, None] + tl.dot(weights.to(latent.dtype), latent)
+        if SWAP:  # what is cached as the left factor, of which the matrix units take 64 rows at a time
+            scores = tl.dot(latent, tl.trans(q_hz), input_precision="ieee")
+            scores = tl.dot(key, tl.trans(q_hr), scores, input_precision="ieee") * scale
+            scores = tl.where(real[:, None], scores, float("-inf"))
+            higher = tl.maximum(best, tl.max(scores, 0))
+            weights = tl.exp(scores - higher)
+            shrink = tl.exp(best - higher)
+            total = total * shrink + tl.sum(weights, 0)
+            acc = tl.dot(tl.trans(latent), weights.to(latent.dtype), acc * shrink, input_precision="ieee")
+        else:
+            scores = tl.dot(q_hz, tl.trans(latent), input_precision="ieee")
+            scores = tl.dot(q_hr, tl.trans(key), scores, input_precision="ieee") * scale
+            scores = tl.where(real, scores, float("-inf"))
+            higher = tl.maximum(best, tl.max(scores, 1))
+            weights = tl.exp(scores - higher[:, None])
+            shrink = tl.exp(best - higher)
+            total = total * shrink + tl.sum(weights, 1)
+            acc = tl.dot(weights.to(latent.dtype), latent, acc * shrink[:, None], input_precision="ieee")
         best = higher
     row = (split * num_seqs + seq) * heads + rows_h
     empty = first >= last
     tl.store(lse + row, tl.where(empty, float("-inf"), best + tl.log(total)), mask=real_h)
+    if SWAP:
+        acc = tl.trans(acc)
     safe = tl.where(empty, 1.0, total)
-    tl.store(partial + row[:, None] * WIDTH + cols_z, acc / safe[:, None], mask=real_h[:, None])
+    tl.store(partial + row[:, None].to(tl.int64) * WIDTH + cols_z, acc / safe[:, None], mask=real_h[:, None])
 
 
 @triton.jit
 def _decode_heads(
     q, cache, tables, lengths, partial, lse, scale, heads, num_seqs, group, value_offset,
     q_stride_s, q_stride_h, stride_block, stride_token, stride_table,
-    NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
+    NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     seq, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     cols, tokens = tl.arange(0, WIDTH), tl.arange(0, BLOCK)
     length = tl.load(lengths + seq)
@@ -129,17 +158,19 @@ def _decode_heads(
 
 
 @triton.jit
-def _merge_splits(partial, lse, out, rows, NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr):
+def _merge_splits(
+    partial, lse, out, rows,
+    NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, PART: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
     row = tl.program_id(0)
-    cols = tl.arange(0, WIDTH)
-    best = float("-inf")
-    for split in range(NUM_SPLITS):
-        best = tl.maximum(best, tl.load(lse + split * rows + row))
-    total = 0.0
-    acc = tl.zeros([WIDTH], tl.float32)
-    for split in range(NUM_SPLITS):
-        weight = tl.load(lse + split * rows + row) - best
-        weight = tl.where(best == float("-inf"), 0.0, tl.exp(weight))  # a row of padding: all splits are empty
-        total += weight
-        acc += weight * tl.load(partial + (split * rows + row).to(tl.int64) * WIDTH + cols)
-    tl.store(out + row * WIDTH + cols, (acc / tl.where(total == 0.0, 1.0, total)).to(out.dtype.element_ty))
+    cols = tl.program_id(1) * PART + tl.arange(0, PART)
+    places = tl.arange(0, NUM_SPLITS) * rows + row
+    value = tl.load(partial + places[:, None].to(tl.int64) * WIDTH + cols)
+    sums = tl.load(lse + places)
+    best = tl.max(sums, 0)
+    weights = tl.exp(sums - tl.where(best == float("-inf"), 0.0, best))  # all splits of a row of padding are empty
+    total = tl.sum(weights, 0)
+    merged = tl.sum(value * weights[:, None], 0) / tl.where(total == 0.0, 1.0, total)
+    tl.store(out + row.to(tl.int64) * WIDTH + cols, merged.to(out.dtype.element_ty))

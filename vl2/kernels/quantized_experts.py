@@ -8,15 +8,13 @@ In all of them weights become numbers only in registers or for a moment. The tra
 known only on the device. Launches are for all experts, and those without a choice end at once.
 """
 
-import os
-from importlib.util import find_spec
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vl2.kernels.dispatch import combine, dispatch
-from vl2.kernels.grouped_mm import grouped_mm
+from vl2.kernels.experts import sort_choices
+from vl2.kernels.grouped_mm import grouped_mm_until
+from vl2.kernels.launch import can_run
 from vl2.kernels.quantized import Quantized
 
 FEW_TOKENS = 8  # up to here experts are hardly shared among tokens, and sorting them costs more than it saves
@@ -44,40 +42,21 @@ def quantized_experts_reference(
     return (y_TAD.float() * weights_TA[..., None]).sum(1).to(x_TD.dtype)
 
 
-def can_run_quantized(x_TD: Tensor) -> bool:
-    """Whether the Triton kernels run on this tensor; they have no gradients."""
-    if not x_TD.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        return False
-    return find_spec("triton") is not None and not torch.is_grad_enabled()
-
-
 def quantized_experts(
     x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor, gate_up: Quantized, down: Quantized
 ) -> Tensor:
     """As quantized_experts_reference, in Triton where that runs."""
-    if not can_run_quantized(x_TD):
+    if not can_run(x_TD):
         return quantized_experts_reference(x_TD, weights_TA, indices_TA, gate_up, down)
     from vl2.kernels import quantized_experts_triton as fast
 
     if len(x_TD) <= FEW_TOKENS:
         return fast.few(x_TD, weights_TA, indices_TA, gate_up, down)
-    if len(x_TD) <= SOME_TOKENS:
-        return fast.some(x_TD, weights_TA, indices_TA, gate_up, down, *sort_choices(indices_TA, len(down.values)))
-    order_M, stops_E = sort_choices(indices_TA, len(down.values))
-    order_M, counts_E = order_M.long(), stops_E.diff(prepend=stops_E.new_zeros(1))
-    inverse_M = torch.empty_like(order_M).scatter(0, order_M, torch.arange(len(order_M), device=x_TD.device))
-    x_MD = dispatch(x_TD, order_M, inverse_M)
-    gate_MF, up_MF = grouped_mm(x_MD, fast.dequantize(gate_up, x_TD.dtype), counts_E).chunk(2, -1)
-    y_MD = grouped_mm(F.silu(gate_MF) * up_MF, fast.dequantize(down, x_TD.dtype), counts_E)
-    y_TAD = combine(y_MD, order_M, inverse_M).unflatten(0, (-1, indices_TA.shape[1]))
+    order_M, inverse_M, stops_E = sort_choices(indices_TA, len(down.values))
+    if len(x_TD) <= SOME_TOKENS or (x_TD.is_cuda and x_TD.dtype != torch.bfloat16):  # those have no grouped kernel
+        return fast.some(x_TD, weights_TA, indices_TA, gate_up, down, order_M, stops_E)
+    x_MD = x_TD[order_M // indices_TA.shape[1]]
+    gate_MF, up_MF = grouped_mm_until(x_MD, fast.dequantize(gate_up, x_TD.dtype), stops_E).chunk(2, -1)
+    y_MD = grouped_mm_until(F.silu(gate_MF) * up_MF, fast.dequantize(down, x_TD.dtype), stops_E)
+    y_TAD = y_MD[inverse_M].unflatten(0, (-1, indices_TA.shape[1]))
     return (y_TAD.float() * weights_TA[..., None]).sum(1).to(x_TD.dtype)
-
-
-def sort_choices(indices_TA: Tensor, num_experts: int) -> tuple[Tensor, Tensor]:
-    """Choices in the order of their experts, without asking the device for a number.
-
-    Returns: order_M, (M,) int32, the choice at each sorted place; stops_E, (E,) int32, where each expert's places end.
-    """
-    expert_M = indices_TA.flatten()
-    counts_E = (expert_M[:, None] == torch.arange(num_experts, device=expert_M.device)).sum(0)
-    return expert_M.argsort(stable=True).to(torch.int32), counts_E.cumsum(0).to(torch.int32)

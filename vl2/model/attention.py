@@ -1,6 +1,6 @@
 """Multi-head attention (Tiny) and multi-head latent attention (Small, Base, Nano) over packed tokens.
 
-x_TD -> queries, and keys/values (MHA) or a latent and one rotated key (MLA)
+x_TD -> queries, and a row to cache: keys and values (MHA), or a latent and one rotated key (MLA)
      -> context.attend_heads / attend_latent   (who attends to whom, and what is cached: model/cache.py)
      -> o_proj -> (T, D)
 """
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
-from vl2.model.layers import RMSNorm
-from vl2.model.rope import RopeTable, rotate, softmax_scale
+from vl2.kernels.rotary import Place, heads_rows, latent_rows
+from vl2.model.layers import RMSNorm, project
+from vl2.model.rope import RopeTable, softmax_scale
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,37 @@ class LatentWeights:
         """Weighted sums of latents to weighted sums of values, (T, H, U)."""
         return torch.bmm(o_THZ.transpose(0, 1), self.w_v_HUZ.mT).transpose(0, 1)
 
-    def expand(self, latent_LZ: Tensor, k_rope_LR: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def latent(self) -> int:
+        """Z, where in a cached row the latent ends and the key begins."""
+        return self.w_k_HKZ.shape[2]
+
+    def expand(self, rows_LJ: Tensor) -> tuple[Tensor, Tensor]:
         """Keys (L, H, K) and values (L, H, U) of all heads from what is cached of L tokens."""
-        heads = self.w_k_HKZ.shape[0]
+        heads, latent_LZ, k_rope_LR = self.w_k_HKZ.shape[0], rows_LJ[:, : self.latent], rows_LJ[:, self.latent :]
         k_nope_LHK = (latent_LZ @ self.w_k_HKZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
         v_LHU = (latent_LZ @ self.w_v_HUZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
         return torch.cat([k_nope_LHK, k_rope_LR[:, None].expand(-1, heads, -1)], -1), v_LHU
 
 
 class AttentionContext(Protocol):
-    """Decides which tokens see which, and owns whatever is cached. Called once per layer, in layer order."""
+    """Decides which tokens see which, and owns whatever is cached. Called once per layer, in layer order.
 
-    def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
-        """Ordinary heads; G divides H. Returns (T, H, K)."""
+    Rows of new tokens are kept, where `place` says, before anyone attends.
+    """
+
+    def place(self, layer: int) -> Place | None:
+        """Where the rows of new tokens are kept, if they are."""
+        ...
+
+    def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
+        """Ordinary heads; rows are the keys of G heads, which divide H, then their values. Returns (T, H, K)."""
         ...
 
     def attend_latent(
-        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, latent_TZ: Tensor, k_rope_TR: Tensor,
-        weights: LatentWeights, scale: float,
-    ) -> Tensor:  # fmt: skip
-        """Latent heads. Returns (T, H, U)."""
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
+    ) -> Tensor:
+        """Latent heads; rows are normed latents, then rotated keys. Returns (T, H, U)."""
         ...
 
 
@@ -67,11 +79,11 @@ class MHA(nn.Module):
         self.o_proj = nn.Linear(config.num_attention_heads * self.width, hidden, bias=bias)
 
     def forward(self, x_TD: Tensor, rope: RopeTable, context: AttentionContext) -> Tensor:
-        heads = (-1, self.width)
-        q_THK = rotate(self.q_proj(x_TD).unflatten(-1, heads), rope, interleaved=False)
-        k_TGK = rotate(self.k_proj(x_TD).unflatten(-1, heads), rope, interleaved=False)
-        v_TGK = self.v_proj(x_TD).unflatten(-1, heads)
-        return self.o_proj(context.attend_heads(self.layer, q_THK, k_TGK, v_TGK, self.scale).flatten(1))
+        projected = project(x_TD, self.q_proj, self.k_proj, self.v_proj)
+        q_THK, k_TGK, v_TGK = (part.unflatten(-1, (-1, self.width)) for part in projected)
+        q_THK, rows_TJ = heads_rows(q_THK, k_TGK, v_TGK, *rope, context.place(self.layer))
+        out = context.attend_heads(self.layer, q_THK, rows_TJ, self.scale)
+        return project(out.flatten(1), self.o_proj)[0]
 
 
 class MLA(nn.Module):
@@ -97,12 +109,14 @@ class MLA(nn.Module):
         self.o_proj = nn.Linear(self.heads * self.value, hidden, bias=bias)
 
     def forward(self, x_TD: Tensor, rope: RopeTable, context: AttentionContext) -> Tensor:
-        q = self.q_proj(x_TD) if self.q_rank is None else self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x_TD)))
+        if self.q_rank is None:
+            q, kv_TJ = project(x_TD, self.q_proj, self.kv_a_proj_with_mqa)
+        else:
+            q, kv_TJ = project(x_TD, self.q_a_proj, self.kv_a_proj_with_mqa)
+            q = self.q_b_proj(self.q_a_layernorm(q))
         q_nope_THK, q_rope_THR = q.unflatten(-1, (self.heads, -1)).split([self.nope, self.rope], -1)
-        latent_TZ, k_rope_TR = self.kv_a_proj_with_mqa(x_TD).split([self.latent, self.rope], -1)
-        latent_TZ = self.kv_a_layernorm(latent_TZ)
-        q_rope_THR = rotate(q_rope_THR, rope, interleaved=True)
-        k_rope_TR = rotate(k_rope_TR[:, None], rope, interleaved=True)[:, 0]
+        norm, place = self.kv_a_layernorm, context.place(self.layer)
+        q_rope_THR, rows_TJ = latent_rows(q_rope_THR, kv_TJ, norm.weight, norm.eps, *rope, place)
         weights = LatentWeights(*self.kv_b_proj.weight.unflatten(0, (self.heads, -1)).split([self.nope, self.value], 1))
-        out = context.attend_latent(self.layer, q_nope_THK, q_rope_THR, latent_TZ, k_rope_TR, weights, self.scale)
-        return self.o_proj(out.flatten(1))
+        out = context.attend_latent(self.layer, q_nope_THK, q_rope_THR, rows_TJ, weights, self.scale)
+        return project(out.flatten(1), self.o_proj)[0]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vl2.config import LanguageConfig
 from vl2.kernels.attention import attend_cached, attend_packed
+from vl2.kernels.rotary import Place
 from vl2.model.attention import LatentWeights
 
 
@@ -22,29 +23,39 @@ class PackedSequences:
     Args:
         cu_seqlens_S1: (S + 1,) int32 offsets, on the model's device.
         max_len: longest sequence, on the host so that no step waits for the device.
+        lengths: of all sequences, if the host knows them.
     """
 
-    def __init__(self, cu_seqlens_S1: Tensor, max_len: int) -> None:
-        self.cu_seqlens_S1, self.max_len = cu_seqlens_S1, max_len
+    def __init__(self, cu_seqlens_S1: Tensor, max_len: int, lengths: Sequence[int] = ()) -> None:
+        self.cu_seqlens_S1, self.max_len, self.lengths = cu_seqlens_S1, max_len, tuple(lengths)
 
     @classmethod
     def of_lengths(cls, lengths: Sequence[int], device: torch.device | str) -> "PackedSequences":
         offsets = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
-        return cls(offsets.to(device), max(lengths))
+        return cls(offsets.to(device, non_blocking=True), max(lengths), lengths)
 
-    def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
-        group = q_THK.shape[1] // k_TGK.shape[1]
-        k_THK, v_THK = k_TGK.repeat_interleave(group, 1), v_TGK.repeat_interleave(group, 1)
-        return attend_packed(q_THK, k_THK, v_THK, self.cu_seqlens_S1, self.max_len, scale)
+    def place(self, layer: int) -> None:
+        return None
+
+    def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
+        k_TGK, v_TGK = split_heads(rows_TJ, q_THK.shape[-1])
+        if (group := q_THK.shape[1] // k_TGK.shape[1]) > 1:
+            k_TGK, v_TGK = k_TGK.repeat_interleave(group, 1), v_TGK.repeat_interleave(group, 1)
+        return attend_packed(q_THK, k_TGK, v_TGK, self.cu_seqlens_S1, self.max_len, scale, self.lengths)
 
     def attend_latent(
-        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, latent_TZ: Tensor, k_rope_TR: Tensor,
-        weights: LatentWeights, scale: float,
-    ) -> Tensor:  # fmt: skip
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
+    ) -> Tensor:
         """Expands keys and values: cheaper than absorbing when there are as many queries as keys."""
-        k_THK, v_THU = weights.expand(latent_TZ, k_rope_TR)
+        k_THK, v_THU = weights.expand(rows_TJ)
         q_THK = torch.cat([q_nope_THK, q_rope_THR], -1)
-        return attend_packed(q_THK, k_THK, v_THU, self.cu_seqlens_S1, self.max_len, scale)
+        return attend_packed(q_THK, k_THK, v_THU, self.cu_seqlens_S1, self.max_len, scale, self.lengths)
+
+
+def split_heads(rows_LJ: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Keys and values (L, G, K) of what multi-head attention caches."""
+    k_LGK, v_LGK = rows_LJ.unflatten(-1, (2, -1, width)).unbind(-3)
+    return k_LGK, v_LGK
 
 
 class CachedSequences:
@@ -75,16 +86,16 @@ class CachedSequences:
         self.lengths = [length + count for length, count in zip(self.lengths, counts, strict=True)]
         spans = [torch.arange(end - count, end) for end, count in zip(self.lengths, counts, strict=True)]
         self._pos_T = torch.cat(spans).to(device)
-        self._seq_T = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)
+        seq_T = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)
+        self._slots_T = seq_T * self.capacity + self._pos_T
         # sequences that bring nothing now do not matter: a prompt is prefilled the same alone and beside others
         fresh = not any(before for before, count in zip(self._before, counts, strict=True) if count)
         self._from_empty = PackedSequences.of_lengths([c for c in counts if c], device) if fresh else None
         self._end = max(self.lengths)
         return self._pos_T
 
-    def _store(self, layer: int, new_TJ: Tensor) -> Tensor:
-        self._values[layer][self._seq_T, self._pos_T] = new_TJ.to(self._values.dtype)
-        return self._values[layer][:, : self._end]
+    def place(self, layer: int) -> Place:
+        return Place(self._values[layer].flatten(0, 1), self._slots_T)
 
     def _attend(self, q_THK: Tensor, k_SLGK: Tensor, v_SLGU: Tensor, scale: float) -> Tensor:
         """New tokens against cached ones, one sequence at a time: bitwise the same alone and in a batch."""
@@ -97,23 +108,19 @@ class CachedSequences:
             ]
         )
 
-    def attend_heads(self, layer: int, q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, scale: float) -> Tensor:
-        cached_SLJ = self._store(layer, torch.cat([k_TGK.flatten(1), v_TGK.flatten(1)], -1))
+    def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
         if self._from_empty:
-            return self._from_empty.attend_heads(layer, q_THK, k_TGK, v_TGK, scale)
-        k_SLGK, v_SLGK = cached_SLJ.unflatten(-1, (2, -1, q_THK.shape[-1])).unbind(2)
-        return self._attend(q_THK, k_SLGK, v_SLGK, scale)
+            return self._from_empty.attend_heads(layer, q_THK, rows_TJ, scale)
+        return self._attend(q_THK, *split_heads(self._values[layer][:, : self._end], q_THK.shape[-1]), scale)
 
     def attend_latent(
-        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, latent_TZ: Tensor, k_rope_TR: Tensor,
-        weights: LatentWeights, scale: float,
-    ) -> Tensor:  # fmt: skip
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
+    ) -> Tensor:
         """Absorbs kv_b_proj into queries and outputs, so that the cache is read as it is stored."""
-        cached_SLJ = self._store(layer, torch.cat([latent_TZ, k_rope_TR], -1))
         if self._from_empty:
-            return self._from_empty.attend_latent(layer, q_nope_THK, q_rope_THR, latent_TZ, k_rope_TR, weights, scale)
+            return self._from_empty.attend_latent(layer, q_nope_THK, q_rope_THR, rows_TJ, weights, scale)
         q_THZ = weights.absorb(q_nope_THK)
-        k_SL1J = cached_SLJ[:, :, None]
-        v_SL1Z = k_SL1J[..., : latent_TZ.shape[-1]]
+        k_SL1J = self._values[layer][:, : self._end, None]
+        v_SL1Z = k_SL1J[..., : weights.latent]
         o_THZ = self._attend(torch.cat([q_THZ, q_rope_THR], -1), k_SL1J, v_SL1Z, scale)
         return weights.values(o_THZ)

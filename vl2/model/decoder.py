@@ -10,7 +10,10 @@ from vl2.model.rope import RopeTable, rope_table
 
 
 class DecoderLayer(nn.Module):
-    """x += attention(norm(x)); x += ffn(norm(x)), where ffn is dense or a mixture of experts."""
+    """x += attention(norm(x)); x += ffn(norm(x)), where ffn is dense or a mixture of experts.
+
+    The second sum is left to the next norm, which adds and normalises in one pass over the stream.
+    """
 
     def __init__(self, config: LanguageConfig, layer: int) -> None:
         super().__init__()
@@ -20,13 +23,15 @@ class DecoderLayer(nn.Module):
         sparse = config.is_moe_layer(layer)
         self.mlp = MoE(config, layer) if sparse else SwiGLU(config.hidden_size, config.intermediate_size)
 
-    def forward(self, x_TD: Tensor, rope: RopeTable, context: AttentionContext) -> tuple[Tensor, RouterStats | None]:
-        x_TD = x_TD + self.self_attn(self.input_layernorm(x_TD), rope, context)
-        normed_TD = self.post_attention_layernorm(x_TD)
+    def forward(
+        self, x_TD: Tensor, delta_TD: Tensor | None, rope: RopeTable, context: AttentionContext
+    ) -> tuple[Tensor, Tensor, RouterStats | None]:
+        """The stream, what is still to be added to it, and what the router did."""
+        x_TD, normed_TD = self.input_layernorm.after_adding(x_TD, delta_TD)
+        x_TD, normed_TD = self.post_attention_layernorm.after_adding(x_TD, self.self_attn(normed_TD, rope, context))
         if isinstance(self.mlp, MoE):
-            y_TD, stats = self.mlp(normed_TD)
-            return x_TD + y_TD, stats
-        return x_TD + self.mlp(normed_TD), None
+            return x_TD, *self.mlp(normed_TD)
+        return x_TD, self.mlp(normed_TD), None
 
 
 class Decoder(nn.Module):
@@ -40,13 +45,21 @@ class Decoder(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
-    def forward(self, x_TD: Tensor, positions_T: Tensor, context: AttentionContext) -> tuple[Tensor, list[RouterStats]]:
-        """Embeddings (T, D) and their positions (T,) to normed hidden states (T, D) and what the routers did."""
+    def forward(
+        self, x_TD: Tensor, positions_T: Tensor, context: AttentionContext, rope: RopeTable | None = None
+    ) -> tuple[Tensor, list[RouterStats]]:
+        """Embeddings (T, D) and their positions (T,) to normed hidden states (T, D) and what the routers did.
+
+        Args:
+            rope: the table of these positions, if the caller has it.
+        """
         assert x_TD.shape[0] == positions_T.shape[0]
-        rope = rope_table(self.config, positions_T)
+        if rope is None:
+            rope = rope_table(self.config, positions_T)
         stats: list[RouterStats] = []
+        delta_TD: Tensor | None = None
         for layer in self.layers:
-            x_TD, layer_stats = layer(x_TD, rope, context)
+            x_TD, delta_TD, layer_stats = layer(x_TD, delta_TD, rope, context)
             if layer_stats is not None:
                 stats.append(layer_stats)
-        return self.norm(x_TD), stats
+        return self.norm.after_adding(x_TD, delta_TD)[1], stats

@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vl2.kernels.linear import linear
+from vl2.kernels.norm import add_rms_norm, rms_norm
+
 
 class RMSNorm(nn.Module):
     """Root-mean-square norm computed in float32; the weight multiplies after the cast back, as published."""
@@ -14,8 +17,13 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x_TD: Tensor) -> Tensor:
-        x32 = x_TD.float()
-        return self.weight * (x32 * torch.rsqrt(x32.square().mean(-1, keepdim=True) + self.eps)).to(x_TD.dtype)
+        return rms_norm(x_TD, self.weight, self.eps)
+
+    def after_adding(self, x_TD: Tensor, delta_TD: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x + delta, and the norm of that."""
+        if delta_TD is None:
+            return x_TD, self(x_TD)
+        return add_rms_norm(x_TD, delta_TD, self.weight, self.eps)
 
 
 class SwiGLU(nn.Module):
@@ -29,3 +37,33 @@ class SwiGLU(nn.Module):
 
     def forward(self, x_TD: Tensor) -> Tensor:
         return self.down_proj(F.silu(self.gate_proj(x_TD)) * self.up_proj(x_TD))
+
+
+def project(x_TD: Tensor, *layers: nn.Linear) -> list[Tensor]:
+    """What several layers make of the same tokens; one product if `join` laid their weights side by side."""
+    joined = _joined(layers)
+    if joined is None:
+        return [layer(x_TD) for layer in layers]
+    return list(linear(x_TD, joined).split([layer.out_features for layer in layers], -1))
+
+
+def join(*layers: nn.Linear) -> None:
+    """Move the weights of layers without biases side by side, so that `project` reads them in one product."""
+    storage = torch.cat([layer.weight.data for layer in layers])
+    for layer, part in zip(layers, storage.split([layer.out_features for layer in layers]), strict=True):
+        layer.weight.data = part
+
+
+def _joined(layers: tuple[nn.Linear, ...]) -> Tensor | None:
+    """The weights as one matrix, if they lie side by side and none of them learns."""
+    first, end = layers[0].weight, layers[0].weight.storage_offset()
+    base = first.untyped_storage().data_ptr()
+    for layer in layers:
+        weight = layer.weight
+        if layer.bias is not None or weight.requires_grad or weight.untyped_storage().data_ptr() != base:
+            return None
+        if weight.storage_offset() != end or not weight.is_contiguous():
+            return None
+        end += weight.numel()
+    rows = (end - first.storage_offset()) // first.shape[1]
+    return first.as_strided((rows, first.shape[1]), first.stride())

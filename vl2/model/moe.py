@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
 from vl2.kernels.dispatch import combine, dispatch
+from vl2.kernels.experts import SharedExperts, experts
 from vl2.kernels.grouped_mm import grouped_mm
+from vl2.kernels.launch import can_run
+from vl2.kernels.router import route
 from vl2.model.layers import SwiGLU
 
 
@@ -45,16 +48,23 @@ class Router(nn.Module):
 
     def forward(self, x_TD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns weights_TA (float32), indices_TA, scores_TE (float32)."""
-        config = self.config
+        config, biased = self.config, self.config.topk_method == "noaux_tc"
+        normalize = self.active > 1 and config.norm_topk_prob
+        grouped = config.topk_method != "greedy" and config.topk_group != config.n_group  # else all groups are kept
+        if not grouped and can_run(x_TD):
+            return route(
+                x_TD, self.weight, self.bias if biased else None, active=self.active, scoring=config.scoring_func,
+                normalize=normalize, scale=config.routed_scaling_factor,
+            )  # fmt: skip
         with torch.autocast(x_TD.device.type, enabled=False):
             logits_TE = F.linear(x_TD.float(), self.weight.float())
             scores_TE = logits_TE.softmax(-1) if config.scoring_func == "softmax" else logits_TE.sigmoid()
-            choice_TE = scores_TE + self.bias.float() if config.topk_method == "noaux_tc" else scores_TE
-            if config.topk_method != "greedy" and config.topk_group != config.n_group:  # else all groups are kept
+            choice_TE = scores_TE + self.bias.float() if biased else scores_TE
+            if grouped:
                 choice_TE = self._keep_best_groups(choice_TE)
             indices_TA = choice_TE.topk(self.active, -1, sorted=False).indices
             weights_TA = scores_TE.gather(-1, indices_TA)  # before bias and filter
-            if self.active > 1 and config.norm_topk_prob:
+            if normalize:
                 weights_TA = weights_TA / (weights_TA.sum(-1, keepdim=True) + 1e-20)
             return weights_TA * config.routed_scaling_factor, indices_TA, scores_TE
 
@@ -116,7 +126,17 @@ class MoE(nn.Module):
 
     def forward(self, x_TD: Tensor) -> tuple[Tensor, RouterStats]:
         weights_TA, indices_TA, scores_TE = self.router(x_TD)
+        stats = RouterStats(self.layer, scores_TE, indices_TA)
+        if can_run(x_TD) and isinstance(self.experts, RoutedExperts):  # quantised ones have kernels of their own
+            stacks = self.experts.gate_up, self.experts.down
+            return experts(x_TD, weights_TA, indices_TA, *stacks, self._shared_weights()), stats
         y_TD = self.experts(x_TD, weights_TA, indices_TA)
         if self.shared_experts is not None:
             y_TD = y_TD + self.shared_experts(x_TD)
-        return y_TD, RouterStats(self.layer, scores_TE, indices_TA)
+        return y_TD, stats
+
+    def _shared_weights(self) -> SharedExperts | None:
+        if self.shared_experts is None:
+            return None
+        shared = self.shared_experts
+        return SharedExperts(shared.gate_proj.weight, shared.up_proj.weight, shared.down_proj.weight)

@@ -1,6 +1,6 @@
 """Rotary position embedding: plain, linear and YaRN (SPEC E1, E2; YaRN: Peng et al. 2023, section 3).
 
-    positions_T --rope_table--> cos_TR, sin_TR (float32, both halves equal) --rotate--> queries and keys
+    positions_T --rope_table--> cos_TR, sin_TR (float32, both halves equal) --kernels/rotary.py--> queries and keys
 
 The trap: tables are computed from integer positions in float32 at every call and never stored in the model, so
 casting the model to bfloat16 cannot round them.
@@ -20,6 +20,10 @@ class RopeTable(NamedTuple):
 
     cos_TR: Tensor
     sin_TR: Tensor
+
+    def at(self, positions_T: Tensor) -> "RopeTable":
+        """The rows of these positions, of a table that begins at position 0."""
+        return RopeTable(self.cos_TR[positions_T], self.sin_TR[positions_T])
 
 
 def rope_table(config: LanguageConfig, positions_T: Tensor) -> RopeTable:
@@ -68,16 +72,3 @@ def _yarn_frequency(frequency: Tensor, width: int, theta: float, scaling: RopeSc
     index = torch.arange(width // 2, device=frequency.device, dtype=torch.float32)
     keep = 1.0 - ((index - low) / span).clamp(0, 1)
     return frequency / scaling.factor * (1 - keep) + frequency * keep
-
-
-def rotate(x_THR: Tensor, table: RopeTable, *, interleaved: bool) -> Tensor:
-    """Rotate every head of (T, H, R). `interleaved` pairs dimensions (2j, 2j+1), else (j, j + R/2).
-
-    Interleaved input comes out de-interleaved (evens, then odds), as in the official code; queries and keys get
-    the same order, so their products are unaffected.
-    """
-    x32 = x_THR.float()
-    first, second = (x32[..., 0::2], x32[..., 1::2]) if interleaved else x32.chunk(2, -1)
-    half = first.shape[-1]
-    cos, sin = table.cos_TR[:, None, :half], table.sin_TR[:, None, :half]
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1).to(x_THR.dtype)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vl2.config import VisionConfig
+from vl2.kernels.attention import cudnn_attention
 
 _EPS = 1e-6
 
@@ -39,7 +40,7 @@ class Attention(nn.Module):
 
     def forward(self, x_NPW: Tensor) -> Tensor:
         q, k, v = self.qkv(x_NPW).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.proj(cudnn_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class MLP(nn.Module):

@@ -14,8 +14,10 @@ from vl2.config import VL2Config
 from vl2.layout import NEWLINE, SEPARATOR, TileGrid, tile_token_index
 from vl2.model.attention import AttentionContext
 from vl2.model.decoder import Decoder
+from vl2.model.layers import project
 from vl2.model.moe import RoutedExperts, Router, RouterStats
 from vl2.model.projector import Projector
+from vl2.model.rope import RopeTable
 from vl2.model.vision import VisionTower
 
 TILES_AT_ONCE = 64  # through the tower when images are embedded
@@ -116,12 +118,15 @@ class VL2(nn.Module):
             return x_TD
         return x_TD.index_copy(0, image_positions_I, image_embeds_ID.to(x_TD.dtype))
 
-    def forward(self, x_TD: Tensor, positions_T: Tensor, context: AttentionContext) -> tuple[Tensor, list[RouterStats]]:
-        return self.language(x_TD, positions_T, context)
+    def forward(
+        self, x_TD: Tensor, positions_T: Tensor, context: AttentionContext, rope: RopeTable | None = None
+    ) -> tuple[Tensor, list[RouterStats]]:
+        """As Decoder.forward."""
+        return self.language(x_TD, positions_T, context, rope)
 
     def logits(self, hidden_TD: Tensor) -> Tensor:
         """(T, V) float32."""
-        return self.language.lm_head(hidden_TD).float()
+        return project(hidden_TD, self.language.lm_head)[0].float()
 
 
 def image_token_index(

@@ -1,0 +1,20 @@
+"""The Triton product of one token against its reference; without a GPU it runs in test_interpreter.py."""
+
+import pytest
+import torch
+
+from vl2.kernels import linear as kernels
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(("rows", "width"), [(5, 7), (33, 512), (64, 1280), (9, 4096)])
+@torch.no_grad()
+def test_one_token(rows: int, width: int, dtype: torch.dtype, triton_device: str) -> None:
+    torch.manual_seed(rows)
+    x = torch.randn(1, width, device=triton_device, dtype=dtype)
+    weight = (torch.randn(rows, 3 + width, device=triton_device, dtype=dtype) * 0.1)[:, 3:]
+    expected = kernels.linear_reference(x.double(), weight.double()).to(dtype)
+    exact = dtype == torch.float32
+    torch.testing.assert_close(
+        kernels.linear(x, weight), expected, atol=1e-4 if exact else 2e-2, rtol=1e-4 if exact else 2e-2
+    )

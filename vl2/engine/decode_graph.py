@@ -1,0 +1,134 @@
+"""A whole step of few tokens as one captured CUDA graph, for some numbers of rows.
+
+    Rows.fill: host --one copy--> numbers of each row on the device
+    token of each row --embed--> x --model, NewestTokens--> logits --choose--> tokens, kept for the next step
+
+A row is one new token: the newest of a sequence, a draft after it, or one of a short prompt after a cached prefix. The
+rows of a sequence are stored before any of them attends, so they see each other as far as their positions allow. The
+trap: a graph reads and writes the same memory at every replay; what it gave must be read before the next one.
+"""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vl2.engine.paged_cache import NewestTokens, PagedCache
+from vl2.engine.types import Chunk
+from vl2.kernels.choose import choose
+from vl2.model.rope import RopeTable
+from vl2.model.vl2 import VL2
+
+SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_SLOT, _TOKEN, _POSITION, _TEMPERATURE, _TOP_P, _TOP_K, _SEED, _NUMBER, _TABLE = 0, 1, 2, 3, 4, 5, 6, 8, 9
+_BUFFERS = 3  # filled in turn: while one is copied, the next is written
+
+
+class Rows:
+    """What the device has to know of each row, in 32-bit numbers: where its token is, options of choosing, blocks.
+
+    Args:
+        padding_slot: of rows that belong to no sequence.
+        num_blocks: most blocks of a sequence.
+    """
+
+    def __init__(self, padding_slot: int, num_blocks: int, device: torch.device) -> None:
+        self._padding_slot, self._device = padding_slot, device
+        shape = (_BUFFERS, SIZES[-1], _TABLE + num_blocks)
+        self._buffers = torch.zeros(shape, dtype=torch.int32, pin_memory=device.type == "cuda")
+        self._turn = 0
+
+    def fill(self, chunks: Sequence[Chunk], size: int) -> Tensor:
+        """Rows of all tokens of the chunks, filled up to `size` by repeating the first; on the host."""
+        self._turn = (self._turn + 1) % _BUFFERS
+        rows = self._buffers[self._turn, :size].numpy()
+        row = 0
+        for chunk in chunks:
+            sequence = chunk.sequence
+            blocks = sequence.blocks
+            first_choice = chunk.count - chunk.num_choices
+            for place, token in enumerate(chunk.tokens):
+                last = place == chunk.count - 1 and chunk.num_choices
+                rows[row, :3] = sequence.slot if last else self._padding_slot, token, chunk.start + place
+                rows[row, _TEMPERATURE:_TABLE] = _options(chunk, max(place - first_choice, 0))
+                rows[row, _TABLE : _TABLE + len(blocks)] = blocks
+                row += 1
+        rows[row:] = rows[0]
+        return self._buffers[self._turn, :size]
+
+    def options(self, chunks: Sequence[Chunk], numbers: Sequence[int]) -> tuple[Tensor, ...]:
+        """Options of `choose` on the device, for choice `numbers[i]` of chunk i."""
+        packed = [_options(chunk, number) for chunk, number in zip(chunks, numbers, strict=True)]
+        table = torch.from_numpy(np.array(packed, dtype=np.int32)).to(self._device, non_blocking=True)
+        return unpack_options(table)
+
+
+def _options(chunk: Chunk, number: int) -> tuple[int, ...]:
+    """Columns from _TEMPERATURE to _TABLE of the choice that comes `number` tokens after the chunk's first."""
+    sequence = chunk.sequence
+    temperature, top_k, top_p, seed = sequence.draw
+    packed = struct.unpack("5i", struct.pack("=ffiq", temperature, top_p, top_k, seed))
+    return *packed, sequence.num_generated + sequence.num_pending + number
+
+
+def unpack_options(table: Tensor) -> tuple[Tensor, ...]:
+    """temperature, top_k, top_p, seed and position of each row, for `choose`."""
+    temperature, top_p = (table[:, column].contiguous().view(torch.float32) for column in (0, 1))
+    low, high = (table[:, column].long() for column in (3, 4))
+    return temperature, table[:, 2], top_p, (low & 0xFFFFFFFF) | (high << 32), table[:, 5].long()
+
+
+class DecodeGraph:
+    """Graphs of one engine, captured when a number of rows first comes up.
+
+    Args:
+        rope: table of all positions.
+        newest: (slots,) the newest token of every slot; read and written by each replay.
+    """
+
+    def __init__(self, model: VL2, cache: PagedCache, rope: RopeTable, newest: Tensor) -> None:
+        self._model, self._cache, self._rope, self._newest = model, cache, rope, newest
+        self._captured: dict[int, tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]] = {}
+        self._pool: tuple[int, int] | None = None
+        self.most = SIZES[-1]
+
+    @staticmethod
+    def size_for(count: int) -> int:
+        return next(size for size in SIZES if size >= count)
+
+    def replay(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows in pinned memory to the chosen tokens (S,) and logits (S, V), valid until the next replay."""
+        if len(rows) not in self._captured:
+            self._captured[len(rows)] = self._capture(rows)
+        graph, table, tokens, logits_SV = self._captured[len(rows)]
+        table.copy_(rows, non_blocking=True)
+        graph.replay()
+        return tokens, logits_SV
+
+    def compute(self, table: Tensor) -> tuple[Tensor, Tensor]:
+        """What a graph holds."""
+        slots, position_S = table[:, _SLOT].long(), table[:, _POSITION].long()
+        ids = torch.where(table[:, _TOKEN] < 0, self._newest[slots], table[:, _TOKEN].long())
+        context = NewestTokens(self._cache, position_S, table[:, _TABLE:])
+        x_SD = self._model.language.embed_tokens(ids)
+        hidden_SD, _ = self._model(x_SD, context.positions_T, context, self._rope.at(context.positions_T))
+        logits_SV = self._model.logits(hidden_SD)
+        tokens = choose(logits_SV, *unpack_options(table[:, _TEMPERATURE:_TABLE]))
+        self._newest.index_copy_(0, slots, tokens)
+        return tokens, logits_SV
+
+    def _capture(self, rows: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
+        table = torch.zeros_like(rows, device=self._newest.device)
+        table[:, _SLOT], table[:, _POSITION] = len(self._newest) - 1, -1  # belongs to nobody
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self.compute(table)  # compiles and loads all kernels, which must not happen while capturing
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            tokens, logits_SV = self.compute(table)
+        self._pool = graph.pool()
+        return graph, table, tokens, logits_SV

@@ -1,0 +1,75 @@
+"""Where the Triton kernels run, and in what sizes.
+
+Sizes depend on how many tokens there are: with few a program should read little and many should read at once, with
+many it should keep what it read. The trap: a kernel is compiled once for every set of sizes, so a table has few rows.
+"""
+
+import os
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+ALL = 1 << 62
+OVERLAP = True  # for comparisons
+
+# kernel: (up to so many tokens, sizes) in rising order. Rows and columns are those of a weight that one program reads
+# at once, TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are under way. LEFT: the weight
+# is the left factor, of which the matrix units take 64 rows at a time, and tokens are the right one, which may be few.
+CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
+    "route": [
+        (64, {"BLOCK": 1, "COLS": 128, "STAGES": 3, "num_warps": 8}),
+        (ALL, {"BLOCK": 16, "COLS": 64, "STAGES": 3, "num_warps": 4}),
+    ],
+    "sort": [(170, {"CHUNK": 1024, "num_warps": 4}), (ALL, {"CHUNK": 2048, "num_warps": 8})],
+    "up_few": [(ALL, {"ROWS": 2, "COLS": 512, "STAGES": 1, "num_warps": 4})],
+    "down_few": [
+        (1, {"ROWS": 2, "COLS": 512, "STAGES": 3, "num_warps": 2}),
+        (ALL, {"ROWS": 4, "COLS": 512, "STAGES": 1, "num_warps": 4}),
+    ],
+    "up_many": [
+        (16, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 3}),
+        (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 3}),
+        (256, {"TILE": 64, "ROWS": 64, "COLS": 128, "LEFT": 0, "num_warps": 4, "num_stages": 3}),
+        (ALL, {"TILE": 64, "ROWS": 128, "COLS": 64, "LEFT": 1, "num_warps": 8, "num_stages": 4}),
+    ],
+    "down_many": [
+        (32, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
+        (ALL, {"TILE": 64, "ROWS": 128, "COLS": 128, "LEFT": 1, "num_warps": 8, "num_stages": 3}),
+    ],
+    "attend_latent": [(ALL, {"SWAP": 0, "num_warps": 8, "num_stages": 2})],
+    "attend_heads": [(ALL, {"num_warps": 4, "num_stages": 3})],
+    "linear": [(ALL, {"ELEMENTS": 2048, "num_warps": 4})],
+    "gate": [(ALL, {"COLS": 512, "num_warps": 2})],
+    "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
+}
+
+
+def config(kernel: str, tokens: int, itemsize: int) -> dict[str, int]:
+    """Sizes of a kernel of CONFIGS for so many tokens, whose numbers have so many bytes."""
+    sizes = next(sizes for most, sizes in CONFIGS[kernel] if tokens <= most)
+    if itemsize == 4 and "COLS" in sizes:  # what is under way lies in shared memory, and would be twice as much
+        return {**sizes, "COLS": max(sizes["COLS"] // 2, 16)}
+    if itemsize == 4 and kernel == "attend_latent":
+        return {**sizes, "num_stages": 1}
+    return sizes
+
+
+def overlapped(x: Tensor) -> dict[str, bool]:
+    """Arguments of a launch that may begin while the kernel before it ends; see overlap_triton.py."""
+    allowed = OVERLAP and x.is_cuda and torch.cuda.get_device_capability(x.device) >= (9, 0)
+    return {"OVERLAP": True, "launch_pdl": True} if allowed else {"OVERLAP": False}
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+def can_run(x: Tensor) -> bool:
+    """Whether the kernels run on this tensor: on CUDA or interpreted, without gradients and without autocast."""
+    if torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type):
+        return False
+    return (x.is_cuda or os.environ.get("TRITON_INTERPRET") == "1") and _has_triton()

@@ -1,0 +1,51 @@
+"""The Triton kernel of vl2/kernels/linear.py: a program a few rows of the weights."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from vl2.kernels.launch import config, overlapped
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+
+
+def one_token(x_1D: Tensor, weight_FD: Tensor) -> Tensor:
+    """(1, F)."""
+    rows, width = weight_FD.shape
+    assert x_1D.stride(1) == 1
+    assert weight_FD.stride(1) == 1
+    out = torch.empty(1, rows, dtype=x_1D.dtype, device=x_1D.device)
+    sizes = config("linear", 1, x_1D.itemsize)
+    elements = sizes["ELEMENTS"]
+    cols = min(triton.next_power_of_2(width), elements)
+    if width % cols and width % 512 == 0:
+        cols = 512
+    each = elements // cols
+    _linear[(triton.cdiv(rows, each),)](
+        x_1D, weight_FD, out, rows, weight_FD.stride(0),
+        WIDTH=width, ROWS=each, COLS=cols, WHOLE=width % cols == 0, num_warps=sizes["num_warps"],
+        **overlapped(x_1D),
+    )  # fmt: skip
+    return out
+
+
+@triton.jit
+def _linear(
+    x, weight, out, num_rows, stride, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, WHOLE: tl.constexpr,
+    OVERLAP: tl.constexpr,
+):  # fmt: skip
+    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    cols = tl.arange(0, COLS)
+    real = rows[:, None] < num_rows
+    places = weight + rows[:, None].to(tl.int64) * stride + cols
+    value = tl.load(places, mask=real if WHOLE else real & (cols < WIDTH), other=0.0)
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)  # weights are nobody's output, so the first of them are under way by now
+    token = tl.load(x + cols, mask=cols < WIDTH, other=0.0).to(tl.float32)
+    sums = value.to(tl.float32) * token
+    for start in range(COLS, WIDTH, COLS):
+        here = start + cols < WIDTH
+        token = tl.load(x + start + cols, mask=here, other=0.0).to(tl.float32)
+        value = tl.load(places + start, mask=real if WHOLE else real & here, other=0.0)
+        sums += value.to(tl.float32) * token
+    tl.store(out + rows, tl.sum(sums, 1).to(out.dtype.element_ty), mask=rows < num_rows)
