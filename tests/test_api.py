@@ -14,7 +14,7 @@ from vl2.api import Model
 from vl2.config import ConfigError
 from vl2.device import DeviceError, pick_device
 from vl2.hub import ModelNotFoundError
-from vl2.model.weights import WeightsError
+from vl2.model.weights import WeightsError, quantize_checkpoint
 from vl2.processing.images import ImageError
 from vl2.processing.messages import Image as ImagePart
 from vl2.processing.messages import Message, Text
@@ -72,6 +72,15 @@ def test_dtypes(dtype: str | torch.dtype, scripted_checkpoint: Path, picture: Im
     loaded = vl2.load(scripted_checkpoint, dtype=dtype, device="cpu")
     assert str(loaded.network.dtype) == f"torch.{dtype}".replace("torch.torch", "torch")
     assert loaded.ask(picture, "?").text == TEXT
+
+
+def test_quantised_models_answer(tmp_path: Path, scripted_checkpoint: Path, picture: Image.Image) -> None:
+    """Quantised while they are loaded, or written before."""
+    loaded = vl2.load(scripted_checkpoint, quantize="fp8")
+    assert loaded.config.quantization_config is not None
+    quantize_checkpoint(scripted_checkpoint, tmp_path / "small", "fp8")
+    for model in (loaded, vl2.load(tmp_path / "small")):
+        assert model.ask(picture, "?").text == TEXT
 
 
 def test_streaming_gives_the_same_pieces(model: Model, picture: Image.Image) -> None:

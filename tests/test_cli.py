@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,21 @@ def test_sampling_options(run: Run, on: list[object], picture: Path) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_dtype(dtype: str, run: Run, on: list[object], picture: Path) -> None:
     assert as_json(run("ask", picture, "?", *on, "--dtype", dtype, "--json"))["text"] == TEXT
+
+
+def test_quantize(run: Run, on: list[object], scripted_checkpoint: Path, picture: Path, tmp_path: Path) -> None:
+    assert as_json(run("ask", picture, "?", *on, "--quantize", "fp8", "--json"))["text"] == TEXT
+    result = run("quantize", scripted_checkpoint, "small", "--to", "fp8", "--device", "cpu")
+    assert re.fullmatch(r"small: [\d.]+ MB of weights, experts in fp8\n", output(result))
+    assert as_json(run("ask", picture, "?", "--model", "./small", "--json"))["text"] == TEXT
+    assert "its experts are quantised (fp8) already" in error(
+        run("ask", picture, "?", "-m", "./small", "--quantize", "fp8")
+    )
+    assert "small: exists" in error(run("quantize", scripted_checkpoint, "small", "--to", "fp8"))
+    assert "quantize = 'int3': must be fp8 or int4" in error(
+        run("quantize", scripted_checkpoint, "new", "--to", "int3")
+    )
+    assert not (tmp_path / "new").exists()
 
 
 def test_ground_draws_the_boxes(run: Run, on: list[object], picture: Path, tmp_path: Path) -> None:

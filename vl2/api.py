@@ -189,6 +189,7 @@ def load(
     *,
     device: str = "auto",
     dtype: str | torch.dtype = "auto",
+    quantize: str | None = None,
     local_files_only: bool = False,
     revision: str | None = None,
     max_pixels: int | None = None,
@@ -201,6 +202,8 @@ def load(
         name_or_path: "nano" (in the package), "tiny", "small", "base", a directory in official layout, or a hub id.
         device: "auto" (CUDA if present), "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32", "bfloat16", "float16".
+        quantize: "fp8" or "int4" for the routed experts, quantised one by one while they are read; what `vl2 quantize`
+            wrote is recognised and needs nothing here.
         local_files_only: never touch the network.
         max_pixels: limit on the size of images, against decompression bombs.
         engine: options of `vl2.engine.engine.Engine`, for example {"cache_bytes": 8 << 30}.
@@ -213,7 +216,7 @@ def load(
     tokenizer = read_tokenizer(path, config)
     if (path / PROCESSOR_FILE).exists():
         read_processor(path).require_match(config)
-    network = load_weights(path, place, kind, progress)
+    network = load_weights(path, place, kind, progress, quantize)
     return Model(network, tokenizer, max_pixels, engine)
 
 

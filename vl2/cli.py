@@ -1,4 +1,4 @@
-"""The command line: `vl2 ask`, `ground`, `ocr`, `chat`, `tiles`, `info`, `synth`, `train`, `eval`.
+"""The command line: `vl2 ask`, `ground`, `ocr`, `chat`, `tiles`, `info`, `quantize`, `synth`, `train`, `eval`.
 
 Heavy modules are imported inside the commands, so that `vl2 --help` is instant. Bad input ends with one line and exit
 code 2.
@@ -70,6 +70,7 @@ progress_console = Console(stderr=True)
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="nano, tiny, small, base, a directory or a hub id.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 DtypeOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+QuantizeOption = Annotated[str | None, typer.Option(help="fp8 or int4 for the routed experts.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 OfflineOption = Annotated[bool, typer.Option("--local-files-only", help="Never touch the network.")]
 MaxTokens = Annotated[int, typer.Option(help="Longest answer in tokens.")]
@@ -84,7 +85,19 @@ MaxPixels = Annotated[
 Stop = Annotated[list[str] | None, typer.Option(help="A string that ends the answer; may be given more than once.")]
 
 
-def load_model(name: str, device: str, dtype: str, offline: bool, max_pixels: int | None = None) -> "Model":
+def load_model(
+    name: str, device: str, dtype: str, offline: bool, max_pixels: int | None = None, quantize: str | None = None
+) -> "Model":
+    with loading(f"loading {name}") as report:
+        from vl2.api import load  # takes a second, in which the bar is seen
+
+        options = {"local_files_only": offline, "max_pixels": max_pixels, "quantize": quantize}
+        return load(name, device=device, dtype=dtype, progress=report, **options)
+
+
+@contextmanager
+def loading(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for (tensors loaded, tensors in all), gone when it is done."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -95,15 +108,8 @@ def load_model(name: str, device: str, dtype: str, offline: bool, max_pixels: in
     )
     seen = progress_console.is_terminal
     with Progress(*columns, console=progress_console, transient=True, disable=not seen) as progress:
-        task = progress.add_task(f"loading {name}", total=None)
-
-        def report(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        from vl2.api import load
-
-        options = {"local_files_only": offline, "max_pixels": max_pixels}
-        return load(name, device=device, dtype=dtype, progress=report, **options)
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _as_json(answer: "Answer") -> dict[str, Any]:
@@ -140,6 +146,7 @@ def ask(
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
+    quantize: QuantizeOption = None,
     as_json: JsonOption = False,
     offline: OfflineOption = False,
     max_tokens: MaxTokens = 512,
@@ -155,7 +162,7 @@ def ask(
     *images, question = images_and_question
     if not images:
         raise ValueError("ask needs at least one image and then the question: vl2 ask receipt.png 'What is the total?'")
-    stream = load_model(model, device, dtype, offline, max_pixels).ask_stream(
+    stream = load_model(model, device, dtype, offline, max_pixels, quantize).ask_stream(
         images,
         question,
         max_tokens=max_tokens,
@@ -177,6 +184,7 @@ def ground(
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
+    quantize: QuantizeOption = None,
     as_json: JsonOption = False,
     offline: OfflineOption = False,
     max_tokens: MaxTokens = 512,
@@ -189,7 +197,9 @@ def ground(
     if out:
         picture_format(out)  # a mistake shows before the work
     picture = open_image(image, max_pixels)
-    stream = load_model(model, device, dtype, offline, max_pixels).ground_stream(picture, phrase, max_tokens=max_tokens)
+    stream = load_model(model, device, dtype, offline, max_pixels, quantize).ground_stream(
+        picture, phrase, max_tokens=max_tokens
+    )
     answer = _show(stream, as_json)
     if not as_json:
         for region in answer.regions:
@@ -207,6 +217,7 @@ def ocr(
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
+    quantize: QuantizeOption = None,
     as_json: JsonOption = False,
     offline: OfflineOption = False,
     max_tokens: MaxTokens = 1024,
@@ -215,7 +226,7 @@ def ocr(
     """Read all text of an image."""
     from vl2.processing.prompts import READ_PROMPT
 
-    loaded = load_model(model, device, dtype, offline, max_pixels)
+    loaded = load_model(model, device, dtype, offline, max_pixels, quantize)
     _show(loaded.ask_stream(image, READ_PROMPT, max_tokens=max_tokens), as_json)
 
 
@@ -224,6 +235,7 @@ def chat(
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
+    quantize: QuantizeOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
     max_tokens: MaxTokens = 512,
@@ -239,7 +251,7 @@ def chat(
     """Talk about images: /image PATH adds one, /ground PHRASE locates, /reset forgets, /quit ends."""
     from vl2.chat import Chat
 
-    conversation = Chat(load_model(model, device, dtype, offline, max_pixels), system)
+    conversation = Chat(load_model(model, device, dtype, offline, max_pixels, quantize), system)
     options = {
         "max_tokens": max_tokens,
         "temperature": temperature,
@@ -307,6 +319,27 @@ def info(
         raise ValueError(f"--image-size {image_size!r}: expected WIDTHxHEIGHT in pixels, for example 1024x768")
     found = dataclasses.asdict(facts(_config(model, offline), (int(size[1]), int(size[2]))))
     _print_facts({"model": model, **found}, as_json)
+
+
+@app.command()
+def quantize(
+    model: Annotated[str, typer.Argument(help="nano, tiny, small, base, a directory or a hub id.")],
+    out: Annotated[Path, typer.Argument(help="Directory to write; must not exist yet.")],
+    to: Annotated[str, typer.Option(help="fp8 or int4.")] = "int4",
+    device: DeviceOption = "auto",
+    offline: OfflineOption = False,
+) -> None:
+    """Write a model with quantised routed experts and everything else in bfloat16."""
+    from vl2.device import pick_device
+    from vl2.hub import find_model
+    from vl2.model.weights import quantize_checkpoint
+
+    place = pick_device(device)
+    source = find_model(model, local_files_only=offline)
+    with loading(f"quantising {model}") as report:
+        quantize_checkpoint(source, out, to, place, report)
+    size = sum(file.stat().st_size for file in out.glob("*.safetensors"))
+    print(f"{out}: {size / 1e6:,.1f} MB of weights, experts in {to}")
 
 
 def _config(model: str, offline: bool):

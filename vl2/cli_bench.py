@@ -8,7 +8,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from vl2.cli import DeviceOption, DtypeOption, ModelOption, OfflineOption, app, errors_in_one_line, progress_console
+from vl2.cli import (
+    DeviceOption,
+    DtypeOption,
+    ModelOption,
+    OfflineOption,
+    QuantizeOption,
+    app,
+    errors_in_one_line,
+    progress_console,
+)
 
 if TYPE_CHECKING:
     from vl2.bench.runs import Bench, Row
@@ -25,6 +34,7 @@ def bench(
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
+    quantize: QuantizeOption = None,
     offline: OfflineOption = False,
     size: Annotated[
         str,
@@ -57,9 +67,12 @@ def bench(
         sizes, batches = _numbers(size or _SIZES[kind], "--size"), _numbers(batch, "--batch")
         room = max(*sizes, 2 * (prompt + answer)) + 20 * repeats + 1024
         if kind in runs.LAYER_KINDS:
+            if quantize:
+                raise runs.BenchError(f"--quantize {quantize!r}: {kind} measures layers that are not quantised")
             bench = _without_model(model, device, dtype, repeats)
         else:
-            bench = _with_model(model, device, dtype, offline, room, layers, random_weights, repeats)
+            bench = _with_model(model, device, dtype, offline, room, layers, random_weights, repeats, quantize)
+            model = f"{model} {quantize}" if quantize else model
             bench.prompt, bench.answer = prompt, answer
             bench.plain = peers and bench.device.type == "cpu" if plain is None else plain
         rows = _measured(bench, kind, model, sizes, batches, peers, out)
@@ -109,7 +122,7 @@ def _numbers(text: str, option: str) -> list[int]:
 
 def _with_model(
     model: str, device: str, dtype: str, offline: bool, room: int, layers: int | None, random_weights: bool,
-    repeats: int,
+    repeats: int, quantize: str | None,
 ) -> "Bench":  # fmt: skip
     """Of the model's weights, or of random ones of a preset's shape."""
     from vl2.bench import ours, runs
@@ -117,14 +130,16 @@ def _with_model(
     from vl2.cli import load_model
     from vl2.config import PRESETS
     from vl2.device import pick_device, pick_dtype
+    from vl2.model.quantized_experts import quantize_model
 
     if not random_weights and layers is None:
-        network = load_model(model, device, dtype, offline).network
+        network = load_model(model, device, dtype, offline, quantize=quantize).network
     else:
         if model not in PRESETS:
             raise runs.BenchError(f"--model {model!r}: random weights need a preset: {', '.join(PRESETS)}")
         place = pick_device(device)
         network = ours.random_model(ours.with_room(PRESETS[model], room, layers), place, pick_dtype(dtype, place))
+        network = quantize_model(network, quantize) if quantize else network
     with progress_console.status("measuring the machine"):
         machine = measure(network.device, network.dtype)
     return runs.Bench(network.config, network.device, network.dtype, machine, repeats, network)

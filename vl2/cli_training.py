@@ -12,6 +12,7 @@ from vl2.cli import (
     DtypeOption,
     ModelOption,
     OfflineOption,
+    QuantizeOption,
     app,
     errors_in_one_line,
     load_model,
@@ -79,6 +80,7 @@ def evaluate(
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
+    quantize: QuantizeOption = None,
     offline: OfflineOption = False,
     batch_size: Annotated[int, typer.Option(help="Records answered together.", min=1)] = 8,
     max_tokens: Annotated[int, typer.Option(help="Longest answer in tokens.", min=1)] = 512,
@@ -94,8 +96,9 @@ def evaluate(
         from vl2.eval.runner import save_results
 
         records = list(read_records(data))[: limit or None]
-        answerer = _answerer(model, device, dtype, offline, max_tokens)
+        answerer = _answerer(model, device, dtype, offline, max_tokens, quantize)
         settings = {"model": model, "device": device, "dtype": dtype, "data": str(data), "max_tokens": max_tokens}
+        settings |= {"quantize": quantize} if quantize else {}
         with _progress() as progress:
             bar = progress.add_task("eval", total=len(records))
 
@@ -111,11 +114,11 @@ def evaluate(
             print(f"gallery: {gallery}")
 
 
-def _answerer(model: str, device: str, dtype: str, offline: bool, max_tokens: int) -> "Answerer":
+def _answerer(model: str, device: str, dtype: str, offline: bool, max_tokens: int, quantize: str | None) -> "Answerer":
     if model == "tesseract":
         from vl2.eval.tesseract import TesseractAnswerer
 
         return TesseractAnswerer()
     from vl2.answerer import ModelAnswerer
 
-    return ModelAnswerer(load_model(model, device, dtype, offline), max_tokens)
+    return ModelAnswerer(load_model(model, device, dtype, offline, quantize=quantize), max_tokens)

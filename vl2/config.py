@@ -19,6 +19,7 @@ _CANVASES = (
     (1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (1, 4), (4, 1), (2, 2), (1, 5), (5, 1), (1, 6), (6, 1),
     (2, 3), (3, 2), (1, 7), (7, 1), (1, 8), (8, 1), (2, 4), (4, 2), (1, 9), (9, 1), (3, 3),
 )  # fmt: skip
+QUANTIZED = ("fp8", "int4")
 CANDIDATE_RESOLUTIONS: tuple[tuple[int, int], ...] = tuple((384 * m, 384 * n) for m, n in _CANVASES)
 
 
@@ -217,6 +218,21 @@ class LanguageConfig(Section):
 
 
 @dataclass(frozen=True)
+class QuantizationConfig(Section):
+    """How routed experts are stored: "fp8", or "int4" with a scale for every group of at most group_size columns."""
+
+    quant_method: str = "vl2"
+    experts: str = "int4"
+    group_size: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.quant_method == "vl2", "quant_method", self.quant_method, 'only "vl2", what `vl2 quantize` writes')
+        require(self.experts in QUANTIZED, "experts", self.experts, f"must be {' or '.join(QUANTIZED)}")
+        sizes = (128, 64, 32) if self.experts == "int4" else (None,)
+        require(self.group_size in sizes, "group_size", self.group_size, f"must be one of {sizes} for {self.experts}")
+
+
+@dataclass(frozen=True)
 class VL2Config(Section):
     """A whole model: tower, projector, language model and the canvases images are fitted to."""
 
@@ -226,6 +242,7 @@ class VL2Config(Section):
     tile_tag: str = "2D"
     global_view_pos: str = "head"
     candidate_resolutions: tuple[tuple[int, int], ...] = CANDIDATE_RESOLUTIONS
+    quantization_config: QuantizationConfig | None = None
 
     def __post_init__(self) -> None:
         vision, projector, language = self.vision_config, self.projector_config, self.language_config
@@ -239,6 +256,12 @@ class VL2Config(Section):
         for pair in self.candidate_resolutions:
             fits = all(side > 0 and side % vision.image_size == 0 for side in pair)
             require(fits, "candidate_resolutions", pair, f"both sides must be multiples of {vision.image_size}")
+        if self.quantization_config:
+            require(bool(language.n_routed_experts), "n_routed_experts", None, "no experts that could be quantised")
+            for key in ("hidden_size", "moe_intermediate_size") if self.quantization_config.group_size else ():
+                require(
+                    getattr(language, key) % 32 == 0, key, getattr(language, key), "int4 needs multiples of 32; use fp8"
+                )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
@@ -252,6 +275,8 @@ class VL2Config(Section):
         out["vision_config"]["model_type"] = "vision"
         out["projector_config"]["model_type"] = "mlp_projector"
         out["language_config"]["model_type"] = "deepseek_v2"
+        if self.quantization_config is None:
+            del out["quantization_config"]  # published files have no such key
         return out
 
     @property
@@ -308,47 +333,21 @@ def _family(hidden: int, **language: Any) -> VL2Config:
 
 
 TINY = _family(
-    1280,
-    vocab_size=129280,
-    intermediate_size=6848,
-    moe_intermediate_size=896,
-    num_hidden_layers=12,
-    num_attention_heads=10,
-    num_key_value_heads=10,
-    use_mla=False,
-    kv_lora_rank=None,
-    qk_nope_head_dim=0,
-    qk_rope_head_dim=0,
-    v_head_dim=0,
-    n_routed_experts=64,
-    bos_token_id=0,
-    eos_token_id=1,
-)
+    1280, vocab_size=129280, intermediate_size=6848, moe_intermediate_size=896, num_hidden_layers=12,
+    num_attention_heads=10, num_key_value_heads=10, use_mla=False, kv_lora_rank=None, qk_nope_head_dim=0,
+    qk_rope_head_dim=0, v_head_dim=0, n_routed_experts=64, bos_token_id=0, eos_token_id=1,
+)  # fmt: skip
 
 SMALL = _family(
-    2048,
-    vocab_size=102400,
-    intermediate_size=10944,
-    moe_intermediate_size=1408,
-    num_hidden_layers=27,
-    num_attention_heads=16,
-    num_key_value_heads=16,
-    n_routed_experts=64,
-)
+    2048, vocab_size=102400, intermediate_size=10944, moe_intermediate_size=1408, num_hidden_layers=27,
+    num_attention_heads=16, num_key_value_heads=16, n_routed_experts=64,
+)  # fmt: skip
 
 BASE = _family(
-    2560,
-    vocab_size=129280,
-    intermediate_size=12288,
-    moe_intermediate_size=1536,
-    n_routed_experts=72,
-    topk_method="noaux_tc",
-    scoring_func="sigmoid",
-    norm_topk_prob=True,
-    routed_scaling_factor=2.0,
-    bos_token_id=0,
-    eos_token_id=1,
-)
+    2560, vocab_size=129280, intermediate_size=12288, moe_intermediate_size=1536, n_routed_experts=72,
+    topk_method="noaux_tc", scoring_func="sigmoid", norm_topk_prob=True, routed_scaling_factor=2.0,
+    bos_token_id=0, eos_token_id=1,
+)  # fmt: skip
 
 # The model that ships with the package: Base's router and latent attention at laptop size.
 NANO = VL2Config(

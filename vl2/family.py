@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vl2.config import VL2Config
 from vl2.layout import TileGrid, image_token_count
-from vl2.model.weights import slots
+from vl2.model.slots import slots
 from vl2.processing.tiling import choose_canvas
 
 BF16_BYTES = 2

@@ -19,8 +19,9 @@ from torch import Tensor
 
 import vl2.model.weights
 from vl2.config import PRESETS, VL2Config, read_config
+from vl2.model.slots import slots
 from vl2.model.vl2 import VL2
-from vl2.model.weights import INDEX_NAME, WeightsError, empty_model, load, plan_shards, save, slots
+from vl2.model.weights import INDEX_NAME, WeightsError, empty_model, load, plan_shards, save
 
 OFFICIAL_BASE = Path(__file__).parent.parent / "goldens" / "official-base"
 BF16 = torch.bfloat16

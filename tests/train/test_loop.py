@@ -1,6 +1,8 @@
 import json
 import math
 import os
+import re
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from tiny_synth import TINY_SYNTH
 import vl2.train.loop as loop
 from vl2.config import ConfigError
 from vl2.model.vl2 import VL2
-from vl2.model.weights import load
+from vl2.model.weights import load, quantize_checkpoint
 from vl2.processing.processor import read_processor, read_tokenizer
 from vl2.train.assembly import assemble
 from vl2.train.checkpoint import (
@@ -190,6 +192,21 @@ def test_resume_from_nothing_names_the_directory(tmp_path: Path) -> None:
 def test_resume_of_another_model_is_refused(straight: Outcome, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="resume with the same recipe"):
         run(tmp_path, "model.config.vision_config.layers=1", resume=straight.checkpoint)
+
+
+def test_quantised_weights_are_refused(straight: Outcome, tmp_path: Path) -> None:
+    """To resume from, even where somebody puts the state of the run beside them, and to begin with."""
+    small = tmp_path / "small"
+    quantize_checkpoint(straight.checkpoint, small, "int4")
+    message = f"{small}: its experts are quantised (int4) and cannot be trained; start from the original weights"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        assemble(read_recipe("tiny-finetune", [f"model.weights={small}", 'device="cpu"']), None, None)
+    with pytest.raises(CheckpointError, match="no checkpoint here"):
+        run(tmp_path / "out", resume=small)
+    for name in ("state.json", "extras.safetensors"):
+        shutil.copy(straight.checkpoint / name, small)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        run(tmp_path / "out", resume=small)
 
 
 def test_damaged_state_is_refused(straight: Outcome, tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ takes the larger.
 
 from dataclasses import dataclass
 
+import torch
+
 from vl2.bench.machine import Machine
 from vl2.config import VL2Config
 from vl2.family import facts
-from vl2.model.weights import slots
+from vl2.model.slots import slots, stored_slots
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Parts:
     expert: int
     head: int
     moe_layers: int
+    expert_itemsize: float  # bytes of a quantised expert's weight with its share of scales; 0 as the others
 
     @classmethod
     def of(cls, config: VL2Config) -> "Parts":
@@ -45,6 +48,7 @@ class Parts:
             elif names[4] == "mlp":
                 counts[names[5]] += slot.numel
         experts = len(sparse) * (text.n_routed_experts or 0)
+        packed = sum(slot.nbytes(torch.float32) for slot in stored_slots(config) if slot.of_expert and slot.dtype)
         return cls(
             attention=counts["self_attn"],
             dense=counts["dense"],
@@ -53,6 +57,7 @@ class Parts:
             expert=counts["expert"] // experts if experts else 0,
             head=counts["head"],
             moe_layers=len(sparse),
+            expert_itemsize=packed / max(counts["expert"], 1),
         )
 
 
@@ -68,11 +73,11 @@ def decode_floor(
     text, parts = config.language_config, Parts.of(config)
     common = parts.attention + parts.dense + parts.shared + parts.router + parts.head
     cached = batch * context * text.num_hidden_layers * text.kv_values_per_token
-    numbers = common + parts.moe_layers * distinct_experts * parts.expert + cached
+    experts = parts.moe_layers * distinct_experts * parts.expert * (parts.expert_itemsize or itemsize)
     active = common + parts.moe_layers * (text.num_experts_per_tok or 0) * parts.expert
     scores = 2 * text.num_hidden_layers * text.num_attention_heads * context * _pair_width(config, absorbed=True)
     flops = batch * (2 * active + scores)
-    return max(numbers * itemsize / machine.bytes_per_sec, flops / machine.flops_per_sec)
+    return max(((common + cached) * itemsize + experts) / machine.bytes_per_sec, flops / machine.flops_per_sec)
 
 
 def moe_floor(config: VL2Config, machine: Machine, tokens: int, distinct_experts: float, itemsize: int) -> float:
@@ -98,11 +103,12 @@ def prefill_floor(config: VL2Config, machine: Machine, tokens: int, itemsize: in
     experts, active = text.n_routed_experts or 0, text.num_experts_per_tok or 0
     visited = experts * (1 - (1 - active / experts) ** tokens) if experts else 0.0
 
-    def part(weights: float, uses: float) -> float:
-        return max(weights * itemsize / machine.bytes_per_sec, 2 * uses / machine.flops_per_sec)
+    def part(weights: float, uses: float, size: float = itemsize) -> float:
+        return max(weights * size / machine.bytes_per_sec, 2 * uses / machine.flops_per_sec)
 
     time = sum(part(weights, weights * tokens) for weights in (parts.attention, parts.dense, parts.shared))
-    time += part(parts.moe_layers * visited * parts.expert, parts.moe_layers * active * parts.expert * tokens)
+    expert, size = parts.moe_layers * parts.expert, parts.expert_itemsize or itemsize
+    time += part(visited * expert, active * expert * tokens, size)
     pairs = text.num_hidden_layers * text.num_attention_heads * tokens * tokens / 2
     return time + part(parts.head, parts.head) + 2 * pairs * _pair_width(config, absorbed=False) / machine.flops_per_sec
 

@@ -32,8 +32,8 @@ from vl2.bench.ours import steps_at_once, text_prompt
 from vl2.bench.timing import Timing, say, seconds
 from vl2.config import LanguageConfig, VL2Config
 from vl2.generate import generate
+from vl2.model.slots import slots
 from vl2.model.vl2 import VL2
-from vl2.model.weights import slots
 from vl2.sampling import SamplingParams
 
 FEW = 8  # sequences up to which batched_mm is measured

@@ -127,7 +127,7 @@ class MoE(nn.Module):
     def forward(self, x_TD: Tensor) -> tuple[Tensor, RouterStats]:
         weights_TA, indices_TA, scores_TE = self.router(x_TD)
         stats = RouterStats(self.layer, scores_TE, indices_TA)
-        if can_run(x_TD):
+        if can_run(x_TD) and isinstance(self.experts, RoutedExperts):  # quantised ones have kernels of their own
             stacks = self.experts.gate_up, self.experts.down
             return experts(x_TD, weights_TA, indices_TA, *stacks, self._shared_weights()), stats
         y_TD = self.experts(x_TD, weights_TA, indices_TA)

@@ -1,21 +1,19 @@
-"""Weights: one table between the official tensor names and our parameters, used to load, save and count.
+"""Weights: checkpoints to models and back, by the table in vl2/model/slots.py.
 
-    slots(config) -> Slot(official name, our parameter, where in it, shape), one for every stored tensor
     load: shards --mmap--> each tensor copied into its slot, on the wanted device in the wanted dtype
+          experts, if wanted, quantised one by one on the way: those of full precision are never held together
     save: slots --> shards in official layout, directory renamed into place
 
-The trap: experts are stacked here (gate_up, down) and separate there; only `slots` knows.
+The trap: a checkpoint is read before anything about it is known; names, shapes and dtypes are checked first.
 """
 
 import ctypes
 import json
-import math
 import os
 import shutil
 import struct
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -23,148 +21,31 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vl2.config import LanguageConfig, VisionConfig, VL2Config, read_config
+from vl2.config import VL2Config, read_config
+from vl2.kernels.quantized import quantize as quantize_matrix
+from vl2.model.moe import MoE
+from vl2.model.quantized_experts import QuantizedExperts, quantized_config
+from vl2.model.slots import Slot, quantized_slots, stored_slots
 from vl2.model.vl2 import VL2
 
 INDEX_NAME = "model.safetensors.index.json"
 _LISTED = 8  # names shown per kind of problem
-_STORED_DTYPES = ("BF16", "F16", "F32", "F64")  # quantised weights need scales, which the family does not have
+_STORED_DTYPES = ("BF16", "F16", "F32", "F64")
+_NAMES = {torch.uint8: "U8", torch.float8_e4m3fn: "F8_E4M3", torch.bfloat16: "BF16", torch.float32: "F32"}
 
 
 class WeightsError(ValueError):
     """A checkpoint that cannot be loaded; names every missing, extra, misshapen, truncated or non-finite tensor."""
 
 
-@dataclass(frozen=True)
-class Slot:
-    """One stored tensor: `parameter[where]` of ours has `shape` and is called `official` in checkpoints."""
-
-    official: str
-    parameter: str
-    shape: tuple[int, ...]
-    where: tuple[int | slice, ...] = ()
-
-    @property
-    def numel(self) -> int:
-        return math.prod(self.shape)
-
-
-def slots(config: VL2Config) -> Iterator[Slot]:
-    """The two-way table, in checkpoint order."""
-    yield from _vision_slots(config.vision_config)
-    yield from _projector_slots(config)
-    hidden = config.language_config.hidden_size
-    yield Slot("image_newline", "image_newline", (hidden,))
-    yield Slot("view_seperator", "view_seperator", (hidden,))
-    yield from _language_slots(config.language_config)
-
-
-def _same(prefix: str, shapes: dict[str, tuple[int, ...]], ours: str | None = None) -> Iterator[Slot]:
-    for name, shape in shapes.items():
-        yield Slot(f"{prefix}{name}", f"{prefix if ours is None else ours}{name}", shape)
-
-
-def _affine(name: str, out: int, into: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (out, into), f"{name}.bias": (out,)}
-
-
-def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
-
-
-def _vision_slots(config: VisionConfig) -> Iterator[Slot]:
-    width, mlp, patch = config.width, config.mlp_width, config.patch_size
-    yield Slot("vision.pos_embed", "vision.pos_embed", (1, config.grid_side**2, width))
-    embed = {"patch_embed.proj.weight": (width, 3, patch, patch), "patch_embed.proj.bias": (width,)}
-    yield from _same("vision.", embed)
-    feed = _affine("mlp.fc1", mlp, width) | _affine("mlp.fc2", width, mlp)
-    attention = _affine("attn.qkv", 3 * width, width) | _affine("attn.proj", width, width)
-    for block in range(config.layers):
-        yield from _same(f"vision.blocks.{block}.", _norm("norm1", width) | attention | _norm("norm2", width) | feed)
-    yield from _same("vision.", _norm("norm", width))
-    pool = _affine("q", width, width) | _affine("kv", 2 * width, width) | _affine("proj", width, width)
-    yield from _same("vision.attn_pool.", {"latent": (1, 1, width)} | pool | _norm("norm", width) | feed)
-
-
-def _projector_slots(config: VL2Config) -> Iterator[Slot]:
-    projector = config.projector_config
-    width, into = projector.n_embed * projector.mlp_ratio, projector.input_dim * projector.downsample_ratio**2
-    for layer in range(projector.depth):  # odd positions of the published Sequential are activations
-        out = projector.n_embed if layer == projector.depth - 1 else width
-        yield from _same("projector.", _affine(f"layers.{2 * layer}", out, into))
-        into = width
-
-
-def _language_slots(config: LanguageConfig) -> Iterator[Slot]:
-    hidden, vocab = config.hidden_size, config.vocab_size
-    embed = ("language.model.embed_tokens.weight", "language.embed_tokens.weight")
-    yield Slot(*embed, (vocab, hidden))
-    for layer in range(config.num_hidden_layers):
-        theirs, ours = f"language.model.layers.{layer}.", f"language.layers.{layer}."
-        norms = {"input_layernorm.weight": (hidden,), "post_attention_layernorm.weight": (hidden,)}
-        yield from _same(theirs, norms, ours)
-        yield from _same(theirs + "self_attn.", _attention_shapes(config), ours + "self_attn.")
-        theirs, ours = theirs + "mlp.", ours + "mlp."
-        if config.is_moe_layer(layer):
-            yield from _expert_slots(config, theirs, ours)
-        else:
-            yield from _same(theirs, _swiglu(hidden, config.intermediate_size), ours)
-    yield Slot("language.model.norm.weight", "language.norm.weight", (hidden,))
-    yield Slot("language.lm_head.weight", "language.lm_head.weight", (vocab, hidden))
-
-
-def _attention_shapes(config: LanguageConfig) -> dict[str, tuple[int, ...]]:
-    hidden, heads, head = config.hidden_size, config.num_attention_heads, config.head_dim
-
-    def linear(name: str, out: int, into: int, bias: bool = config.attention_bias) -> dict[str, tuple[int, ...]]:
-        return _affine(name, out, into) if bias else {f"{name}.weight": (out, into)}
-
-    if not config.use_mla:
-        kv = config.num_key_value_heads * head
-        queries = linear("q_proj", heads * head, hidden)
-        return (
-            queries
-            | linear("k_proj", kv, hidden)
-            | linear("v_proj", kv, hidden)
-            | linear("o_proj", hidden, heads * head)
-        )
-    assert config.kv_lora_rank is not None
-    rank, latent, value = config.q_lora_rank, config.kv_lora_rank, config.v_head_dim
-    if rank is None:
-        queries = linear("q_proj", heads * head, hidden, False)
-    else:
-        queries = linear("q_a_proj", rank, hidden) | {"q_a_layernorm.weight": (rank,)}
-        queries |= linear("q_b_proj", heads * head, rank, False)
-    keys = linear("kv_a_proj_with_mqa", latent + config.qk_rope_head_dim, hidden) | {"kv_a_layernorm.weight": (latent,)}
-    keys |= linear("kv_b_proj", heads * (config.qk_nope_head_dim + value), latent, False)
-    return queries | keys | linear("o_proj", hidden, heads * value)
-
-
-def _swiglu(hidden: int, width: int) -> dict[str, tuple[int, ...]]:
-    wide = (width, hidden)
-    return {"gate_proj.weight": wide, "up_proj.weight": wide, "down_proj.weight": (hidden, width)}
-
-
-def _expert_slots(config: LanguageConfig, theirs: str, ours: str) -> Iterator[Slot]:
-    assert config.n_routed_experts
-    hidden, width = config.hidden_size, config.moe_intermediate_size
-    yield Slot(theirs + "gate.weight", ours + "router.weight", (config.n_routed_experts, hidden))
-    if config.topk_method == "noaux_tc":
-        yield Slot(theirs + "gate.e_score_correction_bias", ours + "router.bias", (config.n_routed_experts,))
-    for e in range(config.n_routed_experts):
-        expert, wide = f"{theirs}experts.{e}.", (width, hidden)
-        yield Slot(expert + "gate_proj.weight", ours + "experts.gate_up", wide, (e, slice(0, width)))
-        yield Slot(expert + "up_proj.weight", ours + "experts.gate_up", wide, (e, slice(width, 2 * width)))
-        yield Slot(expert + "down_proj.weight", ours + "experts.down", (hidden, width), (e,))
-    if config.n_shared_experts is not None:
-        shared = _swiglu(hidden, width * config.n_shared_experts)
-        yield from _same(theirs + "shared_experts.", shared, ours + "shared_experts.")
-
-
 def empty_model(config: VL2Config, device: torch.device | str, dtype: torch.dtype) -> VL2:
     """A model whose parameters are allocated on `device` in `dtype` and not yet filled."""
     with torch.device("meta"):
         model = VL2(config)
+        if config.quantization_config:
+            for layer in model.modules():
+                if isinstance(layer, MoE):
+                    layer.register_module("experts", QuantizedExperts(config))
     return model.to(dtype).to_empty(device=device)
 
 
@@ -173,28 +54,32 @@ def load(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     progress: Callable[[int, int], None] | None = None,
+    quantize: str | None = None,
 ) -> VL2:
     """Load a checkpoint directory (config.json and safetensors) without holding more than one shard on the host.
 
     Args:
-        path: directory in official layout.
+        path: directory in official layout, or what `quantize_checkpoint` wrote.
         progress: called with (tensors loaded, tensors in all).
+        quantize: "fp8" or "int4" for the routed experts of weights that are not quantised yet.
 
     Raises: ConfigError, WeightsError.
     """
     config = read_config(path / "config.json")
-    table = {slot.official: slot for slot in slots(config)}
+    table = {slot.official: slot for slot in stored_slots(config)}
+    if quantize is not None:
+        config = quantized_config(config, quantize, path)
     shards = _shards(path)
     _check_names(path, shards, table)
     try:
         model = empty_model(config, device, dtype)
     except RuntimeError as error:  # the only thing that fails there is memory; torch.OutOfMemoryError is one, too
-        size = sum(slot.numel for slot in table.values()) * dtype.itemsize
+        size = sum(slot.nbytes(dtype) for slot in stored_slots(config))
         raise WeightsError(
             f"{path}: {size / 1e9:.1f} GB of weights in {dtype} do not fit into the memory of {device} "
             f"({str(error).splitlines()[0]}); use a smaller dtype or model, or another device"
         ) from error
-    ours = dict(model.named_parameters())
+    ours = _tensors(model)
     broken: list[str] = []
     loaded = 0
     with torch.no_grad():
@@ -202,9 +87,8 @@ def load(
             extremes: dict[str, Tensor] = {}  # finite only if every value is; read when the shard is done
             with _open(file) as shard:
                 for name in names:
-                    target = ours[table[name].parameter][table[name].where]
-                    target.copy_(shard.get_tensor(name))
-                    extremes[name] = torch.stack(target.aminmax())
+                    fill = _fill if quantize is None or not table[name].of_expert else _fill_quantized
+                    extremes[name] = fill(model, ours, table[name], shard.get_tensor(name))
                     loaded += 1
                     if progress:
                         progress(loaded, len(table))
@@ -215,6 +99,29 @@ def load(
         )
     model.requires_grad_(False)
     return model.eval()
+
+
+def _tensors(model: VL2) -> dict[str, Tensor]:
+    """Parameters, and the buffers of quantised experts."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _fill(model: VL2, ours: Mapping[str, Tensor], slot: Slot, stored: Tensor) -> Tensor:
+    """Copy a tensor into its slot; its smallest and its largest value."""
+    target = ours[slot.parameter][slot.where]
+    target.copy_(stored)
+    return torch.stack((target.float() if target.dtype == torch.float8_e4m3fn else target).aminmax())
+
+
+def _fill_quantized(model: VL2, ours: Mapping[str, Tensor], slot: Slot, stored: Tensor) -> Tensor:
+    """As _fill for an expert's matrix that is quantised where the model lies; extremes are those of the matrix."""
+    quantization = model.config.quantization_config
+    assert quantization
+    weight = stored.to(model.device)
+    made = quantize_matrix(weight, quantization.experts, quantization.group_size)
+    for part, tensor in zip(quantized_slots(slot, quantization), (made.values, made.scales), strict=True):
+        ours[part.parameter][part.where].copy_(tensor)
+    return torch.stack(weight.aminmax()).to(model.dtype)
 
 
 def _open(file: Path):  # safetensors has no public type for it
@@ -260,7 +167,7 @@ def _check_names(path: Path, shards: dict[Path, list[str]], table: dict[str, Slo
         twice += [name for name in names if name in present]
         present |= dict.fromkeys(names, file)
     misshapen: list[str] = []
-    not_floats: list[str] = []
+    other_kinds: dict[str, list[str]] = {}
     for file, names in shards.items():
         with _open(file) as shard:
             for name in names:
@@ -269,18 +176,22 @@ def _check_names(path: Path, shards: dict[Path, list[str]], table: dict[str, Slo
                 stored = shard.get_slice(name)
                 if (shape := tuple(stored.get_shape())) != table[name].shape:
                     misshapen.append(f"{name} {list(shape)} (expected {list(table[name].shape)})")
-                elif (kind := stored.get_dtype()) not in _STORED_DTYPES:
-                    not_floats.append(f"{name} {kind}")
+                elif (kind := stored.get_dtype()) not in (allowed := _stored_kinds(table[name])):
+                    other_kinds.setdefault(f"not stored as {', '.join(allowed)}", []).append(f"{name} {kind}")
     problems = {
         "missing": [name for name in table if name not in present],
         "unexpected": [name for name in present if name not in table],
         "misshapen": misshapen,
-        f"not stored as {', '.join(_STORED_DTYPES)}": not_floats,
+        **other_kinds,
         "stored twice": twice,
     }
     found = [f"{kind}: {_listing(names)}" for kind, names in problems.items() if names]
     if found:
         raise WeightsError(f"{path}: tensors do not match config.json; {'; '.join(found)}")
+
+
+def _stored_kinds(slot: Slot) -> tuple[str, ...]:
+    return _STORED_DTYPES if slot.dtype is None else (_NAMES[slot.dtype],)
 
 
 def _listing(names: list[str]) -> str:
@@ -293,7 +204,7 @@ def plan_shards(table: Iterable[Slot], bytes_per_value: int, max_shard_bytes: in
     shards: list[list[Slot]] = [[]]
     used = 0
     for slot in table:
-        size = slot.numel * bytes_per_value
+        size = slot.numel * (slot.dtype.itemsize if slot.dtype else bytes_per_value)
         if shards[-1] and used + size > max_shard_bytes:
             shards.append([])
             used = 0
@@ -309,13 +220,45 @@ def save(model: VL2, path: Path, dtype: torch.dtype = torch.bfloat16, max_shard_
     something else than a checkpoint or an empty directory.
     """
     path = path.resolve()
-    kept = _other_files(path)
+    _save(model, path, dtype, max_shard_bytes, _other_files(path))
+
+
+def quantize_checkpoint(
+    source: Path,
+    out: Path,
+    scheme: str,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+    max_shard_bytes: int = 5 * 10**9,
+) -> None:
+    """Write a checkpoint whose routed experts are quantised and whose other weights are bfloat16.
+
+    Args:
+        source: checkpoint in official layout; its tokenizer and processor are copied.
+        out: directory that does not exist yet; appears whole.
+        scheme: "fp8" or "int4".
+        device: where weights are quantised.
+        progress: called with (tensors loaded, tensors in all).
+
+    Raises: ConfigError, WeightsError.
+    """
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise WeightsError(f"{out}: exists; choose another path, or remove it first")
+    model = load(source, device, torch.bfloat16, progress, scheme)
+    ours = {"config.json", INDEX_NAME, "state.json"}  # the last makes a training checkpoint, which this is not
+    copied = [file for pattern in ("*.json", "LICENSE*") for file in source.glob(pattern) if file.name not in ours]
+    _save(model, out, torch.bfloat16, max_shard_bytes, copied)
+
+
+def _save(model: VL2, path: Path, dtype: torch.dtype, max_shard_bytes: int, copied: Iterable[Path]) -> None:
+    """Write a whole directory beside its place, then put it there."""
     staging = path.with_name(f".{path.name}.writing-{os.getpid()}")
     shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed; containers repeat process ids
     staging.mkdir(parents=True)
     try:
         write_weights(model, staging, dtype, max_shard_bytes)
-        for file in kept:
+        for file in copied:
             shutil.copy2(file, staging / file.name)
         replace_directory(staging, path)
     finally:
@@ -337,22 +280,26 @@ def _other_files(path: Path) -> list[Path]:
 
 def write_weights(model: VL2, path: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
     """Write config.json, shards and index into an existing directory."""
-    ours = dict(model.named_parameters())
-    shards = plan_shards(slots(model.config), dtype.itemsize, max_shard_bytes)
+    ours = _tensors(model)
+    shards = plan_shards(stored_slots(model.config), dtype.itemsize, max_shard_bytes)
     weight_map: dict[str, str] = {}
     total = 0
     for number, shard in enumerate(shards, 1):
         name = f"model-{number:05}-of-{len(shards):06}.safetensors"
-        tensors = {s.official: ours[s.parameter][s.where].detach().to("cpu", dtype).contiguous().clone() for s in shard}
+        tensors = {s.official: _stored(ours[s.parameter][s.where], s.dtype or dtype) for s in shard}
         save_file(tensors, path / name, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(tensors, name)
-        total += sum(s.numel for s in shard) * dtype.itemsize
+        total += sum(s.nbytes(dtype) for s in shard)
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
     (path / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     config = {**model.config.to_dict(), "torch_dtype": str(dtype).removeprefix("torch.")}
     (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     for name in set(weight_map.values()):  # safetensors lets nobody else read what it writes
         shutil.copymode(path / "config.json", path / name)
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().to("cpu", dtype).contiguous().clone()
 
 
 def replace_directory(staging: Path, path: Path) -> None:

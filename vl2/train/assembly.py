@@ -8,7 +8,7 @@ import torch
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
-from vl2.config import VL2Config
+from vl2.config import VL2Config, read_config
 from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.data.records import Record, read_records
@@ -70,6 +70,11 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
 def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -> VL2:
     start = checkpoint or (Path(config.model.weights) if config.model.weights else None)
     if start is not None:
+        if quantization := read_config(start / "config.json").quantization_config:
+            raise ConfigError(
+                f"{start}: its experts are quantised ({quantization.experts}) and cannot be trained; start from the "
+                "original weights"
+            )
         model = load(start, device, torch.float32)
         if config.model.config is not None and model.config != config.model.config:
             raise ConfigError(f"{start}: its config.json differs from the recipe's model; resume with the same recipe")

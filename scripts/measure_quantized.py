@@ -1,0 +1,63 @@
+"""Measure what quantised experts cost: Nano as it is and quantised, on the same records of its test split.
+
+python scripts/measure_quantized.py OUT_DIR [--records 500] [--jobs 2] [--model nano]
+
+    MODEL --vl2 quantize--> OUT_DIR/fp8, OUT_DIR/int4
+    vl2.synth (split "test") --> OUT_DIR/TASK/records.jsonl --vl2 eval--> OUT_DIR/results/*.json --> a table
+
+Points are hundredths of a metric, and less of an error rate counts as more. Few answers change, so differences of the
+same records say more than the intervals of each model; with n records, one record is 100 / n points.
+"""
+
+import argparse
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from measure_nano import EXTRAS, METRICS, make_records, run
+
+from vl2.eval.metrics import ERROR_RATES
+from vl2.eval.runner import Results, load_results
+
+LIMITS = {"fp8": 0.5, "int4": 1.5}  # points that a task may lose
+
+
+def cell(plain: Results, small: Results, limit: float) -> str:
+    """Points won or lost, records that got better and worse."""
+    (before,), (after,) = plain["tasks"].values(), small["tasks"].values()
+    sign = -1 if before["metric"] in ERROR_RATES else 1
+    points = 100 * sign * (after["value"] - before["value"])
+    changes = [sign * (b["score"] - a["score"]) for a, b in zip(plain["outputs"], small["outputs"], strict=True)]
+    better, worse = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
+    return f"{points:+.2f} (+{better} −{worse}){'' if points >= -limit else ' over the limit'}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--records", type=int, default=500)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--model", default="nano")
+    arguments = parser.parse_args()
+    models = {"plain": arguments.model} | {scheme: str(arguments.out / scheme) for scheme in LIMITS}
+    for scheme in LIMITS:
+        if not (arguments.out / scheme).exists():
+            command = [sys.executable, "-m", "vl2", "quantize", arguments.model, models[scheme], "--to", scheme]
+            subprocess.run([*command, "--device", "cpu"], check=True)
+    wanted = {task: arguments.records * 2 // 5 if task in EXTRAS else arguments.records for task in METRICS}
+    files = {task: make_records(arguments.out, task, count) for task, count in wanted.items()}
+    results = {(name, task): arguments.out / "results" / f"{name}-{task}.json" for task in METRICS for name in models}
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        list(pool.map(lambda key: run(files[key[1]], models[key[0]], results[key]), results))
+    print(f"| task | metric | records | {arguments.model} | {' | '.join(LIMITS)} |")
+    print(f"|---|---|---:|---:|{'---:|' * len(LIMITS)}")
+    for task, metric in METRICS.items():
+        plain = load_results(results["plain", task])
+        (summary,) = plain["tasks"].values()
+        cells = [cell(plain, load_results(results[scheme, task]), limit) for scheme, limit in LIMITS.items()]
+        print(f"| {task} | {metric} | {summary['n']} | {summary['value']:.4f} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
