@@ -23,7 +23,7 @@ from vl2.engine.paged_cache import EXPAND_ABOVE, PagedCache, PagedSequences, by_
 from vl2.engine.types import UNKNOWN, Chunk
 from vl2.kernels.choose import choose
 from vl2.model.attention import MHA, MLA
-from vl2.model.layers import join
+from vl2.model.layers import SwiGLU, join
 from vl2.model.rope import rope_table
 from vl2.model.vl2 import VL2
 from vl2.processing.tiling import TiledImage
@@ -184,6 +184,8 @@ def join_projections(model: VL2) -> None:
             join(module.q_proj, module.k_proj, module.v_proj)
         elif isinstance(module, MLA) and module.kv_a_proj_with_mqa.bias is None:
             join(module.q_proj if module.q_rank is None else module.q_a_proj, module.kv_a_proj_with_mqa)
+        elif isinstance(module, SwiGLU):
+            join(module.gate_proj, module.up_proj)
 
 
 def _each_token(chunks: Sequence[Chunk]) -> list[tuple[Chunk, int]]:
