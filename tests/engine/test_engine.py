@@ -151,6 +151,7 @@ def test_any_interleaving_gives_the_tokens_of_the_plain_loop(
         prefix_cache=rng.random() < 0.8,
         speculate=rng.choice([0, 1, 4]),
         run_ahead=rng.random() < 0.5,
+        encode_beside=rng.random() < 0.5,
     )
     with pytest.MonkeyPatch.context() as patch:
         if rng.random() < 0.5:
@@ -276,6 +277,35 @@ def test_lookup_finds_what_followed_and_gives_up() -> None:
         lookup.record(tokens, 4, 0)
     assert lookup.propose(tokens, 9) == []  # a pause
     assert lookup.propose([*range(100, 130), 1, 2, 3, 1, 2], 9) != []
+
+
+def test_images_are_encoded_while_others_decode(
+    models: dict[str, VL2], mixed_prompts: list[Prompt], expected: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request starts when its image is encoded, not before; alone it does not wait; dropped, it leaves nothing."""
+    engine = Engine(models["small"], NEVER, encode_beside=True)
+    text, pictured = engine.submit(mixed_prompts[0], GREEDY), None
+    got: dict[int, list[int]] = {}
+    ready = False
+    monkeypatch.setattr(engine.scheduler, "is_ready", lambda _: ready)
+    for number in range(2 * LENGTH):
+        if number == 1:
+            pictured = engine.submit(mixed_prompts[2], GREEDY)
+        if number == 4:
+            assert engine.runner.num_encoded_images == 1
+            assert engine.stats().num_waiting == 1
+            ready = True
+        for output in engine.step():
+            got.setdefault(output.request_id, []).append(output.token_id)
+    assert got == {text: expected["small"][0], pictured: expected["small"][2]}
+    assert engine.runner.num_encoded_images == 1
+    engine.submit(mixed_prompts[0], GREEDY)
+    engine.step()
+    dropped = engine.submit(mixed_prompts[5], GREEDY)
+    ready = False
+    engine.step()
+    engine.abort(dropped)
+    assert not engine.runner._beside
 
 
 def test_two_images_never_mix(models: dict[str, VL2], mixed_prompts: list[Prompt]) -> None:
