@@ -10,6 +10,7 @@ trap: a graph reads and writes the same memory at every replay; what it gave mus
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,7 +106,7 @@ class DecodeGraph:
     def __init__(self, model: VL2, cache: PagedCache, rope: RopeTable, newest: Tensor) -> None:
         self._model, self._cache, self._rope, self._newest = model, cache, rope, newest
         self._captured: dict[int, tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]] = {}
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
         self.most = SIZES[-1]
 
     @staticmethod
