@@ -42,6 +42,15 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     ],
     "attend_latent": [(ALL, {"SWAP": 0, "num_warps": 4, "num_stages": 2})],
     "attend_heads": [(ALL, {"num_warps": 4, "num_stages": 3})],
+    "latent_few": [(ALL, {"ELEMENTS": 8192, "num_warps": 4})],
+    "absorb_many": [
+        (32, {"BLOCK": 16, "ROWS": 32, "COLS": 128, "num_warps": 4, "num_stages": 3}),
+        (ALL, {"BLOCK": 64, "ROWS": 64, "COLS": 128, "num_warps": 4, "num_stages": 3}),
+    ],
+    "values_many": [
+        (32, {"BLOCK": 16, "ROWS": 16, "COLS": 128, "num_warps": 4, "num_stages": 4}),
+        (ALL, {"BLOCK": 64, "ROWS": 32, "COLS": 128, "num_warps": 4, "num_stages": 3}),
+    ],
     "linear": [(ALL, {"ELEMENTS": 2048, "num_warps": 4})],
     "gate": [(ALL, {"COLS": 1024, "num_warps": 4})],
     "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
