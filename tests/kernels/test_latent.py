@@ -18,7 +18,9 @@ def without_gradients(monkeypatch: pytest.MonkeyPatch):
         yield
 
 
-def inputs(tokens: int, shape: tuple[int, ...], device: str, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def inputs(
+    tokens: int, shape: tuple[int, ...], device: str, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Views as the model has them: queries beside rotated queries, weights of keys and of values in one matrix."""
     heads, key, value, latent = shape
     generator = torch.Generator().manual_seed(tokens)

@@ -65,21 +65,22 @@ def _many(
     NUM_ROWS: tl.constexpr, WIDTH: tl.constexpr,
     BLOCK: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
-    wait_for_last(OVERLAP)
     head = tl.program_id(2).to(tl.int64)
     tokens = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    cols = tl.arange(0, COLS)
     real_t, real_n = (tokens < num_tokens)[:, None], rows < NUM_ROWS
-    total = tl.zeros([BLOCK, ROWS], tl.float32)
-    for start in range(0, WIDTH, COLS):
-        cols = start + tl.arange(0, COLS)
-        here = cols < WIDTH
-        value = tl.load(
-            x + tokens[:, None].to(tl.int64) * stride_t + head * stride_h + cols, mask=real_t & here, other=0.0
-        )
-        places = head * stride_wh + rows * stride_n + cols[:, None] * stride_k
-        other = tl.load(weight + places, mask=real_n & here[:, None], other=0.0)
+    places = weight + head * stride_wh + rows * stride_n + cols[:, None] * stride_k
+    other = tl.load(places, mask=real_n & (cols < WIDTH)[:, None], other=0.0)
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
+    x_rows = x + tokens[:, None].to(tl.int64) * stride_t + head * stride_h + cols
+    value = tl.load(x_rows, mask=real_t & (cols < WIDTH), other=0.0)
+    total = tl.dot(value, other, input_precision="ieee")
+    for start in range(COLS, WIDTH, COLS):
+        here = start + cols < WIDTH
+        value = tl.load(x_rows + start, mask=real_t & here, other=0.0)
+        other = tl.load(places + start * stride_k, mask=real_n & here[:, None], other=0.0)
         total = tl.dot(value, other, total, input_precision="ieee")
     row = tokens[:, None].to(tl.int64) * tl.num_programs(2) + head
     tl.store(out + row * NUM_ROWS + rows, total.to(out.dtype.element_ty), mask=real_t & real_n)

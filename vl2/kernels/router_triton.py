@@ -77,29 +77,37 @@ def _logits_few(
     tl.store(logits + token * EXPERTS + rows, tl.sum(other.to(tl.float32) * value, 1), mask=known)
 
 
+@triton.jit
+def _product(value, other, total, EXACT: tl.constexpr):
+    if EXACT:
+        value, other = value.to(tl.float32), other.to(tl.float32)
+    return tl.dot(value, tl.trans(other), total, input_precision="ieee")
+
+
 @triton.jit(do_not_specialize=["num_tokens"])
 def _logits_many(
     x, weight, logits, num_tokens, stride_x,
     HIDDEN: tl.constexpr, EXPERTS: tl.constexpr, PART: tl.constexpr, EXACT: tl.constexpr,
     BLOCK: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
-    wait_for_last(OVERLAP)
     tokens = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     part = tl.program_id(2)
-    real, known = (tokens < num_tokens)[:, None], rows < EXPERTS
-    total = tl.zeros([BLOCK, ROWS], tl.float32)
-    for start in range(0, PART, COLS):
-        cols = part * PART + start + tl.arange(0, COLS)
-        here = cols < HIDDEN
-        value = tl.load(x + tokens[:, None].to(tl.int64) * stride_x + cols, mask=real & here, other=0.0)
-        other = tl.load(weight + rows[:, None] * HIDDEN + cols, mask=known[:, None] & here, other=0.0)
-        if EXACT:
-            value, other = value.to(tl.float32), other.to(tl.float32)
-        total = tl.dot(value, tl.trans(other), total, input_precision="ieee")
+    real, known = (tokens < num_tokens)[:, None], (rows < EXPERTS)[:, None]
+    x_rows, weight_rows = x + tokens[:, None].to(tl.int64) * stride_x, weight + rows[:, None] * HIDDEN
+    cols = part * PART + tl.arange(0, COLS)
+    other = tl.load(weight_rows + cols, mask=known & (cols < HIDDEN), other=0.0)
+    let_next_start(OVERLAP)
+    wait_for_last(OVERLAP)
+    value = tl.load(x_rows + cols, mask=real & (cols < HIDDEN), other=0.0)
+    total = _product(value, other, tl.zeros([BLOCK, ROWS], tl.float32), EXACT)
+    for start in range(COLS, PART, COLS):
+        here = start + cols < HIDDEN
+        value = tl.load(x_rows + start + cols, mask=real & here, other=0.0)
+        other = tl.load(weight_rows + start + cols, mask=known & here, other=0.0)
+        total = _product(value, other, total, EXACT)
     places = (part * num_tokens + tokens)[:, None].to(tl.int64) * EXPERTS + rows
-    tl.store(logits + places, total, mask=real & known)
+    tl.store(logits + places, total, mask=real & (rows < EXPERTS))
 
 
 @triton.jit(do_not_specialize=["num_tokens"])

@@ -64,7 +64,8 @@ class VL2(nn.Module):
 
     def pixel_values(self, tiles_NCYX: Tensor) -> Tensor:
         """uint8 tiles to the tower's input range, about -1..1, in the model's dtype."""
-        return (tiles_NCYX.to(self.device).float() / 127.5 - 1.0).to(self.dtype)
+        scaled = tiles_NCYX.to(self.device, non_blocking=True) / 127.5  # float32
+        return scaled.sub_(1.0).to(self.dtype)
 
     def encode_tiles(self, tiles_NCYX: Tensor) -> tuple[Tensor, Tensor]:
         """Float tiles (N, 3, 384, 384) to patch features (N, P, W) and tile tokens (N, Q, D)."""
