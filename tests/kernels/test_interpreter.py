@@ -21,7 +21,9 @@ def interpreter_works() -> bool:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels run on the GPU here")
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="interpreted already")
 @pytest.mark.skipif(not interpreter_works(), reason="this Triton cannot interpret with this NumPy")
-@pytest.mark.parametrize("name", ["paged_attention", "experts", "router", "norm", "rotary", "linear", "choose"])
+@pytest.mark.parametrize(
+    "name", ["paged_attention", "experts", "router", "norm", "rotary", "linear", "choose", "flash"]
+)
 def test_kernels_interpreted(name: str) -> None:
     """Triton decides when it is imported, hence a process of its own, in which no test may miss the interpreter."""
     command = [

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vl2.config import VisionConfig
-from vl2.kernels.attention import cudnn_attention
+from vl2.kernels.flash import attend_varlen
+from vl2.kernels.launch import can_run
 
 _EPS = 1e-6
 
@@ -38,9 +39,15 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x_NPW: Tensor) -> Tensor:
-        q, k, v = self.qkv(x_NPW).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(cudnn_attention(q, k, v).transpose(1, 2).flatten(2))
+    def forward(self, x_NPW: Tensor, starts_N1: Tensor) -> Tensor:
+        """starts_N1: (N + 1,) int32, where each tile's patches begin when all lie end to end."""
+        qkv = self.qkv(x_NPW).unflatten(-1, (3, self.heads, -1))
+        if can_run(qkv):
+            q, k, v = qkv.flatten(0, 1).unbind(1)
+            out = attend_varlen(q, k, v, starts_N1, starts_N1, x_NPW.shape[1], q.shape[-1] ** -0.5, causal=False)
+            return self.proj(out.flatten(1).view_as(x_NPW))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class MLP(nn.Module):
@@ -61,8 +68,8 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(config.width, eps=_EPS)
         self.mlp = MLP(config.width, config.mlp_width)
 
-    def forward(self, x_NPW: Tensor) -> Tensor:
-        x_NPW = x_NPW + self.attn(self.norm1(x_NPW))
+    def forward(self, x_NPW: Tensor, starts_N1: Tensor) -> Tensor:
+        x_NPW = x_NPW + self.attn(self.norm1(x_NPW), starts_N1)
         return x_NPW + self.mlp(self.norm2(x_NPW))
 
 
@@ -96,6 +103,8 @@ class VisionTower(nn.Module):
         size = self.config.image_size
         assert tiles_NCYX.shape[1:] == (3, size, size), tiles_NCYX.shape
         x_NPW = self.patch_embed(tiles_NCYX) + self.pos_embed
+        tiles, patches = x_NPW.shape[:2]
+        starts_N1 = torch.arange(tiles + 1, dtype=torch.int32, device=x_NPW.device) * patches
         for block in self.blocks:
-            x_NPW = block(x_NPW)
+            x_NPW = block(x_NPW, starts_N1)
         return self.norm(x_NPW)
