@@ -1,6 +1,6 @@
 """The engine against the plain loop, whatever else happens at the same time; and what only the engine has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -14,9 +14,9 @@ from PIL import Image
 from vl2.engine.decode_graph import DecodeGraph
 from vl2.engine.engine import Engine
 from vl2.engine.image_cache import ImageCache, digest
-from vl2.engine.paged_cache import PagedCache
+from vl2.engine.paged_cache import Continued, PagedCache
 from vl2.engine.speculation import PromptLookup
-from vl2.engine.types import CapacityError
+from vl2.engine.types import CapacityError, Chunk
 from vl2.generate import embed_prompt, generate
 from vl2.model.cache import PackedSequences
 from vl2.model.vl2 import VL2
@@ -129,6 +129,26 @@ def test_steps_of_a_graph(
     sampled = SamplingParams(max_tokens=LENGTH, temperature=1.5, top_p=0.9, seed=5)
     plain = Engine(models[kind], NEVER, block_size=16)
     assert run_all(engine, mixed_prompts, sampled) == run_all(plain, mixed_prompts, sampled)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_long_chunks_together(
+    kind: str, models: dict[str, VL2], mixed_prompts: list[Prompt], expected: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of several sequences after known prefixes, in one call."""
+    monkeypatch.setattr("vl2.engine.paged_cache.EXPAND_ABOVE", 1)
+    begun: list[int] = []
+    begin = Continued.__init__
+
+    def counted(self: Continued, cache: PagedCache, chunks: Sequence[Chunk], absorb: bool) -> None:
+        begun.append(0 if absorb else len(chunks))
+        begin(self, cache, chunks, absorb)
+
+    monkeypatch.setattr(Continued, "__init__", counted)
+    engine = Engine(models[kind], NEVER, block_size=4, step_tokens=100)
+    for _ in range(2):
+        assert run_all(engine, mixed_prompts) == expected[kind]
+    assert max(begun) > 1
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

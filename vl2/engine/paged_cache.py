@@ -4,6 +4,7 @@
     layer by layer: rows of new tokens are kept --> queries of each chunk x everything cached of its sequence
 
     NewestTokens      rows of one token each, through one kernel; what a captured graph runs
+    Continued         chunks after cached prefixes, which are gathered
     PagedSequences    any step: chunks that begin a sequence attend among themselves, packed; a few tokens after a
                       cached prefix read latents as they are stored (absorbed), as NewestTokens where its kernel runs;
                       many expand them first
@@ -11,17 +12,17 @@
 The trap: chunks come in an order (`by_kind`), so that each kind is one slice of the tokens.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from vl2.config import LanguageConfig
 from vl2.engine.types import Chunk
-from vl2.kernels.attention import attend_cached
+from vl2.kernels.flash import attend_varlen
 from vl2.kernels.paged_attention import can_decode, decode_heads, decode_latent
 from vl2.kernels.rotary import Place
-from vl2.model.attention import LatentWeights
+from vl2.model.attention import AttentionContext, LatentWeights
 from vl2.model.cache import PackedSequences, split_heads
 
 EXPAND_ABOVE = 128  # new tokens; from about here expanding latents takes fewer operations than absorbing
@@ -80,11 +81,8 @@ class NewestTokens:
     def attend_latent(
         self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
     ) -> Tensor:
-        return weights.values(self.attend_absorbed(layer, weights.absorb(q_nope_THK), q_rope_THR, scale))
-
-    def attend_absorbed(self, layer: int, q_THZ: Tensor, q_rope_THR: Tensor, scale: float) -> Tensor:
-        """Queries against latents, (T, H, Z)."""
-        return decode_latent(q_THZ, q_rope_THR, self._cache.values[layer], self._tables_SO, self._lengths_S, scale)
+        cached = self._cache.values[layer], self._tables_SO, self._lengths_S
+        return weights.values(decode_latent(weights.absorb(q_nope_THK), q_rope_THR, *cached, scale))
 
 
 def by_kind(chunks: Sequence[Chunk]) -> list[Chunk]:
@@ -94,6 +92,46 @@ def by_kind(chunks: Sequence[Chunk]) -> list[Chunk]:
         return 3 if chunk.start == 0 else (chunk.count > 1) + (chunk.count > EXPAND_ABOVE)
 
     return sorted(chunks, key=kind)
+
+
+class Continued:
+    """The attention context of chunks after cached prefixes, each against all that is cached of its sequence.
+
+    Args:
+        absorb: attend to latents as they are stored, and not to keys and values expanded from them.
+    """
+
+    def __init__(self, cache: PagedCache, chunks: Sequence[Chunk], absorb: bool) -> None:
+        self._cache, self._absorb = cache, absorb
+        device, counts = cache.values.device, [chunk.count for chunk in chunks]
+        stops = [chunk.start + chunk.count for chunk in chunks]
+        slots = [_slots(chunk, 0, stop, cache.block_size) for chunk, stop in zip(chunks, stops, strict=True)]
+        self._slots_L = _slice_or_index(torch.cat(slots), device)
+        starts = torch.tensor([[0, *counts], [0, *stops]]).cumsum(1).to(torch.int32)
+        self._starts_q, self._starts_k = starts.to(device, non_blocking=True)
+        self._most = max(counts)
+
+    def place(self, layer: int) -> None:
+        return None
+
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, scale: float, q_rope: Tensor | None = None, k_rope: Tensor | None = None
+    ) -> Tensor:
+        return attend_varlen(q, k, v, self._starts_q, self._starts_k, self._most, scale, True, q_rope, k_rope)
+
+    def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
+        cached_LJ = self._cache.values[layer].flatten(0, 1)[self._slots_L]
+        return self._attend(q_THK, *split_heads(cached_LJ, q_THK.shape[-1]), scale)
+
+    def attend_latent(
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
+    ) -> Tensor:
+        cached_LJ = self._cache.values[layer].flatten(0, 1)[self._slots_L]
+        if not self._absorb:
+            k_LHK, v_LHU, k_rope_LR = weights.expand(cached_LJ)
+            return self._attend(q_nope_THK, k_LHK, v_LHU, scale, q_rope_THR, k_rope_LR)
+        q_THJ, k_L1J = torch.cat([weights.absorb(q_nope_THK), q_rope_THR], -1), cached_LJ[:, None]
+        return weights.values(self._attend(q_THJ, k_L1J, k_L1J[..., : weights.latent], scale))
 
 
 class PagedSequences:
@@ -108,89 +146,58 @@ class PagedSequences:
         self._cache = cache
         device, size = cache.values.device, cache.block_size
         spans = [torch.arange(chunk.start, chunk.start + chunk.count) for chunk in chunks]
-        tables = [torch.tensor(chunk.sequence.blocks) for chunk in chunks]
-        slots = [table[span // size] * size + span % size for table, span in zip(tables, spans, strict=True)]
+        slots = [_slots(chunk, chunk.start, chunk.start + chunk.count, size) for chunk in chunks]
         self.positions_T = torch.cat(spans).to(device, non_blocking=True)
         self._slots_T = torch.cat(slots).to(device, non_blocking=True)
-        self._later = [chunk for chunk in chunks if chunk.start]
-        self._num_later = sum(chunk.count for chunk in self._later)
-        self._num_short = sum(chunk.count for chunk in self._later if chunk.count <= EXPAND_ABOVE)
-        rows = [chunk for chunk in self._later if chunk.count <= EXPAND_ABOVE] if cache.has_kernel else []
-        self._one_by_one = self._later[len(rows) :]
-        self._tables = [
-            _slice_or_index(chunk.sequence.blocks[: -(-(chunk.start + chunk.count) // size)], device)
-            for chunk in self._one_by_one
-        ]
-        self._rows: NewestTokens | None = None
-        self._num_rows = sum(chunk.count for chunk in rows)
-        if rows:
-            most = max(len(chunk.sequence.blocks) for chunk in rows)
-            padded = [
-                chunk.sequence.blocks + [0] * (most - len(chunk.sequence.blocks))
-                for chunk in rows
-                for _ in range(chunk.count)
-            ]
-            tables_SO = torch.tensor(padded, dtype=torch.int32).to(device, non_blocking=True)
-            self._rows = NewestTokens(cache, self.positions_T[: self._num_rows], tables_SO)
+        few = [chunk for chunk in chunks if chunk.start and chunk.count <= EXPAND_ABOVE]
+        many = [chunk for chunk in chunks if chunk.start and chunk.count > EXPAND_ABOVE]
         fresh = [chunk.count for chunk in chunks if not chunk.start]
-        self._fresh = PackedSequences.of_lengths(fresh, device) if fresh else None
+        parts: list[tuple[int, AttentionContext]] = []  # how many tokens in a row, and what attends for them
+        if few and cache.has_kernel:
+            parts.append((sum(chunk.count for chunk in few), self._rows(few)))
+        elif few:  # one by one, since the blocks of most lie in a row and need not be gathered
+            parts += [(chunk.count, Continued(cache, [chunk], absorb=True)) for chunk in few]
+        if many:
+            parts.append((sum(chunk.count for chunk in many), Continued(cache, many, absorb=False)))
+        if fresh:
+            parts.append((sum(fresh), PackedSequences.of_lengths(fresh, device)))
+        self._counts, self._contexts = zip(*parts, strict=True)
 
-    def _cached(self, layer: int, short: bool) -> Iterator[tuple[slice, Tensor]]:
-        """Rows of later chunks, short or long, and what is stored of their sequences, (L, J), up to these rows."""
-        row = self._num_rows
-        for chunk, table in zip(self._one_by_one, self._tables, strict=True):
-            if (chunk.count <= EXPAND_ABOVE) == short:
-                cached_LJ = self._cache.values[layer][table].flatten(0, 1)[: chunk.start + chunk.count]
-                yield slice(row, row + chunk.count), cached_LJ
-            row += chunk.count
+    def _rows(self, chunks: Sequence[Chunk]) -> NewestTokens:
+        most = max(len(chunk.sequence.blocks) for chunk in chunks)
+        padded = [
+            chunk.sequence.blocks + [0] * (most - len(chunk.sequence.blocks))
+            for chunk in chunks
+            for _ in range(chunk.count)
+        ]
+        tables_SO = torch.tensor(padded, dtype=torch.int32).to(self.positions_T.device, non_blocking=True)
+        return NewestTokens(self._cache, self.positions_T[: len(padded)], tables_SO)
 
     def place(self, layer: int) -> Place:
         return self._cache.place(layer, self._slots_T)
 
     def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
-        out: list[Tensor] = []
-        if self._rows:
-            out.append(self._rows.attend_heads(layer, q_THK[: self._num_rows], rows_TJ, scale))
-        for short in (True, False):
-            for rows, cached_LJ in self._cached(layer, short):
-                out.append(attend_cached(q_THK[rows], *split_heads(cached_LJ, q_THK.shape[-1]), scale))
-        if self._fresh:
-            new = slice(self._num_later, None)
-            out.append(self._fresh.attend_heads(layer, q_THK[new], rows_TJ[new], scale))
+        parts = zip(self._contexts, *(x.split(self._counts) for x in (q_THK, rows_TJ)), strict=True)
+        out = [context.attend_heads(layer, *part, scale) for context, *part in parts]
         return torch.cat(out) if len(out) > 1 else out[0]
 
     def attend_latent(
         self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
     ) -> Tensor:
-        out: list[Tensor] = []
-        if short := self._num_short:
-            q_THZ = weights.absorb(q_nope_THK[:short])
-            out.append(weights.values(self._attend_absorbed(layer, q_THZ, q_rope_THR[:short], scale)))
-        for rows, cached_LJ in self._cached(layer, short=False):
-            q_THK = torch.cat([q_nope_THK[rows], q_rope_THR[rows]], -1)
-            out.append(attend_cached(q_THK, *weights.expand(cached_LJ), scale))
-        if self._fresh:
-            new = slice(self._num_later, None)
-            part = q_nope_THK[new], q_rope_THR[new], rows_TJ[new]
-            out.append(self._fresh.attend_latent(layer, *part, weights, scale))
-        return torch.cat(out) if len(out) > 1 else out[0]
-
-    def _attend_absorbed(self, layer: int, q_THZ: Tensor, q_rope_THR: Tensor, scale: float) -> Tensor:
-        """Short chunks against latents as they are stored, (T, H, Z)."""
-        out: list[Tensor] = []
-        if self._rows:
-            out.append(self._rows.attend_absorbed(layer, q_THZ[: self._num_rows], q_rope_THR[: self._num_rows], scale))
-        if self._num_rows < len(q_THZ):
-            q_THJ = torch.cat([q_THZ, q_rope_THR], -1)
-            for rows, cached_LJ in self._cached(layer, short=True):
-                k_L1J = cached_LJ[:, None]
-                out.append(attend_cached(q_THJ[rows], k_L1J, k_L1J[..., : q_THZ.shape[-1]], scale))
+        parts = zip(self._contexts, *(x.split(self._counts) for x in (q_nope_THK, q_rope_THR, rows_TJ)), strict=True)
+        out = [context.attend_latent(layer, *part, weights, scale) for context, *part in parts]
         return torch.cat(out) if len(out) > 1 else out[0]
 
 
-def _slice_or_index(blocks: Sequence[int], device: torch.device) -> slice | Tensor:
-    """Blocks in a row are read where they lie; others are gathered."""
-    first = blocks[0]
-    if list(blocks) == list(range(first, first + len(blocks))):
-        return slice(first, first + len(blocks))
-    return torch.tensor(blocks, device=device)
+def _slots(chunk: Chunk, start: int, stop: int, block_size: int) -> Tensor:
+    """Where tokens `start` to `stop` of a chunk's sequence are cached."""
+    span = torch.arange(start, stop)
+    return torch.tensor(chunk.sequence.blocks)[span // block_size] * block_size + span % block_size
+
+
+def _slice_or_index(slots_L: Tensor, device: torch.device) -> slice | Tensor:
+    """Slots in a row are read where they lie; others are gathered."""
+    first = int(slots_L[0])
+    if slots_L.equal(torch.arange(first, first + len(slots_L))):
+        return slice(first, first + len(slots_L))
+    return slots_L.to(device, non_blocking=True)

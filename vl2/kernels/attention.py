@@ -1,20 +1,19 @@
 """Causal attention: over packed sequences, and of one sequence's newest tokens over all of its own.
 
-    q_THK, k_THK, v_THU, cu_seqlens_S1 --attend_packed--> o_THU
+    q_THK, k_TGK, v_TGU, cu_seqlens_S1 --attend_packed--> o_THU
     q_THK (the newest T of L tokens), k_LGK, v_LGU --attend_cached--> o_THU
 
-The trap: latent attention has query/key heads wider than value heads, which flash kernels refuse; values are
-padded to the key width and the padding is cut from the output.
+Without gradients, many queries go through kernels/flash.py. The trap: latent attention has query/key heads wider than
+value heads, which torch's flash kernels refuse; for them values are padded to the key width and the padding is cut
+from the output.
 """
-
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-_CUDNN_ROWS = 256  # from this many tokens a sequence, cuDNN's kernel is faster than the flash kernel it is built beside
+from vl2.kernels.flash import attend_varlen, join_pieces
+from vl2.kernels.launch import can_run
 
 
 def attend_packed_reference(
@@ -45,53 +44,41 @@ def attend_packed_reference(
 
 
 def attend_packed(
-    q_THK: Tensor, k_THK: Tensor, v_THU: Tensor, cu_seqlens_S1: Tensor, max_len: int, scale: float,
-    lengths: Sequence[int] = (),
+    q_THK: Tensor, k_TGK: Tensor, v_TGU: Tensor, cu_seqlens_S1: Tensor, max_len: int, scale: float,
+    q_rope_THR: Tensor | None = None, k_rope_TR: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """As attend_packed_reference; CUDA half precision runs a variable-length flash kernel without padded rows.
+    """As attend_packed_reference, by kernels without padded rows where they run.
 
     Args:
-        lengths: of all sequences, if the host knows them; long ones then go through cuDNN one by one, without gradient.
+        k_TGK, v_TGU: of G heads, which divide H.
+        q_rope_THR, k_rope_TR: a second piece of queries, and of the keys of all heads.
     """
-    v_width = v_THU.shape[-1]
-    if not _flash_takes(q_THK):
-        v_THK = F.pad(v_THU, (0, max(q_THK.shape[-1] - v_width, 0)))
-        return attend_packed_reference(q_THK, k_THK, v_THK, cu_seqlens_S1, max_len, scale)[..., :v_width]
-    if lengths and min(lengths) >= _CUDNN_ROWS and not torch.is_grad_enabled():
-        parts = zip(*(x.split(list(lengths)) for x in (q_THK, k_THK, v_THU)), strict=True)
-        out = [cudnn_attention(*(x.transpose(0, 1)[None] for x in part), scale, is_causal=True) for part in parts]
-        return torch.cat([o[0].transpose(0, 1) for o in out]) if len(out) > 1 else out[0][0].transpose(0, 1)
-    return _varlen(q_THK, k_THK, v_THU, cu_seqlens_S1, cu_seqlens_S1, max_len, max_len, scale)
-
-
-def cudnn_attention(
-    q_NHTK: Tensor, k_NHLK: Tensor, v_NHLU: Tensor, scale: float | None = None, is_causal: bool = False
-) -> Tensor:
-    """Scaled dot-product attention; by cuDNN where it runs, on Hopper twice as fast as torch's own choice."""
-    if not _flash_takes(q_NHTK):
-        return F.scaled_dot_product_attention(q_NHTK, k_NHLK, v_NHLU, scale=scale, is_causal=is_causal)
-    order = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-    with sdpa_kernel(order, set_priority=True):
-        return F.scaled_dot_product_attention(q_NHTK, k_NHLK, v_NHLU, scale=scale, is_causal=is_causal)
+    if can_run(q_THK):
+        starts = cu_seqlens_S1, cu_seqlens_S1
+        return attend_varlen(q_THK, k_TGK, v_TGU, *starts, max_len, scale, True, q_rope_THR, k_rope_TR)
+    q_THK, k_TGK = join_pieces(q_THK, k_TGK, q_rope_THR, k_rope_TR)
+    group, width = q_THK.shape[1] // k_TGK.shape[1], v_TGU.shape[-1]
+    k_THK, v_THU = (x.repeat_interleave(group, 1) if group > 1 else x for x in (k_TGK, v_TGU))
+    v_THK = F.pad(v_THU, (0, max(q_THK.shape[-1] - width, 0)))
+    attend = _torch_varlen if _flash_takes(q_THK) else attend_packed_reference
+    return attend(q_THK, k_THK, v_THK, cu_seqlens_S1, max_len, scale)[..., :width]
 
 
 def _flash_takes(q: Tensor) -> bool:
     return q.is_cuda and q.dtype in (torch.bfloat16, torch.float16) and q.shape[-1] <= 256
 
 
-def _varlen(
-    q_THK: Tensor, k_LHK: Tensor, v_LHU: Tensor, ends_q: Tensor, ends_k: Tensor, most_q: int, most_k: int, scale: float
+def _torch_varlen(
+    q_THK: Tensor, k_THK: Tensor, v_THK: Tensor, cu_seqlens_S1: Tensor, max_len: int, scale: float
 ) -> Tensor:
-    """The flash kernel over packed sequences; the last query of each sees its last key."""
+    """torch's flash kernel over packed sequences, which has gradients."""
     from torch.nn.attention.varlen import varlen_attn  # CUDA only
 
-    v_LHK = F.pad(v_LHU, (0, max(q_THK.shape[-1] - v_LHU.shape[-1], 0)))
-    o_THK = varlen_attn(
-        q_THK.contiguous(), k_LHK.contiguous(), v_LHK.contiguous(), ends_q, ends_k, most_q, most_k,
-        scale=scale, window_size=(-1, 0),
-    )  # fmt: skip
+    q, k, v = (x.contiguous() for x in (q_THK, k_THK, v_THK))
+    sizes = cu_seqlens_S1, cu_seqlens_S1, max_len, max_len
+    o_THK = varlen_attn(q, k, v, *sizes, scale=scale, window_size=(-1, 0))
     assert isinstance(o_THK, Tensor)
-    return o_THK[..., : v_LHU.shape[-1]]
+    return o_THK
 
 
 def attend_cached(q_THK: Tensor, k_LGK: Tensor, v_LGU: Tensor, scale: float) -> Tensor:
@@ -104,16 +91,10 @@ def attend_cached(q_THK: Tensor, k_LGK: Tensor, v_LGU: Tensor, scale: float) -> 
 
     Returns: (T, H, U).
     """
-    q, k, v = q_THK.transpose(0, 1), k_LGK.transpose(0, 1), v_LGU.transpose(0, 1)
-    num_new, num_all, group = q_THK.shape[0], k_LGK.shape[0], q.shape[0] // k.shape[0]
+    num_new, num_all = q_THK.shape[0], k_LGK.shape[0]
     if num_new == 1:  # heads of a group become rows, so keys are read once and never copied
-        scores = torch.bmm(q_THK[0].unflatten(0, (-1, group)), k.mT) * scale
+        k, v = k_LGK.transpose(0, 1), v_LGU.transpose(0, 1)
+        scores = torch.bmm(q_THK[0].unflatten(0, (len(k), -1)), k.mT) * scale
         return torch.bmm(scores.softmax(-1, torch.float32).to(v.dtype), v).flatten(0, 1)[None]
-    if _flash_takes(q_THK):
-        k_LHK, v_LHU = (x.repeat_interleave(group, 1) if group > 1 else x for x in (k_LGK, v_LGU))
-        ends = [torch.tensor([0, count], dtype=torch.int32, device=q.device) for count in (num_new, num_all)]
-        return _varlen(q_THK, k_LHK, v_LHU, *ends, num_new, num_all, scale)
-    seen_TL = torch.ones(num_new, num_all, dtype=torch.bool, device=q.device).tril(num_all - num_new)
-    k, v = k.repeat_interleave(group, 0), F.pad(v, (0, max(k.shape[-1] - v.shape[-1], 0))).repeat_interleave(group, 0)
-    o = F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=seen_TL, scale=scale)[0]
-    return o.transpose(0, 1)[..., : v_LGU.shape[-1]]
+    starts_q, starts_k = torch.tensor([[0, num_new], [0, num_all]], dtype=torch.int32, device=q_THK.device)
+    return attend_varlen(q_THK, k_LGK, v_LGU, starts_q, starts_k, num_new, scale, True)

@@ -17,6 +17,7 @@ OVERLAP = True  # for comparisons
 # kernel: (up to so many tokens, sizes) in rising order. Rows and columns are those of a weight that one program reads
 # at once, TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are under way. LEFT: the weight
 # is the left factor, of which the matrix units take 64 rows at a time, and tokens are the right one, which may be few.
+# In flash attention ROWS are queries, and KEYS are read at once.
 CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "logits_few": [(ALL, {"ROWS": 2, "num_warps": 4})],
     "logits_many": [
@@ -51,6 +52,11 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (32, {"BLOCK": 16, "ROWS": 16, "COLS": 128, "num_warps": 4, "num_stages": 4}),
         (ALL, {"BLOCK": 64, "ROWS": 32, "COLS": 128, "num_warps": 4, "num_stages": 3}),
     ],
+    "flash_causal": [
+        (1024, {"ROWS": 64, "KEYS": 64, "num_warps": 4, "num_stages": 2}),
+        (ALL, {"ROWS": 128, "KEYS": 64, "num_warps": 8, "num_stages": 3}),
+    ],
+    "flash_full": [(ALL, {"ROWS": 128, "KEYS": 64, "num_warps": 4, "num_stages": 3})],
     "linear": [(ALL, {"ELEMENTS": 2048, "num_warps": 4})],
     "gate": [(ALL, {"COLS": 1024, "num_warps": 4})],
     "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
@@ -64,6 +70,8 @@ def config(kernel: str, tokens: int, itemsize: int) -> dict[str, int]:
         return {**sizes, "COLS": max(sizes["COLS"] // 2, 16)}
     if itemsize == 4 and kernel == "attend_latent":
         return {**sizes, "num_stages": 1}
+    if itemsize == 4 and "KEYS" in sizes:  # without matrix units what is multiplied lies in registers
+        return {"ROWS": 32, "KEYS": 32, "num_warps": 8, "num_stages": 1}
     return sizes
 
 

@@ -8,7 +8,6 @@ x_TD -> queries, and a row to cache: keys and values (MHA), or a latent and one 
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
@@ -20,10 +19,18 @@ from vl2.model.rope import RopeTable, softmax_scale
 
 @dataclass(frozen=True)
 class LatentWeights:
-    """kv_b_proj seen per head: keys are `w_k_HKZ @ latent`, values `w_v_HUZ @ latent`."""
+    """kv_b_proj seen per head: the first `key` rows of `kv_b @ latent` are a key, the others a value."""
 
-    w_k_HKZ: Tensor
-    w_v_HUZ: Tensor
+    kv_b: Tensor
+    key: int
+
+    @property
+    def w_k_HKZ(self) -> Tensor:
+        return self.kv_b[:, : self.key]
+
+    @property
+    def w_v_HUZ(self) -> Tensor:
+        return self.kv_b[:, self.key :]
 
     def absorb(self, q_nope_THK: Tensor) -> Tensor:
         """Queries against latents instead of keys, (T, H, Z)."""
@@ -36,14 +43,13 @@ class LatentWeights:
     @property
     def latent(self) -> int:
         """Z, where in a cached row the latent ends and the key begins."""
-        return self.w_k_HKZ.shape[2]
+        return self.kv_b.shape[2]
 
-    def expand(self, rows_LJ: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys (L, H, K) and values (L, H, U) of all heads from what is cached of L tokens."""
-        heads, latent_LZ, k_rope_LR = self.w_k_HKZ.shape[0], rows_LJ[:, : self.latent], rows_LJ[:, self.latent :]
-        k_nope_LHK = (latent_LZ @ self.w_k_HKZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
-        v_LHU = (latent_LZ @ self.w_v_HUZ.flatten(0, 1).T).unflatten(-1, (heads, -1))
-        return torch.cat([k_nope_LHK, k_rope_LR[:, None].expand(-1, heads, -1)], -1), v_LHU
+    def expand(self, rows_LJ: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys (L, H, K) and values (L, H, U) of all heads from what is cached of L tokens, and rotated keys (L, R)."""
+        latent_LZ, k_rope_LR = rows_LJ[:, : self.latent], rows_LJ[:, self.latent :]
+        expanded = (latent_LZ @ self.kv_b.flatten(0, 1).T).unflatten(-1, (len(self.kv_b), -1))
+        return expanded[..., : self.key], expanded[..., self.key :], k_rope_LR
 
 
 class AttentionContext(Protocol):
@@ -118,6 +124,6 @@ class MLA(nn.Module):
         q_nope_THK, q_rope_THR = q.unflatten(-1, (self.heads, -1)).split([self.nope, self.rope], -1)
         norm, place = self.kv_a_layernorm, context.place(self.layer)
         q_rope_THR, rows_TJ = latent_rows(q_rope_THR, kv_TJ, norm.weight, norm.eps, *rope, place)
-        weights = LatentWeights(*self.kv_b_proj.weight.unflatten(0, (self.heads, -1)).split([self.nope, self.value], 1))
+        weights = LatentWeights(self.kv_b_proj.weight.unflatten(0, (self.heads, -1)), self.nope)
         out = context.attend_latent(self.layer, q_nope_THK, q_rope_THR, rows_TJ, weights, self.scale)
         return project(out.flatten(1), self.o_proj)[0]

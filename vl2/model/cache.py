@@ -23,33 +23,30 @@ class PackedSequences:
     Args:
         cu_seqlens_S1: (S + 1,) int32 offsets, on the model's device.
         max_len: longest sequence, on the host so that no step waits for the device.
-        lengths: of all sequences, if the host knows them.
     """
 
-    def __init__(self, cu_seqlens_S1: Tensor, max_len: int, lengths: Sequence[int] = ()) -> None:
-        self.cu_seqlens_S1, self.max_len, self.lengths = cu_seqlens_S1, max_len, tuple(lengths)
+    def __init__(self, cu_seqlens_S1: Tensor, max_len: int) -> None:
+        self.cu_seqlens_S1, self.max_len = cu_seqlens_S1, max_len
 
     @classmethod
     def of_lengths(cls, lengths: Sequence[int], device: torch.device | str) -> "PackedSequences":
         offsets = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
-        return cls(offsets.to(device, non_blocking=True), max(lengths), lengths)
+        return cls(offsets.to(device, non_blocking=True), max(lengths))
 
     def place(self, layer: int) -> None:
         return None
 
     def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
         k_TGK, v_TGK = split_heads(rows_TJ, q_THK.shape[-1])
-        if (group := q_THK.shape[1] // k_TGK.shape[1]) > 1:
-            k_TGK, v_TGK = k_TGK.repeat_interleave(group, 1), v_TGK.repeat_interleave(group, 1)
-        return attend_packed(q_THK, k_TGK, v_TGK, self.cu_seqlens_S1, self.max_len, scale, self.lengths)
+        return attend_packed(q_THK, k_TGK, v_TGK, self.cu_seqlens_S1, self.max_len, scale)
 
     def attend_latent(
         self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
     ) -> Tensor:
         """Expands keys and values: cheaper than absorbing when there are as many queries as keys."""
-        k_THK, v_THU = weights.expand(rows_TJ)
-        q_THK = torch.cat([q_nope_THK, q_rope_THR], -1)
-        return attend_packed(q_THK, k_THK, v_THU, self.cu_seqlens_S1, self.max_len, scale, self.lengths)
+        k_THK, v_THU, k_rope_TR = weights.expand(rows_TJ)
+        sizes = self.cu_seqlens_S1, self.max_len, scale
+        return attend_packed(q_nope_THK, k_THK, v_THU, *sizes, q_rope_THR, k_rope_TR)
 
 
 def split_heads(rows_LJ: Tensor, width: int) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vl2.config import VisionConfig
-from vl2.kernels.attention import cudnn_attention
+from vl2.kernels.flash import attend_varlen
+from vl2.kernels.launch import can_run
 from vl2.kernels.linear import linear_gelu
 from vl2.kernels.norm import add_layer_norm, layer_norm
 
@@ -56,9 +57,15 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x_NPW: Tensor) -> Tensor:
-        q, k, v = self.qkv(x_NPW).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(cudnn_attention(q, k, v).transpose(1, 2).flatten(2))
+    def forward(self, x_NPW: Tensor, starts_N1: Tensor) -> Tensor:
+        """starts_N1: (N + 1,) int32, where each tile's patches begin when all lie end to end."""
+        qkv = self.qkv(x_NPW).unflatten(-1, (3, self.heads, -1))
+        if can_run(qkv):
+            q, k, v = qkv.flatten(0, 1).unbind(1)
+            out = attend_varlen(q, k, v, starts_N1, starts_N1, x_NPW.shape[1], q.shape[-1] ** -0.5, causal=False)
+            return self.proj(out.flatten(1).view_as(x_NPW))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class MLP(nn.Module):
@@ -84,10 +91,10 @@ class Block(nn.Module):
         self.norm2 = LayerNorm(config.width)
         self.mlp = MLP(config.width, config.mlp_width)
 
-    def forward(self, x_NPW: Tensor, delta_NPW: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, x_NPW: Tensor, delta_NPW: Tensor | None, starts_N1: Tensor) -> tuple[Tensor, Tensor]:
         """The stream, and what is still to be added to it."""
         x_NPW, normed_NPW = self.norm1.after_adding(x_NPW, delta_NPW)
-        x_NPW, normed_NPW = self.norm2.after_adding(x_NPW, self.attn(normed_NPW))
+        x_NPW, normed_NPW = self.norm2.after_adding(x_NPW, self.attn(normed_NPW, starts_N1))
         return x_NPW, self.mlp(normed_NPW)
 
 
@@ -121,7 +128,9 @@ class VisionTower(nn.Module):
         size = self.config.image_size
         assert tiles_NCYX.shape[1:] == (3, size, size), tiles_NCYX.shape
         x_NPW = self.patch_embed(tiles_NCYX) + self.pos_embed
+        tiles, patches = x_NPW.shape[:2]
+        starts_N1 = torch.arange(tiles + 1, dtype=torch.int32, device=x_NPW.device) * patches
         delta_NPW: Tensor | None = None
         for block in self.blocks:
-            x_NPW, delta_NPW = block(x_NPW, delta_NPW)
+            x_NPW, delta_NPW = block(x_NPW, delta_NPW, starts_N1)
         return self.norm.after_adding(x_NPW, delta_NPW)[1]
