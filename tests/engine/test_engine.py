@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vl2.engine.decode_graph import DecodeGraph
 from vl2.engine.engine import Engine
+from vl2.engine.graphs import Graphs
 from vl2.engine.image_cache import ImageCache, digest
 from vl2.engine.paged_cache import Continued, PagedCache
 from vl2.engine.speculation import PromptLookup
@@ -107,10 +107,18 @@ def test_single_tokens_together(
     assert run_all(Engine(models[kind], NEVER, block_size=16, step_tokens=100), mixed_prompts) == expected[kind]
 
 
+def computed(
+    graphs: Graphs, key: object, compute: Callable, inputs: tuple[torch.Tensor, ...], first: object = None
+) -> tuple[torch.Tensor, ...]:
+    """Instead of Graphs.replay."""
+    graphs.num_replays += 1
+    return compute(*(given.clone() for given in inputs))
+
+
 def compute_graphs(engine: Engine, patch: pytest.MonkeyPatch) -> None:
     """Let an engine take the way of CUDA graphs, computing what they hold instead of replaying them."""
     patch.setattr(PagedCache, "has_kernel", True)
-    patch.setattr(DecodeGraph, "replay", lambda graph, rows: graph.compute(rows.clone()))
+    patch.setattr(Graphs, "replay", computed)
     engine.runner.use_graphs = True
 
 
@@ -122,10 +130,12 @@ def test_steps_of_a_graph(
     engine = Engine(models[kind], NEVER, block_size=16, speculate=2)
     compute_graphs(engine, monkeypatch)
     assert run_all(engine, mixed_prompts) == expected[kind]
-    replays, steps = engine.runner.num_replays, engine.stats().num_steps
-    assert replays == steps - 1  # all but that of the prompts
+    replays, steps = engine.runner.graphs.num_replays, engine.stats().num_steps
+    assert replays == steps  # the first of prompts
     assert run_all(engine, mixed_prompts[1:2]) == expected[kind][1:2]
-    assert engine.runner.num_replays - replays == engine.stats().num_steps - steps  # of the prompt, only the end is new
+    assert (
+        engine.runner.graphs.num_replays - replays == engine.stats().num_steps - steps
+    )  # of the prompt, only the end is new
     sampled = SamplingParams(max_tokens=LENGTH, temperature=1.5, top_p=0.9, seed=5)
     plain = Engine(models[kind], NEVER, block_size=16)
     assert run_all(engine, mixed_prompts, sampled) == run_all(plain, mixed_prompts, sampled)

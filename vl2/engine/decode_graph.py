@@ -5,17 +5,17 @@
 
 A row is one new token: the newest of a sequence, a draft after it, or one of a short prompt after a cached prefix. The
 rows of a sequence are stored before any of them attends, so they see each other as far as their positions allow. The
-trap: a graph reads and writes the same memory at every replay; what it gave must be read before the next one.
+trap: a step reads and writes what the last one chose, so it cannot be tried out on the same rows before it is captured.
 """
 
 import struct
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vl2.engine.graphs import Graphs
 from vl2.engine.paged_cache import NewestTokens, PagedCache
 from vl2.engine.types import Chunk
 from vl2.engine.types import Sequence as RunningSequence
@@ -37,7 +37,7 @@ class Rows:
     """
 
     def __init__(self, num_slots: int, num_blocks: int, device: torch.device) -> None:
-        self._padding_slot, self._device = num_slots, device
+        self._padding_slot = num_slots
         width = _TABLE + num_blocks
         self._of_slot = np.zeros((num_slots, width), np.int32)  # options and blocks of who runs there
         self._written: list[tuple[list[int], int]] = [([], 0)] * num_slots  # which table, and how much of it
@@ -66,14 +66,16 @@ class Rows:
         rows[count:] = rows[0]
         return self._buffers[self._turn, :size]
 
-    def options(self, chunks: Sequence[Chunk], numbers: Sequence[int]) -> tuple[Tensor, ...]:
-        """Options of `choose` on the device, for choice `numbers[i]` of chunk i."""
+    num_options = _TABLE - _TEMPERATURE
+
+    def options(self, chunks: Sequence[Chunk], numbers: Sequence[int]) -> Tensor:
+        """Options of choosing (S, num_options), on the host, for choice `numbers[i]` of chunk i."""
         for chunk in chunks:
             self._update(chunk.sequence)
         table = self._of_slot[[chunk.sequence.slot for chunk in chunks], _TEMPERATURE:_TABLE]
         first = [chunk.sequence.num_generated + chunk.sequence.num_pending for chunk in chunks]
         table[:, _NUMBER - _TEMPERATURE] = np.array(first) + numbers
-        return unpack_options(torch.from_numpy(table).to(self._device, non_blocking=True))
+        return torch.from_numpy(table)
 
     def _update(self, running: RunningSequence) -> None:
         """Write what has changed in a sequence's slot: everything when it is new there, else its new blocks."""
@@ -96,17 +98,15 @@ def unpack_options(table: Tensor) -> tuple[Tensor, ...]:
 
 
 class DecodeGraph:
-    """Graphs of one engine, captured when a number of rows first comes up.
+    """The step of few tokens after cached ones.
 
     Args:
         rope: table of all positions.
-        newest: (slots,) the newest token of every slot; read and written by each replay.
+        newest: (slots,) the newest token of every slot; read and written by each step.
     """
 
-    def __init__(self, model: VL2, cache: PagedCache, rope: RopeTable, newest: Tensor) -> None:
-        self._model, self._cache, self._rope, self._newest = model, cache, rope, newest
-        self._captured: dict[int, tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]] = {}
-        self._pool: Any = None
+    def __init__(self, model: VL2, cache: PagedCache, rope: RopeTable, newest: Tensor, graphs: Graphs) -> None:
+        self._model, self._cache, self._rope, self._newest, self._graphs = model, cache, rope, newest, graphs
         self.most = SIZES[-1]
 
     @staticmethod
@@ -115,11 +115,9 @@ class DecodeGraph:
 
     def replay(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Rows in pinned memory to the chosen tokens (S,) and logits (S, V), valid until the next replay."""
-        if len(rows) not in self._captured:
-            self._captured[len(rows)] = self._capture(rows)
-        graph, table, tokens, logits_SV = self._captured[len(rows)]
-        table.copy_(rows, non_blocking=True)
-        graph.replay()
+        nobody = torch.zeros_like(rows)
+        nobody[:, _SLOT], nobody[:, _POSITION] = len(self._newest) - 1, -1
+        tokens, logits_SV = self._graphs.replay(("decode", len(rows)), self.compute, (rows,), (nobody,))
         return tokens, logits_SV
 
     def compute(self, table: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,17 +131,3 @@ class DecodeGraph:
         tokens = choose(logits_SV, *unpack_options(table[:, _TEMPERATURE:_TABLE]))
         self._newest.index_copy_(0, slots, tokens)
         return tokens, logits_SV
-
-    def _capture(self, rows: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
-        table = torch.zeros_like(rows, device=self._newest.device)
-        table[:, _SLOT], table[:, _POSITION] = len(self._newest) - 1, -1  # belongs to nobody
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self.compute(table)  # compiles and loads all kernels, which must not happen while capturing
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            tokens, logits_SV = self.compute(table)
-        self._pool = graph.pool()
-        return graph, table, tokens, logits_SV

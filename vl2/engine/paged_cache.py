@@ -105,7 +105,7 @@ class Continued:
         self._cache, self._absorb = cache, absorb
         device, counts = cache.values.device, [chunk.count for chunk in chunks]
         stops = [chunk.start + chunk.count for chunk in chunks]
-        slots = [_slots(chunk, 0, stop, cache.block_size) for chunk, stop in zip(chunks, stops, strict=True)]
+        slots = [slots_of(chunk, 0, stop, cache.block_size) for chunk, stop in zip(chunks, stops, strict=True)]
         self._slots_L = _slice_or_index(torch.cat(slots), device)
         starts = torch.tensor([[0, *counts], [0, *stops]]).cumsum(1).to(torch.int32)
         self._starts_q, self._starts_k = starts.to(device, non_blocking=True)
@@ -146,7 +146,7 @@ class PagedSequences:
         self._cache = cache
         device, size = cache.values.device, cache.block_size
         spans = [torch.arange(chunk.start, chunk.start + chunk.count) for chunk in chunks]
-        slots = [_slots(chunk, chunk.start, chunk.start + chunk.count, size) for chunk in chunks]
+        slots = [slots_of(chunk, chunk.start, chunk.start + chunk.count, size) for chunk in chunks]
         self.positions_T = torch.cat(spans).to(device, non_blocking=True)
         self._slots_T = torch.cat(slots).to(device, non_blocking=True)
         few = [chunk for chunk in chunks if chunk.start and chunk.count <= EXPAND_ABOVE]
@@ -189,7 +189,7 @@ class PagedSequences:
         return torch.cat(out) if len(out) > 1 else out[0]
 
 
-def _slots(chunk: Chunk, start: int, stop: int, block_size: int) -> Tensor:
+def slots_of(chunk: Chunk, start: int, stop: int, block_size: int) -> Tensor:
     """Where tokens `start` to `stop` of a chunk's sequence are cached."""
     span = torch.arange(start, stop)
     return torch.tensor(chunk.sequence.blocks)[span // block_size] * block_size + span % block_size

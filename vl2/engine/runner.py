@@ -1,6 +1,7 @@
 """Chunks of a step to chosen tokens: the only part of the engine that touches the model and its tensors.
 
     few tokens after cached ones     one row each --DecodeGraph--> chosen tokens
+    short prompts from their start   embeddings --PromptGraph--> chosen tokens
     anything else                    images not seen before --embed_images, all in one batch--> embeddings, by digest
                                      token ids + embeddings of image tokens --> x_TD --model, PagedSequences--> logits
                                      --choose--> chosen tokens
@@ -17,9 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vl2.engine.decode_graph import DecodeGraph, Rows
+from vl2.engine.decode_graph import DecodeGraph, Rows, unpack_options
+from vl2.engine.graphs import Graphs
 from vl2.engine.image_cache import ImageCache
 from vl2.engine.paged_cache import EXPAND_ABOVE, PagedCache, PagedSequences, by_kind
+from vl2.engine.prompt_graph import PromptGraph
 from vl2.engine.types import UNKNOWN, Chunk
 from vl2.engine.types import Sequence as RunningSequence
 from vl2.kernels.choose import choose
@@ -71,14 +74,16 @@ class Runner:
             join_projections(model)
         self.cache = PagedCache(text, num_blocks, block_size, model.device, model.dtype)
         self.images = ImageCache(image_cache_bytes)
-        self.num_encoded_images = self.num_reused_images = self.num_replays = 0
+        self.num_encoded_images = self.num_reused_images = 0
         positions = torch.arange(text.max_position_embeddings, device=model.device)
         self._rope = rope_table(text, positions)
         self._beside: dict[bytes, tuple[Tensor, torch.cuda.Event | None]] = {}  # images that are being encoded
         self._side = torch.cuda.Stream(model.device) if model.device.type == "cuda" else None
         self._newest = torch.zeros(max_running + 1, dtype=torch.long, device=model.device)  # the last is for padding
         self._rows = Rows(max_running, -(-text.max_position_embeddings // block_size), model.device)
-        self._graph = DecodeGraph(model, self.cache, self._rope, self._newest)
+        self.graphs = Graphs()
+        self._decode = DecodeGraph(model, self.cache, self._rope, self._newest, self.graphs)
+        self._prompts = PromptGraph(model, self.cache, self._rope, self._newest, self._rows, self.graphs)
         self.use_graphs = graphs and model.device.type == "cuda" and not deterministic
 
     @torch.inference_mode()
@@ -86,8 +91,10 @@ class Runner:
         """Start computing the chunks; what they choose is known once the step is waited for."""
         chunks = by_kind(chunks)
         choices = [(chunk, chunk.num_choices) for chunk in chunks]
-        if self._fits_graph(chunks):
+        if self._decodes(chunks):
             tokens, logits_SV = self._replay(chunks)
+        elif self.use_graphs and self._prompts.takes(chunks):
+            tokens, logits_SV = self._prompts.replay(self._embed(chunks), chunks)
         else:
             groups = [[chunk] for chunk in chunks] if self._deterministic else [chunks]
             logits_SV = torch.cat([self._run(group) for group in groups])
@@ -99,25 +106,25 @@ class Runner:
         ready.record()
         return Step(choices, on_host, logits_SV, ready)
 
-    def _fits_graph(self, chunks: Sequence[Chunk]) -> bool:
+    def _decodes(self, chunks: Sequence[Chunk]) -> bool:
         """Whether a step has only a few tokens, all after cached ones."""
         if not (self.use_graphs and self.cache.has_kernel):
             return False
         small = all(chunk.start and chunk.count <= EXPAND_ABOVE and not _has_image(chunk) for chunk in chunks)
-        return small and sum(chunk.count for chunk in chunks) <= self._graph.most
+        return small and sum(chunk.count for chunk in chunks) <= self._decode.most
 
     def _replay(self, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
         """Chosen tokens and logits of all choices."""
-        self.num_replays += 1
         count = sum(chunk.count for chunk in chunks)
-        rows = self._rows.fill(chunks, self._graph.size_for(count))
-        tokens, logits_SV = self._graph.replay(rows)
+        rows = self._rows.fill(chunks, self._decode.size_for(count))
+        tokens, logits_SV = self._decode.replay(rows)
         if all(chunk.num_choices == chunk.count for chunk in chunks):
             return tokens[:count], logits_SV[:count]
         chosen = self._to_device(_choice_rows(chunks))
         return tokens[chosen], logits_SV[chosen]
 
-    def _run(self, chunks: Sequence[Chunk]) -> Tensor:
+    def _embed(self, chunks: Sequence[Chunk]) -> Tensor:
+        """Embeddings (T, D) of all tokens of the chunks."""
         ids_T = self._to_device([token for chunk in chunks for token in chunk.tokens])
         unknown = [row for row, (chunk, token) in enumerate(_each_token(chunks)) if token == UNKNOWN]
         if unknown:
@@ -125,6 +132,10 @@ class Runner:
             ids_T[self._to_device(unknown)] = self._newest[slots]
         x_TD = self.model.language.embed_tokens(ids_T)
         self._put_images(x_TD, chunks)
+        return x_TD
+
+    def _run(self, chunks: Sequence[Chunk]) -> Tensor:
+        x_TD = self._embed(chunks)
         context = PagedSequences(self.cache, chunks)
         hidden_TD, _ = self.model(x_TD, context.positions_T, context, self._rope.at(context.positions_T))
         return self.model.logits(hidden_TD[self._to_device(_choice_rows(chunks))])
@@ -135,8 +146,8 @@ class Runner:
         if not chosen:
             return torch.empty(0, dtype=torch.long, device=logits_SV.device)
         numbers = [number for chunk in chunks for number in range(chunk.num_choices)]
-        options = self._rows.options(chosen, numbers)
-        tokens = choose(logits_SV, *options)
+        options = self._rows.options(chosen, numbers).to(logits_SV.device, non_blocking=True)
+        tokens = choose(logits_SV, *unpack_options(options))
         ending = [chunk for chunk in chunks if chunk.num_choices]
         last = np.cumsum([chunk.num_choices for chunk in ending]) - 1
         self._newest[self._to_device([chunk.sequence.slot for chunk in ending])] = tokens[
@@ -181,10 +192,10 @@ class Runner:
             return
         ready = None
         if self._side is None:
-            embeds = self._embed(new)
+            embeds = self._encode_together(new)
         else:
             with torch.cuda.stream(self._side):
-                embeds = self._embed(new)
+                embeds = self._encode_together(new)
                 ready = torch.cuda.Event()
                 ready.record()
         self._beside.update({key: (embeds_ID, ready) for key, embeds_ID in embeds.items()})
@@ -220,12 +231,12 @@ class Runner:
                 self.num_reused_images += 1
         new = {key: image for key, image in images.items() if key not in found}
         for part in [{key: image} for key, image in new.items()] if self._deterministic else [new] if new else []:
-            for key, embeds_ID in self._embed(part).items():
+            for key, embeds_ID in self._encode_together(part).items():
                 found[key] = embeds_ID
                 self.images.put(key, embeds_ID)
         return found
 
-    def _embed(self, images: dict[bytes, TiledImage]) -> dict[bytes, Tensor]:
+    def _encode_together(self, images: dict[bytes, TiledImage]) -> dict[bytes, Tensor]:
         self.num_encoded_images += len(images)
         tiles = [torch.from_numpy(image.unique_tiles_NCYX) for image in images.values()]
         embeds = self.model.embed_images(tiles, [image.grid for image in images.values()])

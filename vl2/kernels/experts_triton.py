@@ -18,7 +18,7 @@ from vl2.kernels.experts import SharedExperts, sort_choices
 from vl2.kernels.gated import gated
 from vl2.kernels.grouped_mm import grouped_mm_until
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.overlap_triton import wait_for_last
 
 
 def few(
@@ -172,7 +172,6 @@ def _up_few(
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, ACTIVE: tl.constexpr, SLOTS: tl.constexpr, WHOLE: tl.constexpr,
     ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token, slot = tl.program_id(0) // SLOTS, tl.program_id(0) % SLOTS
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
@@ -203,7 +202,6 @@ def _down_few(
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, ACTIVE: tl.constexpr, SHARED: tl.constexpr, WHOLE: tl.constexpr,
     ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token = tl.program_id(0)
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
@@ -228,7 +226,6 @@ def _down_few(
 @triton.jit(do_not_specialize=["num_choices"])
 def _sort(indices, order, inverse, stops, num_choices, CHUNK: tl.constexpr, OVERLAP: tl.constexpr):
     """One program an expert: it counts choices of lower numbers, then writes its own behind them."""
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     expert, num_experts = tl.program_id(0), tl.num_programs(0)
     lower = tl.zeros([CHUNK], tl.int32)
@@ -279,7 +276,6 @@ def _up_many(
     TILE: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, LEFT: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     number = tl.program_id(1)
     begin, end, which, first = _range_of(number, stops, num_tokens, EXPERTS, ACTIVE, TILE)
@@ -321,7 +317,6 @@ def _down_many(
     WHOLE: tl.constexpr, TILE: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, LEFT: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     number = tl.program_id(1)
     begin, end, which, _ = _range_of(number, stops, num_tokens, EXPERTS, ACTIVE, TILE)
@@ -352,7 +347,6 @@ def _combine(
     y, inverse, weights, more, out, num_tokens,
     HIDDEN: tl.constexpr, ACTIVE: tl.constexpr, MORE: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token = tl.program_id(0).to(tl.int64)
     cols = tl.program_id(1) * COLS + tl.arange(0, COLS)

@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.overlap_triton import wait_for_last
 
 
 def launch(
@@ -114,7 +114,6 @@ def _flash(
     KEY_PAD: tl.constexpr, MORE_PAD: tl.constexpr, VALUE_PAD: tl.constexpr, REST_PAD: tl.constexpr,
     CAUSAL: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     head, seq = tl.program_id(0), tl.program_id(2)
     start_q, start_k = tl.load(starts_q + seq).to(tl.int64), tl.load(starts_k + seq).to(tl.int64)

@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.overlap_triton import wait_for_last
 
 
 def launch(gate_TF: Tensor, up_TF: Tensor) -> Tensor:
@@ -23,7 +23,6 @@ def launch(gate_TF: Tensor, up_TF: Tensor) -> Tensor:
 
 @triton.jit
 def _gate(gate, up, out, stride_gate, stride_up, WIDTH: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr):
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     row = tl.program_id(0).to(tl.int64)
     cols = tl.program_id(1) * COLS + tl.arange(0, COLS)

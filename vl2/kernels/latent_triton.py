@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.overlap_triton import wait_for_last
 
 FEW = 1  # up to so many tokens go one by one; each reads the weights again
 
@@ -51,7 +51,6 @@ def _few(
     real, here = rows < NUM_ROWS, cols < WIDTH
     places = head * stride_wh + rows[:, None] * stride_n + cols * stride_k
     other = tl.load(weight + places, mask=real[:, None] & here, other=0.0)
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)  # weights are nobody's output, so they are under way by now
     value = tl.load(x + token * stride_t + head * stride_h + cols, mask=here, other=0.0).to(tl.float32)
     total = tl.sum(other.to(tl.float32) * value, 1)
@@ -72,7 +71,6 @@ def _many(
     real_t, real_n = (tokens < num_tokens)[:, None], rows < NUM_ROWS
     places = weight + head * stride_wh + rows * stride_n + cols[:, None] * stride_k
     other = tl.load(places, mask=real_n & (cols < WIDTH)[:, None], other=0.0)
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     x_rows = x + tokens[:, None].to(tl.int64) * stride_t + head * stride_h + cols
     value = tl.load(x_rows, mask=real_t & (cols < WIDTH), other=0.0)

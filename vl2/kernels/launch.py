@@ -21,10 +21,10 @@ OVERLAP = True  # for comparisons
 CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "logits_few": [(ALL, {"ROWS": 2, "num_warps": 4})],
     "logits_many": [
-        (256, {"BLOCK": 16, "ROWS": 16, "COLS": 128, "PARTS": 4, "num_warps": 2, "num_stages": 4}),
-        (ALL, {"BLOCK": 64, "ROWS": 32, "COLS": 64, "PARTS": 2, "num_warps": 4, "num_stages": 4}),
+        (256, {"BLOCK": 16, "ROWS": 16, "COLS": 256, "PARTS": 8, "num_warps": 2, "num_stages": 3}),
+        (ALL, {"BLOCK": 64, "ROWS": 64, "COLS": 64, "PARTS": 4, "num_warps": 4, "num_stages": 4}),
     ],
-    "pick": [(256, {"BLOCK": 1, "num_warps": 1}), (ALL, {"BLOCK": 4, "num_warps": 4})],
+    "pick": [(256, {"BLOCK": 1, "num_warps": 1}), (ALL, {"BLOCK": 2, "num_warps": 1})],
     "sort": [(170, {"CHUNK": 1024, "num_warps": 4}), (ALL, {"CHUNK": 2048, "num_warps": 8})],
     "up_few": [(ALL, {"ROWS": 4, "COLS": 256, "STAGES": 1, "num_warps": 4})],
     "down_few": [
@@ -49,8 +49,8 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (ALL, {"BLOCK": 64, "ROWS": 64, "COLS": 128, "num_warps": 4, "num_stages": 3}),
     ],
     "values_many": [
-        (32, {"BLOCK": 16, "ROWS": 16, "COLS": 128, "num_warps": 4, "num_stages": 4}),
-        (ALL, {"BLOCK": 64, "ROWS": 32, "COLS": 128, "num_warps": 4, "num_stages": 3}),
+        (32, {"BLOCK": 16, "ROWS": 16, "COLS": 512, "num_warps": 4, "num_stages": 2}),
+        (ALL, {"BLOCK": 64, "ROWS": 64, "COLS": 128, "num_warps": 4, "num_stages": 3}),
     ],
     "flash_causal": [
         (1024, {"ROWS": 64, "KEYS": 64, "num_warps": 4, "num_stages": 2}),
@@ -77,8 +77,15 @@ def config(kernel: str, tokens: int, itemsize: int) -> dict[str, int]:
 
 def overlapped(x: Tensor) -> dict[str, bool]:
     """Arguments of a launch that may begin while the kernel before it ends; see overlap_triton.py."""
-    allowed = OVERLAP and x.is_cuda and torch.cuda.get_device_capability(x.device) >= (9, 0)
-    return {"OVERLAP": True, "launch_pdl": True} if allowed else {"OVERLAP": False}
+    return _OVERLAPPED if OVERLAP and x.is_cuda and _is_hopper(x.get_device()) else _ALONE
+
+
+_OVERLAPPED, _ALONE = {"OVERLAP": True, "launch_pdl": True}, {"OVERLAP": False}
+
+
+@cache
+def _is_hopper(device: int) -> bool:
+    return torch.cuda.get_device_capability(device) >= (9, 0)
 
 
 @cache

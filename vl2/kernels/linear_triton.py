@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.overlap_triton import wait_for_last
 
 
 def one_token(x_1D: Tensor, weight_FD: Tensor) -> Tensor:
@@ -39,7 +39,6 @@ def _linear(
     real = rows[:, None] < num_rows
     places = weight + rows[:, None].to(tl.int64) * stride + cols
     value = tl.load(places, mask=real if WHOLE else real & (cols < WIDTH), other=0.0)
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)  # weights are nobody's output, so the first of them are under way by now
     token = tl.load(x + cols, mask=cols < WIDTH, other=0.0).to(tl.float32)
     sums = value.to(tl.float32) * token

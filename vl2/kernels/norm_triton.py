@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import overlapped
-from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.overlap_triton import wait_for_last
 
 
 def launch(
@@ -33,7 +33,6 @@ def _add_norm(
     x, delta, weight, bias, total, out, eps, stride_x, stride_delta, width,
     ADD: tl.constexpr, LAYER: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     row = tl.program_id(0).to(tl.int64)
     cols = tl.arange(0, COLS)

@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.overlap_triton import wait_for_last
 from vl2.kernels.paged_attention import head_group
 
 
@@ -70,7 +70,6 @@ def _decode_latent(
     NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, ROPE: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
     SWAP: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     seq, split = tl.program_id(0), tl.program_id(2)
     rows_h = tl.program_id(1) * GROUP + tl.arange(0, GROUP)
@@ -126,7 +125,6 @@ def _decode_heads(
     q_stride_s, q_stride_h, stride_block, stride_token, stride_table,
     NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     seq, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     cols, tokens = tl.arange(0, WIDTH), tl.arange(0, BLOCK)
@@ -162,7 +160,6 @@ def _merge_splits(
     partial, lse, out, rows,
     NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, PART: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     row = tl.program_id(0)
     cols = tl.program_id(1) * PART + tl.arange(0, PART)

@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import overlapped
-from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.overlap_triton import wait_for_last
 from vl2.kernels.rotary import Place
 
 
@@ -56,7 +56,6 @@ def _heads(
     q, k, v, cos, sin, out, rows, kept, slots, heads, groups, q_stride, k_stride, v_stride, table_stride,
     WIDTH: tl.constexpr, HALF: tl.constexpr, KEEP: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
     half = tl.arange(0, HALF)
@@ -93,7 +92,6 @@ def _latent(
     ROPE: tl.constexpr, HALF: tl.constexpr, LATENT: tl.constexpr, HEADS: tl.constexpr, KEEP: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token = tl.program_id(0).to(tl.int64)
     half = tl.arange(0, HALF)

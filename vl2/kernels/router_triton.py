@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.overlap_triton import wait_for_last
 
 FEW = 8  # up to so many tokens go one by one, since matrix units take no fewer than 16
 
@@ -71,7 +71,6 @@ def _logits_few(
     cols = tl.arange(0, COLS)
     known, here = rows < EXPERTS, cols < HIDDEN
     other = tl.load(weight + rows[:, None] * HIDDEN + cols, mask=known[:, None] & here, other=0.0)
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)  # weights are nobody's output, so they are under way by now
     value = tl.load(x + token * stride_x + cols, mask=here, other=0.0).to(tl.float32)
     tl.store(logits + token * EXPERTS + rows, tl.sum(other.to(tl.float32) * value, 1), mask=known)
@@ -97,7 +96,6 @@ def _logits_many(
     x_rows, weight_rows = x + tokens[:, None].to(tl.int64) * stride_x, weight + rows[:, None] * HIDDEN
     cols = part * PART + tl.arange(0, COLS)
     other = tl.load(weight_rows + cols, mask=known & (cols < HIDDEN), other=0.0)
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     value = tl.load(x_rows + cols, mask=real & (cols < HIDDEN), other=0.0)
     total = _product(value, other, tl.zeros([BLOCK, ROWS], tl.float32), EXACT)
@@ -116,7 +114,6 @@ def _pick(
     PARTS: tl.constexpr, EXPERTS: tl.constexpr, ACTIVE: tl.constexpr, PADDED: tl.constexpr, PLACES: tl.constexpr,
     SIGMOID: tl.constexpr, BIASED: tl.constexpr, NORMALIZE: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     tokens = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = (tokens < num_tokens)[:, None]

@@ -42,29 +42,21 @@ class SwiGLU(nn.Module):
 
 def project(x_TD: Tensor, *layers: nn.Linear) -> list[Tensor]:
     """What several layers make of the same tokens; one product if `join` laid their weights side by side."""
-    joined = _joined(layers)
-    if joined is None:
-        return [layer(x_TD) for layer in layers]
+    first = layers[0]
+    if torch.is_grad_enabled() or any(type(layer) is not nn.Linear or layer.bias is not None for layer in layers):
+        return [layer(x_TD) for layer in layers]  # learning, or something else in the place of a layer
+    if len(layers) == 1:
+        return [linear(x_TD, first.weight)]
+    joined = getattr(first, "joined", None)
+    if joined is None or joined.data_ptr() != first.weight.data_ptr():  # none, or the weights have moved since
+        return [linear(x_TD, layer.weight) for layer in layers]
     return list(linear(x_TD, joined).split([layer.out_features for layer in layers], -1))
 
 
 def join(*layers: nn.Linear) -> None:
     """Move the weights of layers without biases side by side, so that `project` reads them in one product."""
-    storage = torch.cat([layer.weight.data for layer in layers])
-    for layer, part in zip(layers, storage.split([layer.out_features for layer in layers]), strict=True):
+    assert all(layer.bias is None for layer in layers)
+    joined = torch.cat([layer.weight.data for layer in layers])
+    for layer, part in zip(layers, joined.split([layer.out_features for layer in layers]), strict=True):
         layer.weight.data = part
-
-
-def _joined(layers: tuple[nn.Linear, ...]) -> Tensor | None:
-    """The weights as one matrix, if they lie side by side and none of them learns."""
-    first, end = layers[0].weight, layers[0].weight.storage_offset()
-    base = first.untyped_storage().data_ptr()
-    for layer in layers:
-        weight = layer.weight
-        if layer.bias is not None or weight.requires_grad or weight.untyped_storage().data_ptr() != base:
-            return None
-        if weight.storage_offset() != end or not weight.is_contiguous():
-            return None
-        end += weight.numel()
-    rows = (end - first.storage_offset()) // first.shape[1]
-    return first.as_strided((rows, first.shape[1]), first.stride())
+    layers[0].joined = joined

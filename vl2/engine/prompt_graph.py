@@ -1,0 +1,109 @@
+"""A whole step of prompts that have no cached beginning as one captured CUDA graph, for some numbers of tokens.
+
+    x_TD, numbers of tokens and sequences --one copy each--> model, FreshTokens --> logits --choose--> tokens
+
+A prompt of some hundred tokens takes the host longer to launch than the device to compute. The trap: tokens past the
+last sequence go through the model, too; they are one more, stored where nobody looks, which chooses nothing.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vl2.engine.decode_graph import Rows, unpack_options
+from vl2.engine.graphs import Graphs
+from vl2.engine.paged_cache import PagedCache, slots_of
+from vl2.engine.types import Chunk
+from vl2.kernels.choose import choose
+from vl2.kernels.rotary import Place
+from vl2.model.cache import PackedSequences
+from vl2.model.rope import RopeTable
+from vl2.model.vl2 import VL2
+
+MOST_TOKENS = 2048  # beyond, launching takes less time than computing
+MOST_SEQUENCES = 8
+_STEP = 128  # sizes are multiples of this
+
+
+class FreshTokens(PackedSequences):
+    """PackedSequences whose rows are kept.
+
+    Args:
+        slots_T: (T,) int64.
+    """
+
+    def __init__(self, cache: PagedCache, cu_seqlens_S1: Tensor, max_len: int, slots_T: Tensor) -> None:
+        super().__init__(cu_seqlens_S1, max_len)
+        self._cache, self._slots_T = cache, slots_T
+
+    def place(self, layer: int) -> Place:
+        return self._cache.place(layer, self._slots_T)
+
+
+class PromptGraph:
+    """Arguments as DecodeGraph's.
+
+    rows: writes options of choosing.
+    """
+
+    def __init__(
+        self, model: VL2, cache: PagedCache, rope: RopeTable, newest: Tensor, rows: Rows, graphs: Graphs
+    ) -> None:
+        self._model, self._cache, self._rope, self._newest = model, cache, rope, newest
+        self._rows, self._graphs = rows, graphs
+
+    @staticmethod
+    def takes(chunks: Sequence[Chunk]) -> bool:
+        """Whether a graph computes these chunks."""
+        fresh = all(not chunk.start for chunk in chunks) and len(chunks) <= MOST_SEQUENCES
+        return fresh and sum(chunk.count for chunk in chunks) <= MOST_TOKENS
+
+    def replay(self, x_TD: Tensor, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
+        """Embeddings of all tokens of the chunks to chosen tokens and logits of the chunks that choose."""
+        size = -(-len(x_TD) // _STEP) * _STEP
+        of_tokens = torch.empty(2, size, dtype=torch.int64)
+        of_tokens[0], of_tokens[1] = 0, self._cache.padding_slot
+        of_sequences = torch.empty(3, MOST_SEQUENCES + 2, dtype=torch.int32)
+        of_sequences[0], of_sequences[1], of_sequences[2] = len(x_TD), 0, len(self._newest) - 1
+        of_sequences[0, -1] = size  # padding is a sequence of its own
+        options = torch.zeros(MOST_SEQUENCES, self._rows.num_options, dtype=torch.int32)
+        choosing, end = [number for number, chunk in enumerate(chunks) if chunk.num_choices], 0
+        for number, chunk in enumerate(chunks):
+            start, end = end, end + chunk.count
+            of_tokens[0, start:end] = torch.arange(chunk.count)
+            of_tokens[1, start:end] = slots_of(chunk, 0, chunk.count, self._cache.block_size)
+            of_sequences[:2, number] = torch.tensor([start, end - 1])
+            if chunk.num_choices:
+                of_sequences[2, number] = chunk.sequence.slot
+        if choosing:
+            options[choosing] = self._rows.options([chunks[number] for number in choosing], [0] * len(choosing))
+        padded_TD = torch.nn.functional.pad(x_TD, (0, 0, 0, size - len(x_TD)))
+        inputs = padded_TD, *(self._pinned(numbers) for numbers in (of_tokens, of_sequences, options))
+        tokens, logits_SV = self._graphs.replay(("prompts", size), self.compute, inputs)
+        if len(choosing) == len(chunks):
+            return tokens[: len(chunks)], logits_SV[: len(chunks)]
+        chosen = torch.tensor(choosing, dtype=torch.long).to(tokens.device, non_blocking=True)
+        return tokens[chosen], logits_SV[chosen]
+
+    def _pinned(self, numbers: Tensor) -> Tensor:
+        """Where the device can copy from by itself."""
+        return numbers.pin_memory() if self._newest.is_cuda else numbers
+
+    def compute(self, x_TD: Tensor, of_tokens: Tensor, of_sequences: Tensor, options: Tensor) -> tuple[Tensor, Tensor]:
+        """What a graph holds.
+
+        Args:
+            of_tokens: (2, T) int64 positions and slots in the cache.
+            of_sequences: (3, S + 2) int32 first token of each, last token, slot of its newest token; then of the
+                padding, and of the end.
+            options: (S, ...) int32 of choosing.
+        """
+        positions_T, slots_T = of_tokens
+        starts, last, newest = of_sequences
+        context = FreshTokens(self._cache, starts, len(x_TD), slots_T)
+        hidden_TD, _ = self._model(x_TD, positions_T, context, self._rope.at(positions_T))
+        logits_SV = self._model.logits(hidden_TD[last[:-2].long()])
+        tokens = choose(logits_SV, *unpack_options(options))
+        self._newest.index_copy_(0, newest[:-2].long(), tokens)
+        return tokens, logits_SV
