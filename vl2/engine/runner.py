@@ -29,8 +29,10 @@ from vl2.kernels.choose import choose
 from vl2.model.attention import MHA, MLA
 from vl2.model.layers import SwiGLU, join
 from vl2.model.rope import rope_table
-from vl2.model.vl2 import VL2
+from vl2.model.vl2 import TILES_AT_ONCE, VL2
 from vl2.processing.tiling import TiledImage
+
+_NUMBERS_OF_TILES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 24, 32, 48, TILES_AT_ONCE)  # of a graph
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Runner:
         self._newest = torch.zeros(max_running + 1, dtype=torch.long, device=model.device)  # the last is for padding
         self._rows = Rows(max_running, -(-text.max_position_embeddings // block_size), model.device)
         self.graphs = Graphs()
+        self._tower = Graphs()  # apart, since it may run beside the others
         self._decode = DecodeGraph(model, self.cache, self._rope, self._newest, self.graphs)
         self._prompts = PromptGraph(model, self.cache, self._rope, self._newest, self._rows, self.graphs)
         self.use_graphs = graphs and model.device.type == "cuda" and not deterministic
@@ -239,8 +242,23 @@ class Runner:
     def _encode_together(self, images: dict[bytes, TiledImage]) -> dict[bytes, Tensor]:
         self.num_encoded_images += len(images)
         tiles = [torch.from_numpy(image.unique_tiles_NCYX) for image in images.values()]
-        embeds = self.model.embed_images(tiles, [image.grid for image in images.values()])
+        embeds = self.model.embed_images(tiles, [image.grid for image in images.values()], self.tile_tokens)
         return dict(zip(images, embeds, strict=True))
+
+    def tile_tokens(self, tiles_NCYX: Tensor) -> Tensor:
+        """As VL2.tile_tokens; where graphs are used, replayed for a few more tiles that do not matter."""
+        if not self.use_graphs:
+            return self.model.tile_tokens(tiles_NCYX)
+        count = len(tiles_NCYX)
+        size = next(size for size in _NUMBERS_OF_TILES if size >= count)
+        given = torch.empty(size, *tiles_NCYX.shape[1:], dtype=torch.uint8, pin_memory=self.model.device.type == "cuda")
+        given[:count] = tiles_NCYX
+
+        def compute(tiles: Tensor) -> tuple[Tensor]:
+            return (self.model.tile_tokens(tiles),)
+
+        (tokens_NQD,) = self._tower.replay(("tiles", size), compute, (given,))
+        return tokens_NQD[:count].clone()
 
 
 def join_projections(model: VL2) -> None:

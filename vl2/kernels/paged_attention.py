@@ -80,14 +80,15 @@ def head_group(heads: int) -> int:
     return 16 if heads <= 16 else 32
 
 
-def splits_for(programs: int, num_blocks: int) -> int:
-    """Parts that each sequence is cut into, so that about two programs run on each of a GPU's processors.
+def splits_for(programs: int, num_blocks: int, at_once: int) -> int:
+    """Parts that each sequence is cut into, so that there are about as many programs as a GPU runs at once.
 
     Args:
         programs: without splits.
         num_blocks: of the longest sequence that may come.
+        at_once: programs that one of its processors runs.
     """
-    most = max(1, min(num_blocks, MOST_SPLITS, 2 * PROCESSORS // programs))
+    most = max(1, min(num_blocks, MOST_SPLITS, at_once * PROCESSORS // programs))
     return 1 << (most.bit_length() - 1)
 
 
@@ -102,7 +103,7 @@ def decode_latent(
 
     if num_splits is None:
         programs = len(q_SHZ) * -(-q_SHZ.shape[1] // head_group(q_SHZ.shape[1]))
-        num_splits = splits_for(programs, tables_SO.shape[1])
+        num_splits = splits_for(programs, tables_SO.shape[1], at_once=1)
     return launch_latent(q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale, num_splits)
 
 
@@ -115,5 +116,5 @@ def decode_heads(
     from vl2.kernels.paged_attention_triton import launch_heads
 
     if num_splits is None:
-        num_splits = splits_for(q_SHK.shape[0] * q_SHK.shape[1], tables_SO.shape[1])
+        num_splits = splits_for(q_SHK.shape[0] * q_SHK.shape[1], tables_SO.shape[1], at_once=20)
     return launch_heads(q_SHK, cache_OBJ, tables_SO, lengths_S, scale, num_splits)

@@ -5,7 +5,7 @@ input_ids_T, image_embeds_ID --embed--> x_TD --language--> hidden_TD --logits-->
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -91,14 +91,21 @@ class VL2(nn.Module):
         index = image_token_index(grids, starts, total, self.config.tile_side)
         return self.layout_images(tile_tokens_NQD, torch.tensor(index, device=tile_tokens_NQD.device))
 
-    def embed_images(self, tiles: Sequence[Tensor], grids: Sequence[TileGrid]) -> list[Tensor]:
+    def tile_tokens(self, tiles_NCYX: Tensor) -> Tensor:
+        """uint8 tiles (N, 3, Y, X) to tile tokens (N, Q, D)."""
+        return self.encode_tiles(self.pixel_values(tiles_NCYX))[1]
+
+    def embed_images(
+        self, tiles: Sequence[Tensor], grids: Sequence[TileGrid], encode: Callable[[Tensor], Tensor] | None = None
+    ) -> list[Tensor]:
         """Image tokens (I, D) of each image, all tiles encoded together.
 
         Args:
             tiles: uint8 tiles (n, 3, Y, X) of each image; of a 1x1 image one tile that is both of its views, or two.
+            encode: a faster way to do what `tile_tokens` does.
         """
         parts = torch.cat(list(tiles)).split(TILES_AT_ONCE)
-        tile_tokens_NQD = torch.cat([self.encode_tiles(self.pixel_values(part))[1] for part in parts])
+        tile_tokens_NQD = torch.cat([(encode or self.tile_tokens)(part) for part in parts])
         out, first = [], 0
         for own, grid in zip(tiles, grids, strict=True):
             names = [first + number % len(own) for number in range(grid.num_tiles)]
