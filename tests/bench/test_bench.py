@@ -111,12 +111,14 @@ def test_layer_floors() -> None:
     assert attention_floor(SMALL, H200, 1, 2048, 2) == pytest.approx(2048 * 1152 / 4.3e12)
 
 
-def test_distinct_experts_are_those_of_the_newest_tokens(make_model: MakeModel) -> None:
-    model = make_model("base")
-    alone = ours.distinct_experts(model, [[5, 6, 7, 8]])
-    assert alone == 2
-    assert ours.distinct_experts(model, [[5, 6, 7, 8], [5, 6, 7, 8]]) == alone
-    assert ours.distinct_experts(model, [[number] * 4 for number in range(40)]) > 4
+def test_distinct_experts_are_those_of_one_step(make_model: MakeModel) -> None:
+    """One sequence visits as many as a token chooses, two may visit more, and all cannot visit more than there are."""
+    model = make_model("base", max_position_embeddings=512)
+    text = model.config.language_config
+    assert text.num_experts_per_tok
+    assert text.n_routed_experts
+    one, many = (ours.decode(model, batch, 40, 2).distinct_experts for batch in (1, 12))
+    assert one == text.num_experts_per_tok < many <= text.n_routed_experts
 
 
 def test_decode_needs_room(make_model: MakeModel) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vl2.engine.decode_graph import DecodeGraph
 from vl2.engine.engine import Engine
 from vl2.engine.image_cache import ImageCache, digest
 from vl2.engine.paged_cache import PagedCache
@@ -106,6 +107,30 @@ def test_single_tokens_together(
     assert run_all(Engine(models[kind], NEVER, block_size=16, step_tokens=100), mixed_prompts) == expected[kind]
 
 
+def compute_graphs(engine: Engine, patch: pytest.MonkeyPatch) -> None:
+    """Let an engine take the way of CUDA graphs, computing what they hold instead of replaying them."""
+    patch.setattr(PagedCache, "has_kernel", True)
+    patch.setattr(DecodeGraph, "replay", lambda graph, rows: graph.compute(rows.clone()))
+    engine.runner.use_graphs = True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_of_a_graph(
+    kind: str, models: dict[str, VL2], mixed_prompts: list[Prompt], expected: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of different sequences, drafts, and short ends of prompts after a known prefix."""
+    engine = Engine(models[kind], NEVER, block_size=16, speculate=2)
+    compute_graphs(engine, monkeypatch)
+    assert run_all(engine, mixed_prompts) == expected[kind]
+    replays, steps = engine.runner.num_replays, engine.stats().num_steps
+    assert replays == steps - 1  # all but that of the prompts
+    assert run_all(engine, mixed_prompts[1:2]) == expected[kind][1:2]
+    assert engine.runner.num_replays - replays == engine.stats().num_steps - steps  # of the prompt, only the end is new
+    sampled = SamplingParams(max_tokens=LENGTH, temperature=1.5, top_p=0.9, seed=5)
+    plain = Engine(models[kind], NEVER, block_size=16)
+    assert run_all(engine, mixed_prompts, sampled) == run_all(plain, mixed_prompts, sampled)
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32), kind=st.sampled_from(KINDS))
 def test_any_interleaving_gives_the_tokens_of_the_plain_loop(
@@ -126,26 +151,30 @@ def test_any_interleaving_gives_the_tokens_of_the_plain_loop(
         prefix_cache=rng.random() < 0.8,
         speculate=rng.choice([0, 1, 4]),
         run_ahead=rng.random() < 0.5,
+        encode_beside=rng.random() < 0.5,
     )
-    wanted: dict[int, int] = {}
-    got: dict[int, list[int]] = {}
-    arrivals = 12
-    while arrivals or engine.has_work:
-        while arrivals and rng.random() < 0.4:
-            arrivals -= 1
-            number = rng.randrange(len(mixed_prompts))
-            request = engine.submit(mixed_prompts[number], GREEDY)
-            wanted[request], got[request] = number, []
-        if rng.random() < 0.04 and wanted:
-            request = rng.choice(list(wanted))
-            engine.abort(request)
-            aborted = got.pop(request)
-            assert aborted == expected[kind][wanted.pop(request)][: len(aborted)]
-        for output in engine.step():
-            got[output.request_id].append(output.token_id)
-            assert (output.finish == "length") == (len(got[output.request_id]) == LENGTH)
-    assert got == {request: expected[kind][number] for request, number in wanted.items()}
-    assert engine.stats().num_free_blocks == engine.stats().num_blocks
+    with pytest.MonkeyPatch.context() as patch:
+        if rng.random() < 0.5:
+            compute_graphs(engine, patch)
+        wanted: dict[int, int] = {}
+        got: dict[int, list[int]] = {}
+        arrivals = 12
+        while arrivals or engine.has_work:
+            while arrivals and rng.random() < 0.4:
+                arrivals -= 1
+                number = rng.randrange(len(mixed_prompts))
+                request = engine.submit(mixed_prompts[number], GREEDY)
+                wanted[request], got[request] = number, []
+            if rng.random() < 0.04 and wanted:
+                request = rng.choice(list(wanted))
+                engine.abort(request)
+                aborted = got.pop(request)
+                assert aborted == expected[kind][wanted.pop(request)][: len(aborted)]
+            for output in engine.step():
+                got[output.request_id].append(output.token_id)
+                assert (output.finish == "length") == (len(got[output.request_id]) == LENGTH)
+        assert got == {request: expected[kind][number] for request, number in wanted.items()}
+        assert engine.stats().num_free_blocks == engine.stats().num_blocks
 
 
 def test_the_random_traffic_meets_what_it_is_for(models: dict[str, VL2], mixed_prompts: list[Prompt]) -> None:
@@ -248,6 +277,35 @@ def test_lookup_finds_what_followed_and_gives_up() -> None:
         lookup.record(tokens, 4, 0)
     assert lookup.propose(tokens, 9) == []  # a pause
     assert lookup.propose([*range(100, 130), 1, 2, 3, 1, 2], 9) != []
+
+
+def test_images_are_encoded_while_others_decode(
+    models: dict[str, VL2], mixed_prompts: list[Prompt], expected: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request starts when its image is encoded, not before; alone it does not wait; dropped, it leaves nothing."""
+    engine = Engine(models["small"], NEVER, encode_beside=True)
+    text, pictured = engine.submit(mixed_prompts[0], GREEDY), None
+    got: dict[int, list[int]] = {}
+    ready = False
+    monkeypatch.setattr(engine.scheduler, "is_ready", lambda _: ready)
+    for number in range(2 * LENGTH):
+        if number == 1:
+            pictured = engine.submit(mixed_prompts[2], GREEDY)
+        if number == 4:
+            assert engine.runner.num_encoded_images == 1
+            assert engine.stats().num_waiting == 1
+            ready = True
+        for output in engine.step():
+            got.setdefault(output.request_id, []).append(output.token_id)
+    assert got == {text: expected["small"][0], pictured: expected["small"][2]}
+    assert engine.runner.num_encoded_images == 1
+    engine.submit(mixed_prompts[0], GREEDY)
+    engine.step()
+    dropped = engine.submit(mixed_prompts[5], GREEDY)
+    ready = False
+    engine.step()
+    engine.abort(dropped)
+    assert not engine.runner._beside
 
 
 def test_two_images_never_mix(models: dict[str, VL2], mixed_prompts: list[Prompt]) -> None:

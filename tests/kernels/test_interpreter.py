@@ -12,6 +12,12 @@ import torch
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 
 
+NAMES = [
+    "paged_attention", "experts", "router", "norm", "rotary", "linear", "gated", "latent", "choose",
+    "quantized_experts",
+]  # fmt: skip
+
+
 def interpreter_works() -> bool:
     """Older Tritons interpret loops by asking NumPy for the integer of an array, which newer NumPys refuse."""
     versions = [tuple(int(part) for part in v.split(".")[:2]) for v in (triton.__version__, np.__version__)]
@@ -21,21 +27,11 @@ def interpreter_works() -> bool:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels run on the GPU here")
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="interpreted already")
 @pytest.mark.skipif(not interpreter_works(), reason="this Triton cannot interpret with this NumPy")
-@pytest.mark.parametrize(
-    "name", ["paged_attention", "experts", "router", "norm", "rotary", "linear", "choose", "quantized_experts"]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_kernels_interpreted(name: str) -> None:
     """Triton decides when it is imported, hence a process of its own, in which no test may miss the interpreter."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-rs",
-        "-p",
-        "no:cacheprovider",
-        str(Path(__file__).with_name(f"test_{name}.py")),
-    ]
+    path = Path(__file__).with_name(f"test_{name}.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(path)]
     ran = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout
     assert "needs CUDA" not in ran.stdout

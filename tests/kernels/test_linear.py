@@ -18,3 +18,15 @@ def test_one_token(rows: int, width: int, dtype: torch.dtype, triton_device: str
     torch.testing.assert_close(
         kernels.linear(x, weight), expected, atol=1e-4 if exact else 2e-2, rtol=1e-4 if exact else 2e-2
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@torch.no_grad()
+def test_gelu(dtype: torch.dtype, triton_device: str) -> None:
+    """The tanh form, which differs from the exact one by up to 5e-4."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 27, 48, device=triton_device, dtype=dtype)
+    weight, bias = torch.randn(72, 48, device=triton_device, dtype=dtype) * 0.2, torch.randn(72).to(x)
+    expected = kernels.linear_gelu_reference(x.double(), weight.double(), bias.double()).to(dtype)
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    torch.testing.assert_close(kernels.linear_gelu(x, weight, bias), expected, atol=tolerance, rtol=tolerance)

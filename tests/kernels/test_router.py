@@ -13,7 +13,15 @@ SIGMOID: dict[str, Any] = {"active": 4, "scoring": "sigmoid", "normalize": True,
 
 
 @pytest.fixture(autouse=True)
-def without_gradients():
+def without_gradients(monkeypatch: pytest.MonkeyPatch):
+    """What is not written must be seen."""
+    empty = torch.empty
+
+    def poisoned(*args: Any, **options: Any) -> Tensor:
+        out = empty(*args, **options)
+        return out.fill_(float("nan") if out.is_floating_point() else 10**6)
+
+    monkeypatch.setattr(torch, "empty", poisoned)
     with torch.no_grad():
         yield
 
@@ -53,6 +61,17 @@ def test_route(tokens: int, experts: int, triton_device: str) -> None:
     compare(x, weight, bias, SIGMOID)
 
 
+def test_many_tokens(triton_device: str) -> None:
+    x, weight, bias = inputs(300, 72, triton_device)
+    compare(x, weight, bias, SIGMOID)
+
+
+def test_parts_of_the_width(triton_device: str) -> None:
+    """Of which the last is not full."""
+    x, weight, _ = inputs(9, 20, triton_device, hidden=600)
+    compare(x, weight * 0.3, None, SOFTMAX)
+
+
 @pytest.mark.parametrize("tokens", [3, 70])
 def test_weights_of_another_dtype(tokens: int, triton_device: str) -> None:
     """Products are float32 then."""
@@ -61,7 +80,7 @@ def test_weights_of_another_dtype(tokens: int, triton_device: str) -> None:
     compare(x, weight.bfloat16(), bias.bfloat16(), SOFTMAX)
 
 
-@pytest.mark.parametrize("tokens", [1, 64, 65, 600])
+@pytest.mark.parametrize("tokens", [1, 8, 9, 65, 600])
 def test_bfloat16(tokens: int, triton_device: str) -> None:
     if triton_device == "cpu":
         pytest.skip("the interpreter multiplies the bits of bfloat16 matrices")

@@ -248,6 +248,14 @@ def test_tower_gelu_is_tanh_and_projector_gelu_is_exact(make_model: Callable[...
     assert (F.gelu(wide) - F.gelu(wide, approximate="tanh")).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_pixels(dtype: torch.dtype, make_model: Callable[..., VL2]) -> None:
+    """SPEC C: (value / 255 - 0.5) / 0.5, in float32 before it is rounded to the model's dtype."""
+    values = torch.arange(256, dtype=torch.uint8)
+    pixels = make_model("tiny", dtype=dtype).pixel_values(values)
+    assert torch.equal(pixels, (values.float() / 127.5 - 1.0).to(dtype))
+
+
 def merged_cells(model: VL2, patches: Tensor) -> Tensor:
     """What the projector's first layer reads, (N, Q, 4 W)."""
     seen: list[Tensor] = []

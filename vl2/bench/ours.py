@@ -1,8 +1,6 @@
 """Our side of each measurement: the engine as people use it, on prompts of random tokens and pixels."""
 
 import time
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +10,7 @@ from vl2.bench.timing import BenchError, seconds
 from vl2.config import VL2Config
 from vl2.engine.engine import Engine
 from vl2.layout import TileGrid, image_token_count
-from vl2.model.cache import PackedSequences
+from vl2.model.moe import Router
 from vl2.model.vl2 import VL2
 from vl2.processing.render import Prompt
 from vl2.processing.tiling import TiledImage
@@ -64,12 +62,6 @@ def steps_at_once(device: torch.device) -> int:
 
 def decode(model: VL2, batch: int, context: int, repeats: int) -> Decoded:
     """Blocks of steps that each give `batch` sequences of about `context` tokens one more, once all prompts are in."""
-    times, rows, context_mean = _decode(model, batch, context, repeats)
-    return Decoded(times, distinct_experts(model, rows), context_mean)  # the engine is gone and its cache with it
-
-
-def _decode(model: VL2, batch: int, context: int, repeats: int) -> tuple[list[float], list[list[int]], float]:
-    """Seconds, tokens of each sequence in the end, and how many it had on average while it was timed."""
     block, step_tokens = steps_at_once(model.device), 16384 if model.device.type == "cuda" else 2048
     filling = -(-batch * context // step_tokens)  # steps until the last prompt is in, while others generate
     warm, timed = 2 * block, repeats * block
@@ -79,14 +71,11 @@ def _decode(model: VL2, batch: int, context: int, repeats: int) -> tuple[list[fl
     options = SamplingParams(max_tokens=limit)
     if (room := engine.check(prompts[0], options)) < limit:
         raise BenchError(f"context = {context}: the model's context leaves {room} tokens to generate, not {limit}")
-    rows = {engine.submit(prompt, options): list(prompt.input_ids) for prompt in prompts}
-    waiting = set(rows)
+    waiting = {engine.submit(prompt, options) for prompt in prompts}
 
     def step(count: int) -> None:
         for _ in range(count):
-            for output in engine.step():
-                rows[output.request_id].append(output.token_id)
-                waiting.discard(output.request_id)
+            waiting.difference_update([output.request_id for output in engine.step()])
 
     while waiting:
         step(1)
@@ -99,24 +88,21 @@ def _decode(model: VL2, batch: int, context: int, repeats: int) -> tuple[list[fl
         times.append(spent * batch / given)
         generated += given
     assert engine.stats().num_running == batch
-    return times, list(rows.values()), sum(map(len, rows.values())) / batch - generated / batch / 2
+    cached = length + engine.stats().num_generated_tokens / batch - generated / batch / 2
+    return Decoded(times, _distinct_experts(engine), cached)
 
 
-@torch.inference_mode()
-def distinct_experts(model: VL2, rows: Sequence[list[int]]) -> float:
-    """Experts that a layer visits for the newest token of each row, on average over layers.
-
-    Computed again without a cache: a step that is replayed from a graph does not tell.
-    """
-    seen: dict[int, set[int]] = defaultdict(set)
-    for tokens in rows:
-        ids = torch.tensor(tokens, device=model.device)
-        context = PackedSequences.of_lengths([len(tokens)], model.device)
-        positions = torch.arange(len(tokens), device=model.device)
-        _, stats = model(model.language.embed_tokens(ids), positions, context)
-        for one in stats:
-            seen[one.layer].update(one.indices_TA[-1].tolist())
-    return sum(map(len, seen.values())) / max(len(seen), 1)
+def _distinct_experts(engine: Engine) -> float:
+    """Experts that a layer visits in one step, on average over layers: not in a graph, which does not tell."""
+    seen: list[int] = []
+    routers = [module for module in engine.model.modules() if isinstance(module, Router)]
+    hooks = [one.register_forward_hook(lambda _m, _i, out: seen.append(len(out[1].unique()))) for one in routers]
+    graphs, engine.runner.use_graphs = engine.runner.use_graphs, False
+    engine.step()
+    engine.runner.use_graphs = graphs
+    for hook in hooks:
+        hook.remove()
+    return sum(seen) / max(len(seen), 1)
 
 
 def prefill(model: VL2, tokens: int, repeats: int) -> list[float]:

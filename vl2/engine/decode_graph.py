@@ -10,6 +10,7 @@ trap: a graph reads and writes the same memory at every replay; what it gave mus
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from vl2.engine.paged_cache import NewestTokens, PagedCache
 from vl2.engine.types import Chunk
+from vl2.engine.types import Sequence as RunningSequence
 from vl2.kernels.choose import choose
 from vl2.model.rope import RopeTable
 from vl2.model.vl2 import VL2
@@ -30,47 +32,60 @@ class Rows:
     """What the device has to know of each row, in 32-bit numbers: where its token is, options of choosing, blocks.
 
     Args:
-        padding_slot: of rows that belong to no sequence.
+        num_slots: sequences that may run; one more slot is for rows that belong to none.
         num_blocks: most blocks of a sequence.
     """
 
-    def __init__(self, padding_slot: int, num_blocks: int, device: torch.device) -> None:
-        self._padding_slot, self._device = padding_slot, device
-        shape = (_BUFFERS, SIZES[-1], _TABLE + num_blocks)
-        self._buffers = torch.zeros(shape, dtype=torch.int32, pin_memory=device.type == "cuda")
+    def __init__(self, num_slots: int, num_blocks: int, device: torch.device) -> None:
+        self._padding_slot, self._device = num_slots, device
+        width = _TABLE + num_blocks
+        self._of_slot = np.zeros((num_slots, width), np.int32)  # options and blocks of who runs there
+        self._written: list[tuple[list[int], int]] = [([], 0)] * num_slots  # which table, and how much of it
+        self._buffers = torch.zeros(_BUFFERS, SIZES[-1], width, dtype=torch.int32, pin_memory=device.type == "cuda")
         self._turn = 0
 
     def fill(self, chunks: Sequence[Chunk], size: int) -> Tensor:
         """Rows of all tokens of the chunks, filled up to `size` by repeating the first; on the host."""
         self._turn = (self._turn + 1) % _BUFFERS
         rows = self._buffers[self._turn, :size].numpy()
-        row = 0
+        slots, heads, numbers = [], [], []
         for chunk in chunks:
             sequence = chunk.sequence
-            blocks = sequence.blocks
-            first_choice = chunk.count - chunk.num_choices
+            self._update(sequence)
+            number = sequence.num_generated + sequence.num_pending
+            choices, last = chunk.count - chunk.num_choices, chunk.count - 1
             for place, token in enumerate(chunk.tokens):
-                last = place == chunk.count - 1 and chunk.num_choices
-                rows[row, :3] = sequence.slot if last else self._padding_slot, token, chunk.start + place
-                rows[row, _TEMPERATURE:_TABLE] = _options(chunk, max(place - first_choice, 0))
-                rows[row, _TABLE : _TABLE + len(blocks)] = blocks
-                row += 1
-        rows[row:] = rows[0]
+                slots.append(sequence.slot)
+                into = sequence.slot if place == last >= choices else self._padding_slot
+                heads.append((into, token, chunk.start + place))
+                numbers.append(number + max(place - choices, 0))
+        count = len(slots)
+        rows[:count] = self._of_slot[slots]
+        rows[:count, :_TEMPERATURE] = heads
+        rows[:count, _NUMBER] = numbers
+        rows[count:] = rows[0]
         return self._buffers[self._turn, :size]
 
     def options(self, chunks: Sequence[Chunk], numbers: Sequence[int]) -> tuple[Tensor, ...]:
         """Options of `choose` on the device, for choice `numbers[i]` of chunk i."""
-        packed = [_options(chunk, number) for chunk, number in zip(chunks, numbers, strict=True)]
-        table = torch.from_numpy(np.array(packed, dtype=np.int32)).to(self._device, non_blocking=True)
-        return unpack_options(table)
+        for chunk in chunks:
+            self._update(chunk.sequence)
+        table = self._of_slot[[chunk.sequence.slot for chunk in chunks], _TEMPERATURE:_TABLE]
+        first = [chunk.sequence.num_generated + chunk.sequence.num_pending for chunk in chunks]
+        table[:, _NUMBER - _TEMPERATURE] = np.array(first) + numbers
+        return unpack_options(torch.from_numpy(table).to(self._device, non_blocking=True))
 
-
-def _options(chunk: Chunk, number: int) -> tuple[int, ...]:
-    """Columns from _TEMPERATURE to _TABLE of the choice that comes `number` tokens after the chunk's first."""
-    sequence = chunk.sequence
-    temperature, top_k, top_p, seed = sequence.draw
-    packed = struct.unpack("5i", struct.pack("=ffiq", temperature, top_p, top_k, seed))
-    return *packed, sequence.num_generated + sequence.num_pending + number
+    def _update(self, running: RunningSequence) -> None:
+        """Write what has changed in a sequence's slot: everything when it is new there, else its new blocks."""
+        row = self._of_slot[running.slot]
+        table, written = self._written[running.slot]
+        if table is not running.blocks:
+            temperature, top_k, top_p, seed = running.draw
+            row[_TEMPERATURE:_NUMBER] = struct.unpack("5i", struct.pack("=ffiq", temperature, top_p, top_k, seed))
+            written = 0
+        if written != len(running.blocks) or table is not running.blocks:
+            row[_TABLE + written : _TABLE + len(running.blocks)] = running.blocks[written:]
+            self._written[running.slot] = running.blocks, len(running.blocks)
 
 
 def unpack_options(table: Tensor) -> tuple[Tensor, ...]:
@@ -91,7 +106,7 @@ class DecodeGraph:
     def __init__(self, model: VL2, cache: PagedCache, rope: RopeTable, newest: Tensor) -> None:
         self._model, self._cache, self._rope, self._newest = model, cache, rope, newest
         self._captured: dict[int, tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]] = {}
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
         self.most = SIZES[-1]
 
     @staticmethod

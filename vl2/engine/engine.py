@@ -28,6 +28,7 @@ from vl2.processing.render import Prompt
 from vl2.sampling import FinishReason, Sampler, SamplingParams, on_device
 
 _GPU_SHARE = 0.85  # of the memory that is free when the engine is built
+_ENCODED_AHEAD = 2  # requests whose images are encoded while they wait
 _CPU_BYTES = 1 << 30  # at most; memory that no request reaches is never touched
 
 
@@ -48,6 +49,7 @@ class Engine:
             through the model together, no prefix is shared and nothing guessed.
         graphs: whether small steps are captured as CUDA graphs; for comparisons.
         run_ahead: whether a step is launched before the last one's tokens are known; None where that helps, on CUDA.
+        encode_beside: whether images of requests that wait are encoded while others decode; None likewise.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Engine:
         deterministic: bool = False,
         graphs: bool = True,
         run_ahead: bool | None = None,
+        encode_beside: bool | None = None,
     ) -> None:
         self.model, self.eos_id = model, eos_id
         language = model.config.language_config
@@ -83,9 +86,12 @@ class Engine:
             prefix_cache=prefix_cache and not deterministic, deterministic=deterministic,
         )  # fmt: skip
         self.runner = Runner(model, num_blocks, block_size, image_cache_bytes, max_running, deterministic, graphs)
-        if run_ahead is None:
-            run_ahead = model.device.type == "cuda"
+        cuda = model.device.type == "cuda"
+        run_ahead = cuda if run_ahead is None else run_ahead
+        encode_beside = cuda if encode_beside is None else encode_beside
         self._run_ahead = run_ahead and not speculate and not deterministic  # those need to know the newest token
+        self._encode_beside = encode_beside and not deterministic
+        self.scheduler.is_ready = self.runner.is_ready
         self._under_way: Step | None = None
         self._ids = itertools.count()
         self._sequences: dict[int, Sequence] = {}
@@ -127,6 +133,7 @@ class Engine:
             self._samplers.pop(request_id, None)
             self._lookups.pop(request_id, None)
             self.scheduler.finish(sequence)
+            self.runner.forget(sequence)
 
     @property
     def has_work(self) -> bool:
@@ -148,6 +155,9 @@ class Engine:
         return outputs if ahead else outputs + self._collect()
 
     def _launch(self) -> Step | None:
+        if self._encode_beside and self.scheduler.running:
+            for sequence, num_cached in self.scheduler.upcoming(_ENCODED_AHEAD):
+                self.runner.encode_beside(sequence, num_cached)
         chunks = self.scheduler.schedule()
         if not chunks:
             return None

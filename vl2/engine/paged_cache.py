@@ -41,7 +41,7 @@ class PagedCache:
         shape = (config.num_hidden_layers, num_blocks + 1, block_size, config.kv_values_per_token)
         self.values = torch.empty(shape, device=device, dtype=dtype)
         self.padding_slot = num_blocks * block_size
-        self._widths = (config.kv_lora_rank, config.qk_rope_head_dim) if config.use_mla else (config.head_dim,)
+        self._widths = (config.kv_lora_rank or 0, config.qk_rope_head_dim) if config.use_mla else (config.head_dim,)
 
     @property
     def has_kernel(self) -> bool:

@@ -21,9 +21,10 @@ from vl2.engine.decode_graph import DecodeGraph, Rows
 from vl2.engine.image_cache import ImageCache
 from vl2.engine.paged_cache import EXPAND_ABOVE, PagedCache, PagedSequences, by_kind
 from vl2.engine.types import UNKNOWN, Chunk
+from vl2.engine.types import Sequence as RunningSequence
 from vl2.kernels.choose import choose
 from vl2.model.attention import MHA, MLA
-from vl2.model.layers import join
+from vl2.model.layers import SwiGLU, join
 from vl2.model.rope import rope_table
 from vl2.model.vl2 import VL2
 from vl2.processing.tiling import TiledImage
@@ -73,6 +74,8 @@ class Runner:
         self.num_encoded_images = self.num_reused_images = self.num_replays = 0
         positions = torch.arange(text.max_position_embeddings, device=model.device)
         self._rope = rope_table(text, positions)
+        self._beside: dict[bytes, tuple[Tensor, torch.cuda.Event | None]] = {}  # images that are being encoded
+        self._side = torch.cuda.Stream(model.device) if model.device.type == "cuda" else None
         self._newest = torch.zeros(max_running + 1, dtype=torch.long, device=model.device)  # the last is for padding
         self._rows = Rows(max_running, -(-text.max_position_embeddings // block_size), model.device)
         self._graph = DecodeGraph(model, self.cache, self._rope, self._newest)
@@ -162,19 +165,71 @@ class Runner:
         for start, low, high, key in places:
             x_TD[start : start + high - low] = embeds[key][low:high]
 
+    @torch.inference_mode()
+    def encode_beside(self, sequence: RunningSequence, num_cached: int) -> None:
+        """Begin to encode the images of a sequence that waits, beside the steps of others.
+
+        Args:
+            num_cached: tokens of its beginning that need not be computed.
+        """
+        new: dict[bytes, TiledImage] = {}
+        images = zip(sequence.prompt.spans, sequence.prompt.images, sequence.digests, strict=True)
+        for (first, length), image, key in images:
+            if first + length > num_cached and key not in self._beside and self.images.get(key) is None:
+                new[key] = image
+        if not new:
+            return
+        ready = None
+        if self._side is None:
+            embeds = self._embed(new)
+        else:
+            with torch.cuda.stream(self._side):
+                embeds = self._embed(new)
+                ready = torch.cuda.Event()
+                ready.record()
+        self._beside.update({key: (embeds_ID, ready) for key, embeds_ID in embeds.items()})
+
+    def is_ready(self, sequence: RunningSequence) -> bool:
+        """Whether none of its images is still being encoded."""
+        under_way = (self._beside[key][1] for key in sequence.digests if key in self._beside)
+        return all(ready is None or ready.query() for ready in under_way)
+
+    def forget(self, sequence: RunningSequence) -> None:
+        """Nobody waits any more for what was encoded for it; it is cached all the same."""
+        for key in sequence.digests:
+            self._take_over(key)
+
+    def _take_over(self, key: bytes) -> Tensor | None:
+        """An image that was encoded beside other steps, from now on for this step."""
+        embeds_ID, ready = self._beside.pop(key, (None, None))
+        if embeds_ID is not None:
+            if ready is not None:
+                torch.cuda.current_stream().wait_event(ready)
+                embeds_ID.record_stream(torch.cuda.current_stream())
+            self.images.put(key, embeds_ID)
+        return embeds_ID
+
     def _encode(self, images: dict[bytes, TiledImage]) -> dict[bytes, Tensor]:
         """Embeddings of images by digest; those not in the cache go through the tower together."""
-        found = {key: embeds_ID for key in images if (embeds_ID := self.images.get(key)) is not None}
+        found: dict[bytes, Tensor] = {}
+        for key in images:
+            if (embeds_ID := self._take_over(key)) is not None:
+                found[key] = embeds_ID
+            elif (embeds_ID := self.images.get(key)) is not None:
+                found[key] = embeds_ID
+                self.num_reused_images += 1
         new = {key: image for key, image in images.items() if key not in found}
-        self.num_reused_images += len(found)
-        self.num_encoded_images += len(new)
-        for keys in [[key] for key in new] if self._deterministic else [list(new)] if new else []:
-            tiles = [torch.from_numpy(new[key].unique_tiles_NCYX) for key in keys]
-            embeds = self.model.embed_images(tiles, [new[key].grid for key in keys])
-            for key, embeds_ID in zip(keys, embeds, strict=True):
+        for part in [{key: image} for key, image in new.items()] if self._deterministic else [new] if new else []:
+            for key, embeds_ID in self._embed(part).items():
                 found[key] = embeds_ID
                 self.images.put(key, embeds_ID)
         return found
+
+    def _embed(self, images: dict[bytes, TiledImage]) -> dict[bytes, Tensor]:
+        self.num_encoded_images += len(images)
+        tiles = [torch.from_numpy(image.unique_tiles_NCYX) for image in images.values()]
+        embeds = self.model.embed_images(tiles, [image.grid for image in images.values()])
+        return dict(zip(images, embeds, strict=True))
 
 
 def join_projections(model: VL2) -> None:
@@ -184,6 +239,8 @@ def join_projections(model: VL2) -> None:
             join(module.q_proj, module.k_proj, module.v_proj)
         elif isinstance(module, MLA) and module.kv_a_proj_with_mqa.bias is None:
             join(module.q_proj if module.q_rank is None else module.q_a_proj, module.kv_a_proj_with_mqa)
+        elif isinstance(module, SwiGLU):
+            join(module.gate_proj, module.up_proj)
 
 
 def _each_token(chunks: Sequence[Chunk]) -> list[tuple[Chunk, int]]:

@@ -8,7 +8,9 @@ its own back and waits again, first in the queue. The oldest one can therefore a
 The trap: a preempted sequence keeps its generated tokens; they are computed again as if they were a prompt.
 """
 
+import itertools
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from vl2.engine.blocks import BlockPool
@@ -39,6 +41,7 @@ class Scheduler:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # oldest admission first
         self._slots = list(range(max_running - 1, -1, -1))
+        self.is_ready: Callable[[Sequence], bool] = lambda _: True  # whether the images of one that waits are encoded
         self.num_preemptions = 0
         self.num_cached_tokens = 0
 
@@ -65,7 +68,7 @@ class Scheduler:
         for sequence in [s for s in by_age if s.num_left == 1] + [s for s in by_age if s.num_left > 1]:
             if sequence in self.running and (count := self._count(sequence, left)):
                 left -= self._extend(sequence, count, chunks)
-        while left and self.waiting and len(self.running) < self.max_running and self._admit(self.waiting[0]):
+        while left and self.waiting and len(self.running) < self.max_running and self._may_start(chunks):
             sequence = self.running[-1]
             if count := self._count(sequence, left):
                 left -= self._extend(sequence, count, chunks)
@@ -140,13 +143,26 @@ class Scheduler:
             chunks[sequence] = replace(chunk, count=chunk.count + drafts, num_drafts=drafts)
             left -= drafts
 
+    def upcoming(self, count: int) -> list[tuple[Sequence, int]]:
+        """The first sequences of the queue, with how many of their tokens are cached already."""
+        return [(one, len(self._known(one)) * self.block_size) for one in itertools.islice(self.waiting, count)]
+
+    def _may_start(self, chunks: dict[Sequence, Chunk]) -> bool:
+        """Whether the first of the queue has been let in. Nobody waits for its images when there is nothing to do."""
+        first = self.waiting[0]
+        return (not chunks or self.is_ready(first)) and self._admit(first)
+
+    def _known(self, sequence: Sequence) -> list[int]:
+        """Cached blocks of a sequence's beginning; at least one token is left, for there is no logit without one."""
+        if not self.prefix_cache:
+            return []
+        return self.pool.find(sequence.keys.of(sequence.tokens)[: (len(sequence.tokens) - 1) // self.block_size])
+
     def _admit(self, sequence: Sequence) -> bool:
         """Let the first of the queue run if all it has now would fit beside the others."""
         if sequence.num_pending:  # it has just given way, and nobody knows yet with which token it goes on
             return False
-        found: list[int] = []
-        if self.prefix_cache:  # at least one token is left to compute, for there is no logit without one
-            found = self.pool.find(sequence.keys.of(sequence.tokens)[: (len(sequence.tokens) - 1) // self.block_size])
+        found = self._known(sequence)
         self.pool.hold(found)
         if self._blocks_for(len(sequence.tokens)) - len(found) > self.pool.num_free:
             self.pool.release(found)

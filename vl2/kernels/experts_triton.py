@@ -15,6 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.experts import SharedExperts, sort_choices
+from vl2.kernels.gated import gated
 from vl2.kernels.grouped_mm import grouped_mm_until
 from vl2.kernels.launch import config, overlapped
 from vl2.kernels.overlap_triton import let_next_start, wait_for_last
@@ -47,10 +48,10 @@ def large(
     """One product a matrix, grouped by expert."""
     order_M, inverse_M, stops_E = sort_choices(indices_TA, len(down_EDF))
     x_MD = x_TD[order_M // indices_TA.shape[1]]
-    y_MD = grouped_mm_until(gate(*grouped_mm_until(x_MD, gate_up_EFD, stops_E).chunk(2, -1)), down_EDF, stops_E)
+    y_MD = grouped_mm_until(gated(*grouped_mm_until(x_MD, gate_up_EFD, stops_E).chunk(2, -1)), down_EDF, stops_E)
     more = x_TD[:0]
     if shared is not None:
-        more = F.linear(gate(F.linear(x_TD, shared.gate), F.linear(x_TD, shared.up)), shared.down)
+        more = F.linear(gated(F.linear(x_TD, shared.gate), F.linear(x_TD, shared.up)), shared.down)
     return combine(y_MD, inverse_M, weights_TA, more, x_TD.dtype)
 
 
@@ -144,17 +145,6 @@ def down_many(
         **overlapped(middle),
     )  # fmt: skip
     return y
-
-
-def gate(gate_MF: Tensor, up_MF: Tensor) -> Tensor:
-    """silu(gate) * up, rounded once; rows may lie apart."""
-    num_rows, width = gate_MF.shape
-    out = torch.empty(num_rows, width, dtype=gate_MF.dtype, device=gate_MF.device)
-    sizes = config("gate", num_rows, gate_MF.itemsize)
-    _gate[(num_rows, triton.cdiv(width, sizes["COLS"]))](
-        gate_MF, up_MF, out, gate_MF.stride(0), up_MF.stride(0), WIDTH=width, **sizes, **overlapped(gate_MF)
-    )
-    return out
 
 
 def combine(y_MD: Tensor, inverse_M: Tensor, weights_TA: Tensor, more: Tensor, dtype: torch.dtype) -> Tensor:
@@ -355,17 +345,6 @@ def _down_many(
             sums = tl.trans(sums)
         into = y + places[:, None].to(tl.int64) * HIDDEN + rows
         tl.store(into, sums, mask=taken[:, None] & (rows < HIDDEN))
-
-
-@triton.jit
-def _gate(gate, up, out, stride_gate, stride_up, WIDTH: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr):
-    let_next_start(OVERLAP)
-    wait_for_last(OVERLAP)
-    row = tl.program_id(0).to(tl.int64)
-    cols = tl.program_id(1) * COLS + tl.arange(0, COLS)
-    value = tl.load(gate + row * stride_gate + cols, mask=cols < WIDTH).to(tl.float32)
-    value *= tl.sigmoid(value) * tl.load(up + row * stride_up + cols, mask=cols < WIDTH).to(tl.float32)
-    tl.store(out + row * WIDTH + cols, value.to(out.dtype.element_ty), mask=cols < WIDTH)
 
 
 @triton.jit(do_not_specialize=["num_tokens"])

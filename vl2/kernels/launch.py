@@ -18,31 +18,41 @@ OVERLAP = True  # for comparisons
 # at once, TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are under way. LEFT: the weight
 # is the left factor, of which the matrix units take 64 rows at a time, and tokens are the right one, which may be few.
 CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
-    "route": [
-        (64, {"BLOCK": 1, "COLS": 128, "STAGES": 3, "num_warps": 8}),
-        (ALL, {"BLOCK": 16, "COLS": 64, "STAGES": 3, "num_warps": 4}),
+    "logits_few": [(ALL, {"ROWS": 2, "num_warps": 4})],
+    "logits_many": [
+        (256, {"BLOCK": 16, "ROWS": 16, "COLS": 128, "PARTS": 4, "num_warps": 2, "num_stages": 4}),
+        (ALL, {"BLOCK": 64, "ROWS": 32, "COLS": 64, "PARTS": 2, "num_warps": 4, "num_stages": 4}),
     ],
+    "pick": [(256, {"BLOCK": 1, "num_warps": 1}), (ALL, {"BLOCK": 4, "num_warps": 4})],
     "sort": [(170, {"CHUNK": 1024, "num_warps": 4}), (ALL, {"CHUNK": 2048, "num_warps": 8})],
-    "up_few": [(ALL, {"ROWS": 2, "COLS": 512, "STAGES": 1, "num_warps": 4})],
+    "up_few": [(ALL, {"ROWS": 4, "COLS": 256, "STAGES": 1, "num_warps": 4})],
     "down_few": [
         (1, {"ROWS": 2, "COLS": 512, "STAGES": 3, "num_warps": 2}),
-        (ALL, {"ROWS": 4, "COLS": 512, "STAGES": 1, "num_warps": 4}),
+        (ALL, {"ROWS": 2, "COLS": 512, "STAGES": 1, "num_warps": 2}),
     ],
     "up_many": [
-        (16, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 3}),
-        (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 3}),
-        (256, {"TILE": 64, "ROWS": 64, "COLS": 128, "LEFT": 0, "num_warps": 4, "num_stages": 3}),
-        (ALL, {"TILE": 64, "ROWS": 128, "COLS": 64, "LEFT": 1, "num_warps": 8, "num_stages": 4}),
+        (64, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 3}),
+        (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 0, "num_warps": 4, "num_stages": 3}),
+        (ALL, {"TILE": 64, "ROWS": 64, "COLS": 64, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
     ],
     "down_many": [
         (32, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
         (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
-        (ALL, {"TILE": 64, "ROWS": 128, "COLS": 128, "LEFT": 1, "num_warps": 8, "num_stages": 3}),
+        (ALL, {"TILE": 64, "ROWS": 128, "COLS": 64, "LEFT": 0, "num_warps": 8, "num_stages": 4}),
     ],
-    "attend_latent": [(ALL, {"SWAP": 0, "num_warps": 8, "num_stages": 2})],
+    "attend_latent": [(ALL, {"SWAP": 0, "num_warps": 4, "num_stages": 2})],
     "attend_heads": [(ALL, {"num_warps": 4, "num_stages": 3})],
+    "latent_few": [(ALL, {"ELEMENTS": 8192, "num_warps": 4})],
+    "absorb_many": [
+        (32, {"BLOCK": 16, "ROWS": 32, "COLS": 128, "num_warps": 4, "num_stages": 3}),
+        (ALL, {"BLOCK": 64, "ROWS": 64, "COLS": 128, "num_warps": 4, "num_stages": 3}),
+    ],
+    "values_many": [
+        (32, {"BLOCK": 16, "ROWS": 16, "COLS": 128, "num_warps": 4, "num_stages": 4}),
+        (ALL, {"BLOCK": 64, "ROWS": 32, "COLS": 128, "num_warps": 4, "num_stages": 3}),
+    ],
     "linear": [(ALL, {"ELEMENTS": 2048, "num_warps": 4})],
-    "gate": [(ALL, {"COLS": 512, "num_warps": 2})],
+    "gate": [(ALL, {"COLS": 1024, "num_warps": 4})],
     "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
 }
 

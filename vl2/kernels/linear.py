@@ -1,8 +1,13 @@
-"""A product with a matrix of weights; of a single token, by a kernel that does nothing but read the matrix.
+"""Products with a matrix of weights: of a single token, by a kernel that does nothing but read the matrix; with the
+activation that follows, in one pass.
 
 x_TD, weight_FD --> x @ weight.T (T, F)
+x, weight_FW, bias_F --> gelu(x @ weight.T + bias) (..., F)
+
+The trap: the GELU is the tanh form.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,3 +26,19 @@ def linear(x_TD: Tensor, weight_FD: Tensor) -> Tensor:
     from vl2.kernels import linear_triton
 
     return linear_triton.one_token(x_TD, weight_FD)
+
+
+def linear_gelu_reference(x: Tensor, weight_FW: Tensor, bias_F: Tensor) -> Tensor:
+    """(..., F) for x (..., W)."""
+    return F.gelu(F.linear(x, weight_FW, bias_F), approximate="tanh")
+
+
+def linear_gelu(x: Tensor, weight_FW: Tensor, bias_F: Tensor) -> Tensor:
+    """As linear_gelu_reference, but not rounded before the GELU: cuBLASLt applies it to its sums.
+
+    torch has no public name for that. On CUDA the operator has meant the tanh form since torch 2.1; elsewhere, erf.
+    """
+    if not (x.is_cuda and can_run(x)):
+        return linear_gelu_reference(x, weight_FW, bias_F)
+    out = torch.ops.aten._addmm_activation(bias_F, x.flatten(0, -2), weight_FW.T, use_gelu=True)
+    return out.unflatten(0, x.shape[:-1])

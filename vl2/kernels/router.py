@@ -1,4 +1,4 @@
-"""Scores of experts and each token's choice among them, in one launch.
+"""Scores of experts and each token's choice among them, in two launches.
 
     x_TD, weight_ED --softmax or sigmoid--> scores_TE --+ bias, the A best--> indices_TA --scores there--> weights_TA
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
+from vl2.kernels.latent import absorb, values
 from vl2.kernels.rotary import Place, heads_rows, latent_rows
 from vl2.model.layers import RMSNorm, project
 from vl2.model.rope import RopeTable, softmax_scale
@@ -26,11 +27,11 @@ class LatentWeights:
 
     def absorb(self, q_nope_THK: Tensor) -> Tensor:
         """Queries against latents instead of keys, (T, H, Z)."""
-        return torch.bmm(q_nope_THK.transpose(0, 1), self.w_k_HKZ).transpose(0, 1)
+        return absorb(q_nope_THK, self.w_k_HKZ)
 
     def values(self, o_THZ: Tensor) -> Tensor:
         """Weighted sums of latents to weighted sums of values, (T, H, U)."""
-        return torch.bmm(o_THZ.transpose(0, 1), self.w_v_HUZ.mT).transpose(0, 1)
+        return values(o_THZ, self.w_v_HUZ)
 
     @property
     def latent(self) -> int:

@@ -1,9 +1,9 @@
 """Normalisation and feed-forward layers of the language model."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vl2.kernels.gated import gated
 from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm, rms_norm
 
@@ -36,7 +36,8 @@ class SwiGLU(nn.Module):
         self.down_proj = nn.Linear(width, hidden, bias=False)
 
     def forward(self, x_TD: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x_TD)) * self.up_proj(x_TD))
+        gate_TF, up_TF = project(x_TD, self.gate_proj, self.up_proj)
+        return project(gated(gate_TF, up_TF), self.down_proj)[0]
 
 
 def project(x_TD: Tensor, *layers: nn.Linear) -> list[Tensor]:

@@ -11,8 +11,26 @@ from torch import Tensor, nn
 
 from vl2.config import VisionConfig
 from vl2.kernels.attention import cudnn_attention
+from vl2.kernels.linear import linear_gelu
+from vl2.kernels.norm import add_layer_norm, layer_norm
 
 _EPS = 1e-6
+
+
+class LayerNorm(nn.LayerNorm):
+    """torch's, which on CUDA also takes what is still to be added to the stream."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=_EPS)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return layer_norm(input, self.weight, self.bias, self.eps)
+
+    def after_adding(self, x_NPW: Tensor, delta_NPW: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x + delta, and the norm of that."""
+        if delta_NPW is None:
+            return x_NPW, self(x_NPW)
+        return add_layer_norm(x_NPW, delta_NPW, self.weight, self.bias, self.eps)
 
 
 class PatchEmbed(nn.Module):
@@ -50,20 +68,27 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x_NPW: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x_NPW), approximate="tanh"))
+        return self.fc2(linear_gelu(x_NPW, self.fc1.weight, self.fc1.bias))
 
 
 class Block(nn.Module):
+    """x += attention(norm(x)); x += mlp(norm(x)).
+
+    The second sum is left to the next norm, which adds and normalises in one pass over the stream.
+    """
+
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(config.width, eps=_EPS)
+        self.norm1 = LayerNorm(config.width)
         self.attn = Attention(config.width, config.heads)
-        self.norm2 = nn.LayerNorm(config.width, eps=_EPS)
+        self.norm2 = LayerNorm(config.width)
         self.mlp = MLP(config.width, config.mlp_width)
 
-    def forward(self, x_NPW: Tensor) -> Tensor:
-        x_NPW = x_NPW + self.attn(self.norm1(x_NPW))
-        return x_NPW + self.mlp(self.norm2(x_NPW))
+    def forward(self, x_NPW: Tensor, delta_NPW: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The stream, and what is still to be added to it."""
+        x_NPW, normed_NPW = self.norm1.after_adding(x_NPW, delta_NPW)
+        x_NPW, normed_NPW = self.norm2.after_adding(x_NPW, self.attn(normed_NPW))
+        return x_NPW, self.mlp(normed_NPW)
 
 
 class AttentionPool(nn.Module):
@@ -76,7 +101,7 @@ class AttentionPool(nn.Module):
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
         self.proj = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width, eps=_EPS)
+        self.norm = LayerNorm(width)
         self.mlp = MLP(width, config.mlp_width)
 
 
@@ -89,13 +114,14 @@ class VisionTower(nn.Module):
         self.patch_embed = PatchEmbed(config)
         self.pos_embed = nn.Parameter(torch.zeros(1, config.grid_side**2, config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width, eps=_EPS)
+        self.norm = LayerNorm(config.width)
         self.attn_pool = AttentionPool(config)
 
     def forward(self, tiles_NCYX: Tensor) -> Tensor:
         size = self.config.image_size
         assert tiles_NCYX.shape[1:] == (3, size, size), tiles_NCYX.shape
         x_NPW = self.patch_embed(tiles_NCYX) + self.pos_embed
+        delta_NPW: Tensor | None = None
         for block in self.blocks:
-            x_NPW = block(x_NPW)
-        return self.norm(x_NPW)
+            x_NPW, delta_NPW = block(x_NPW, delta_NPW)
+        return self.norm.after_adding(x_NPW, delta_NPW)[1]

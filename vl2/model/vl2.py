@@ -64,7 +64,8 @@ class VL2(nn.Module):
 
     def pixel_values(self, tiles_NCYX: Tensor) -> Tensor:
         """uint8 tiles to the tower's input range, about -1..1, in the model's dtype."""
-        return (tiles_NCYX.to(self.device).float() / 127.5 - 1.0).to(self.dtype)
+        scaled = tiles_NCYX.to(self.device, non_blocking=True) / 127.5  # float32
+        return scaled.sub_(1.0).to(self.dtype)
 
     def encode_tiles(self, tiles_NCYX: Tensor) -> tuple[Tensor, Tensor]:
         """Float tiles (N, 3, 384, 384) to patch features (N, P, W) and tile tokens (N, Q, D)."""
@@ -103,7 +104,7 @@ class VL2(nn.Module):
             names = [first + number % len(own) for number in range(grid.num_tiles)]
             first += len(own)
             index = image_token_index([grid], [names], len(tile_tokens_NQD), self.config.tile_side)
-            out.append(self.layout_images(tile_tokens_NQD, torch.tensor(index, device=self.device)))
+            out.append(self.layout_images(tile_tokens_NQD, torch.tensor(index).to(self.device, non_blocking=True)))
         return out
 
     def embed(self, input_ids_T: Tensor, image_positions_I: Tensor, image_embeds_ID: Tensor) -> Tensor:
