@@ -15,7 +15,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from measure_nano import EXTRAS, METRICS, make_records, run
+from measure_nano import METRICS, make_records, run
 
 from vl2.eval.metrics import ERROR_RATES
 from vl2.eval.runner import Results, load_results
@@ -45,8 +45,7 @@ def main() -> None:
         if not (arguments.out / scheme).exists():
             command = [sys.executable, "-m", "vl2", "quantize", arguments.model, models[scheme], "--to", scheme]
             subprocess.run([*command, "--device", "cpu"], check=True)
-    wanted = {task: arguments.records * 2 // 5 if task in EXTRAS else arguments.records for task in METRICS}
-    files = {task: make_records(arguments.out, task, count) for task, count in wanted.items()}
+    files = {task: make_records(arguments.out, task, arguments.records) for task in METRICS}
     results = {(name, task): arguments.out / "results" / f"{name}-{task}.json" for task in METRICS for name in models}
     with ThreadPoolExecutor(arguments.jobs) as pool:
         list(pool.map(lambda key: run(files[key[1]], models[key[0]], results[key]), results))

@@ -1,12 +1,14 @@
 """Triton kernels of quantised experts against their reference; without a GPU they run in test_interpreter.py."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
 from vl2.kernels import quantized_experts as kernels
 from vl2.kernels.quantized import Quantized, quantize
+from vl2.model.quantized_experts import quantize_model
+from vl2.model.vl2 import VL2
 
 Layer = tuple[torch.Tensor, torch.Tensor, torch.Tensor, Quantized, Quantized]
 
@@ -93,3 +95,16 @@ def test_writing_out_is_dequantizing(scheme: str, width: int, dtype: torch.dtype
         torch.testing.assert_close(got, expected, atol=0, rtol=2**-7)
     else:
         assert got.equal(expected)
+
+
+@pytest.mark.parametrize("tokens", [2, 12])
+def test_layer_of_a_model(tokens: int, make_model: Callable[..., VL2], triton_device: str) -> None:
+    """The layer takes these kernels for quantised experts, and its own for shared ones."""
+    model = quantize_model(make_model("base", moe_intermediate_size=32).to(triton_device), "int4")
+    layer = model.language.layers[1].get_submodule("mlp")
+    x = torch.randn(tokens, 32, device=triton_device)
+    with torch.no_grad():
+        got, _ = layer(x)
+    with torch.enable_grad():  # for which there are no kernels
+        expected, _ = layer(x)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
