@@ -115,9 +115,13 @@ class DecodeGraph:
 
     def replay(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Rows in pinned memory to the chosen tokens (S,) and logits (S, V), valid until the next replay."""
-        nobody = torch.zeros_like(rows)
-        nobody[:, _SLOT], nobody[:, _POSITION] = len(self._newest) - 1, -1
-        tokens, logits_SV = self._graphs.replay(("decode", len(rows)), self.compute, (rows,), (nobody,))
+
+        def nobodys() -> tuple[Tensor]:
+            table = torch.zeros_like(rows)
+            table[:, _SLOT], table[:, _POSITION] = len(self._newest) - 1, -1
+            return (table,)
+
+        tokens, logits_SV = self._graphs.replay(("decode", len(rows)), self.compute, (rows,), nobodys)
         return tokens, logits_SV
 
     def compute(self, table: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,17 +23,21 @@ class Graphs:
         self.num_replays = 0
 
     def replay(
-        self, key: Hashable, compute: Compute, inputs: tuple[Tensor, ...], first: tuple[Tensor, ...] | None = None
+        self,
+        key: Hashable,
+        compute: Compute,
+        inputs: tuple[Tensor, ...],
+        first: Callable[[], tuple[Tensor, ...]] | None = None,
     ) -> tuple[Tensor, ...]:
         """What `compute` makes of the inputs, valid until the next replay.
 
         Args:
             key: names the function and the shapes of its inputs.
             inputs: on the device, or in memory that it can copy without the host.
-            first: inputs to try it with before it is captured, if doing that twice with `inputs` would harm.
+            first: gives inputs to try it with before it is captured, if computing `inputs` twice would harm.
         """
         if key not in self._captured:
-            self._captured[key] = self._capture(compute, inputs if first is None else first)
+            self._captured[key] = self._capture(compute, inputs if first is None else first())
         graph, places, outputs = self._captured[key]
         for place, given in zip(places, inputs, strict=True):
             place.copy_(given, non_blocking=True)

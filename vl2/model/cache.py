@@ -33,7 +33,7 @@ class PackedSequences:
         offsets = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
         return cls(offsets.to(device, non_blocking=True), max(lengths))
 
-    def place(self, layer: int) -> None:
+    def place(self, layer: int) -> Place | None:
         return None
 
     def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
