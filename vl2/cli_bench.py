@@ -102,7 +102,7 @@ def _measured(
             if out:
                 runs.save(runs.results(rows, bench, kind, model), out)
         for number, _ in enumerate(bench.compare(kind, rows) if peers else (), 1):
-            status.update(f"{kind} of {model}: {number} of {len(rows)} cases compared")
+            status.update(f"{kind} of {model}: {len(rows)} cases measured, {number} comparisons")
             if out:
                 runs.save(runs.results(rows, bench, kind, model), out)
     return rows

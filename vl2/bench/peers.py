@@ -56,9 +56,8 @@ def decode_modes(device: torch.device, batch: int) -> list[Mode]:
         return [Mode("transformers")]
     few = batch <= FEW
     modes = [Mode("transformers eager", "batched_mm" if few else "grouped_mm")]
-    if few:
-        modes.append(Mode("transformers compiled", "batched_mm", compiled=True))
-    return [*modes, Mode("transformers compiled, grouped_mm", "grouped_mm", compiled=True)]
+    modes.append(Mode("transformers compiled, grouped_mm", "grouped_mm", compiled=True))
+    return [*modes, Mode("transformers compiled", "batched_mm", compiled=True)] if few else modes
 
 
 def prefill_modes(device: torch.device) -> list[Mode]:

@@ -159,7 +159,7 @@ class Bench:
             yield row
 
     def compare(self, kind: str, rows: Sequence[Row]) -> Iterator[Row]:
-        """Put the peers' times into rows of ours, which is dropped first; each row as it is done."""
+        """Put the peers' times into rows of ours, which is dropped first; a row after each way to run them."""
         if kind not in ("decode", "prefill", "moe"):
             return
         if find_spec("transformers") is None:
@@ -171,7 +171,7 @@ class Bench:
             for mode, call in self._theirs(kind, row, theirs):
                 if (timing := peers.attempt(f"{mode.name}, {row.case}", call)) is not None:
                     row.peers[mode.name] = timing
-            yield row
+                yield row
 
     def _theirs(self, kind: str, row: Row, model: Any) -> list[tuple[peers.Mode, Callable[[], list[float]]]]:
         """What there is to compare a case with."""
