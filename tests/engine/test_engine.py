@@ -119,6 +119,7 @@ def compute_graphs(engine: Engine, patch: pytest.MonkeyPatch) -> None:
     """Let an engine take the way of CUDA graphs, computing what they hold instead of replaying them."""
     patch.setattr(PagedCache, "has_kernel", True)
     patch.setattr(Graphs, "replay", computed)
+    patch.setattr(Graphs, "prepare", lambda graphs, key, compute, inputs: compute(*inputs))
     engine.runner.use_graphs = True
 
 
@@ -129,6 +130,7 @@ def test_steps_of_a_graph(
     """Rows of different sequences, drafts, and short ends of prompts after a known prefix."""
     engine = Engine(models[kind], NEVER, block_size=16, speculate=2)
     compute_graphs(engine, monkeypatch)
+    engine.prepare()
     assert run_all(engine, mixed_prompts) == expected[kind]
     replays, steps = engine.runner.graphs.num_replays, engine.stats().num_steps
     assert replays == steps  # the first of prompts

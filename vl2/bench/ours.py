@@ -156,9 +156,10 @@ def serve(model: VL2, requests: int, prompt: int, answer: int, max_running: int)
     rng = np.random.default_rng(requests)
     image_tokens = image_token_count(TileGrid(rows=1, cols=1), model.config.tile_side)
     engine = _engine(model, max_running, max_running * (2 * (prompt + answer) + image_tokens))
-    begin = time.perf_counter()
+    engine.prepare()
     newest: dict[int, float] = {}
     ttft, gaps, num_tokens = [], [], 0
+    crowd: list[tuple[Prompt, SamplingParams]] = []
     for number in range(requests):
         length, limit = (int(mean * rng.uniform(0.5, 1.5)) for mean in (prompt, answer))
         ids = text_prompt(model.config, max(length, 2), number).input_ids
@@ -167,7 +168,10 @@ def serve(model: VL2, requests: int, prompt: int, answer: int, max_running: int)
             image = TiledImage(_tiles(model.config, 2, number), TileGrid(rows=1, cols=1), (100, 100))
             ids = ids[:1] + [2] * image_tokens + ids[1:]
             asked = Prompt(ids, ids, ((1, image_tokens),), (image,))
-        engine.submit(asked, SamplingParams(max_tokens=max(limit, 1)))
+        crowd.append((asked, SamplingParams(max_tokens=max(limit, 1))))
+    begin = time.perf_counter()
+    for one in crowd:
+        engine.submit(*one)
     while engine.has_work:
         for output in engine.step():
             now = time.perf_counter()
@@ -190,10 +194,12 @@ def _finish(engine: Engine) -> None:
         engine.step()
 
 
-def _engine(model: VL2, max_running: int, tokens: int, step_tokens: int = 2048) -> Engine:
+def _engine(model: VL2, max_running: int, tokens: int, step_tokens: int | None = None) -> Engine:
     text = model.config.language_config
     blocks = max_running + -(-tokens // 64)
+    if step_tokens is not None:
+        step_tokens = max(step_tokens, max_running)
     return Engine(
-        model, _NEVER, max_running=max_running, step_tokens=max(step_tokens, max_running), prefix_cache=False,
+        model, _NEVER, max_running=max_running, step_tokens=step_tokens, prefix_cache=False,
         cache_bytes=blocks * 64 * text.num_hidden_layers * text.kv_values_per_token * model.dtype.itemsize,
     )  # fmt: skip

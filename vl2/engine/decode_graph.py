@@ -38,10 +38,12 @@ class Rows:
 
     def __init__(self, num_slots: int, num_blocks: int, device: torch.device) -> None:
         self._padding_slot = num_slots
-        width = _TABLE + num_blocks
-        self._of_slot = np.zeros((num_slots, width), np.int32)  # options and blocks of who runs there
+        self.width = _TABLE + num_blocks
+        self._of_slot = np.zeros((num_slots, self.width), np.int32)  # options and blocks of who runs there
         self._written: list[tuple[list[int], int]] = [([], 0)] * num_slots  # which table, and how much of it
-        self._buffers = torch.zeros(_BUFFERS, SIZES[-1], width, dtype=torch.int32, pin_memory=device.type == "cuda")
+        self._buffers = torch.zeros(
+            _BUFFERS, SIZES[-1], self.width, dtype=torch.int32, pin_memory=device.type == "cuda"
+        )
         self._turn = 0
 
     def fill(self, chunks: Sequence[Chunk], size: int) -> Tensor:
@@ -103,26 +105,35 @@ class DecodeGraph:
     Args:
         rope: table of all positions.
         newest: (slots,) the newest token of every slot; read and written by each step.
+        rows: what gives the rows.
     """
 
-    def __init__(self, model: VL2, cache: PagedCache, rope: RopeTable, newest: Tensor, graphs: Graphs) -> None:
+    def __init__(
+        self, model: VL2, cache: PagedCache, rope: RopeTable, newest: Tensor, rows: Rows, graphs: Graphs
+    ) -> None:
         self._model, self._cache, self._rope, self._newest, self._graphs = model, cache, rope, newest, graphs
-        self.most = SIZES[-1]
+        self._width, self.most = rows.width, SIZES[-1]
 
     @staticmethod
     def size_for(count: int) -> int:
         return next(size for size in SIZES if size >= count)
 
+    def prepare(self, most: int) -> None:
+        """Capture graphs of all sizes up to that for `most` rows."""
+        for size in reversed([size for size in SIZES if size <= self.size_for(min(most, self.most))]):
+            self._graphs.prepare(("decode", size), self.compute, (self._nobodys(size),))
+
     def replay(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Rows in pinned memory to the chosen tokens (S,) and logits (S, V), valid until the next replay."""
-
-        def nobodys() -> tuple[Tensor]:
-            table = torch.zeros_like(rows)
-            table[:, _SLOT], table[:, _POSITION] = len(self._newest) - 1, -1
-            return (table,)
-
-        tokens, logits_SV = self._graphs.replay(("decode", len(rows)), self.compute, (rows,), nobodys)
+        key, size = ("decode", len(rows)), len(rows)
+        tokens, logits_SV = self._graphs.replay(key, self.compute, (rows,), lambda: (self._nobodys(size),))
         return tokens, logits_SV
+
+    def _nobodys(self, size: int) -> Tensor:
+        """Rows that belong to no sequence."""
+        table = torch.zeros(size, self._width, dtype=torch.int32)
+        table[:, _SLOT], table[:, _POSITION] = len(self._newest) - 1, -1
+        return table
 
     def compute(self, table: Tensor) -> tuple[Tensor, Tensor]:
         """What a graph holds."""

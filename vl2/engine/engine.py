@@ -41,7 +41,8 @@ class Engine:
         cache_bytes: of keys and values; None takes room for the longest requests of all that may run, if there is any.
         block_size: tokens of a block of the cache.
         max_running: requests that may run at a time.
-        step_tokens: tokens that one step may compute; more make prompts faster and keep others waiting longer.
+        step_tokens: tokens that one step may compute; more make prompts faster and keep others waiting longer. None is
+            2048, or 4096 on CUDA, where the host otherwise takes longer to launch a step than the device to compute it.
         image_cache_bytes: limit on the embeddings of images kept for the next question about them.
         prefix_cache: whether a prompt may reuse what is cached of the beginning that it shares with another.
         speculate: most tokens that a step may guess for each greedy request, from what repeats in it; 0 for none.
@@ -60,7 +61,7 @@ class Engine:
         cache_bytes: int | None = None,
         block_size: int = 64,
         max_running: int = 64,
-        step_tokens: int = 2048,
+        step_tokens: int | None = None,
         image_cache_bytes: int = 256 << 20,
         prefix_cache: bool = True,
         speculate: int = 0,
@@ -78,6 +79,8 @@ class Engine:
         if num_blocks < 1:
             raise CapacityError(f"cache_bytes = {cache_bytes}: one block of {block_size} tokens needs {block_bytes}")
         self._block_size = block_size
+        if step_tokens is None:
+            step_tokens = max(4096 if model.device.type == "cuda" else 2048, max_running)
         self.pool = BlockPool(num_blocks)
         if deterministic and speculate:
             raise ValueError(f"speculate = {speculate}: must be 0 with deterministic")
@@ -100,6 +103,10 @@ class Engine:
         self._speculate = speculate
         self._inboxes: dict[int, deque[StepOutput]] = {}
         self._num_steps = self._num_computed = self._num_generated = self._num_drafts = self._num_accepted = 0
+
+    def prepare(self) -> None:
+        """Do now what the first requests would otherwise wait for: compile kernels and capture graphs, on CUDA."""
+        self.runner.prepare()
 
     def check(self, prompt: Prompt, params: SamplingParams) -> int:
         """How many tokens the answer may have at most; raises CapacityError as `submit` would."""

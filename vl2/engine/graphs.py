@@ -36,14 +36,18 @@ class Graphs:
             inputs: on the device, or in memory that it can copy without the host.
             first: gives inputs to try it with before it is captured, if computing `inputs` twice would harm.
         """
-        if key not in self._captured:
-            self._captured[key] = self._capture(compute, inputs if first is None else first())
+        self.prepare(key, compute, inputs if first is None or key in self._captured else first())
         graph, places, outputs = self._captured[key]
         for place, given in zip(places, inputs, strict=True):
             place.copy_(given, non_blocking=True)
         graph.replay()
         self.num_replays += 1
         return outputs
+
+    def prepare(self, key: Hashable, compute: Compute, inputs: tuple[Tensor, ...]) -> None:
+        """Capture a graph, if that has not been done."""
+        if key not in self._captured:
+            self._captured[key] = self._capture(compute, inputs)
 
     def _capture(
         self, compute: Compute, inputs: tuple[Tensor, ...]

@@ -14,7 +14,9 @@ The trap: chunks come in an order (`by_kind`), so that each kind is one slice of
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vl2.config import LanguageConfig
@@ -25,6 +27,7 @@ from vl2.kernels.rotary import Place
 from vl2.model.attention import AttentionContext, LatentWeights
 from vl2.model.cache import PackedSequences, split_heads
 
+IntArray = NDArray[np.int64]
 EXPAND_ABOVE = 128  # new tokens; from about here expanding latents takes fewer operations than absorbing
 
 
@@ -106,7 +109,7 @@ class Continued:
         device, counts = cache.values.device, [chunk.count for chunk in chunks]
         stops = [chunk.start + chunk.count for chunk in chunks]
         slots = [slots_of(chunk, 0, stop, cache.block_size) for chunk, stop in zip(chunks, stops, strict=True)]
-        self._slots_L = _slice_or_index(torch.cat(slots), device)
+        self._slots_L = _slice_or_index(np.concatenate(slots), device)
         starts = torch.tensor([[0, *counts], [0, *stops]]).cumsum(1).to(torch.int32)
         self._starts_q, self._starts_k = starts.to(device, non_blocking=True)
         self._most = max(counts)
@@ -145,10 +148,10 @@ class PagedSequences:
         assert list(chunks) == by_kind(chunks)
         self._cache = cache
         device, size = cache.values.device, cache.block_size
-        spans = [torch.arange(chunk.start, chunk.start + chunk.count) for chunk in chunks]
+        spans = [np.arange(chunk.start, chunk.start + chunk.count) for chunk in chunks]
         slots = [slots_of(chunk, chunk.start, chunk.start + chunk.count, size) for chunk in chunks]
-        self.positions_T = torch.cat(spans).to(device, non_blocking=True)
-        self._slots_T = torch.cat(slots).to(device, non_blocking=True)
+        self.positions_T = torch.from_numpy(np.concatenate(spans)).to(device, non_blocking=True)
+        self._slots_T = torch.from_numpy(np.concatenate(slots)).to(device, non_blocking=True)
         few = [chunk for chunk in chunks if chunk.start and chunk.count <= EXPAND_ABOVE]
         many = [chunk for chunk in chunks if chunk.start and chunk.count > EXPAND_ABOVE]
         fresh = [chunk.count for chunk in chunks if not chunk.start]
@@ -165,12 +168,12 @@ class PagedSequences:
 
     def _rows(self, chunks: Sequence[Chunk]) -> NewestTokens:
         most = max(len(chunk.sequence.blocks) for chunk in chunks)
-        padded = [
-            chunk.sequence.blocks + [0] * (most - len(chunk.sequence.blocks))
-            for chunk in chunks
-            for _ in range(chunk.count)
-        ]
-        tables_SO = torch.tensor(padded, dtype=torch.int32).to(self.positions_T.device, non_blocking=True)
+        padded = np.zeros((sum(chunk.count for chunk in chunks), most), np.int32)
+        row = 0
+        for chunk in chunks:
+            padded[row : row + chunk.count, : len(chunk.sequence.blocks)] = chunk.sequence.blocks
+            row += chunk.count
+        tables_SO = torch.from_numpy(padded).to(self.positions_T.device, non_blocking=True)
         return NewestTokens(self._cache, self.positions_T[: len(padded)], tables_SO)
 
     def place(self, layer: int) -> Place:
@@ -189,15 +192,18 @@ class PagedSequences:
         return torch.cat(out) if len(out) > 1 else out[0]
 
 
-def slots_of(chunk: Chunk, start: int, stop: int, block_size: int) -> Tensor:
+def slots_of(chunk: Chunk, start: int, stop: int, block_size: int) -> IntArray:
     """Where tokens `start` to `stop` of a chunk's sequence are cached."""
-    span = torch.arange(start, stop)
-    return torch.tensor(chunk.sequence.blocks)[span // block_size] * block_size + span % block_size
+    blocks = chunk.sequence.blocks
+    if stop - start == 1:
+        return np.array([blocks[start // block_size] * block_size + start % block_size])
+    span = np.arange(start, stop)
+    return np.array(blocks)[span // block_size] * block_size + span % block_size
 
 
-def _slice_or_index(slots_L: Tensor, device: torch.device) -> slice | Tensor:
+def _slice_or_index(slots_L: IntArray, device: torch.device) -> slice | Tensor:
     """Slots in a row are read where they lie; others are gathered."""
     first = int(slots_L[0])
-    if slots_L.equal(torch.arange(first, first + len(slots_L))):
+    if np.array_equal(slots_L, np.arange(first, first + len(slots_L))):
         return slice(first, first + len(slots_L))
-    return slots_L.to(device, non_blocking=True)
+    return torch.from_numpy(slots_L).to(device, non_blocking=True)

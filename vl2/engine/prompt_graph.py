@@ -9,6 +9,7 @@ last sequence go through the model, too; they are one more, stored where nobody 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vl2.engine.decode_graph import Rows, unpack_options
@@ -59,36 +60,48 @@ class PromptGraph:
         fresh = all(not chunk.start for chunk in chunks) and len(chunks) <= MOST_SEQUENCES
         return fresh and sum(chunk.count for chunk in chunks) <= MOST_TOKENS
 
+    def prepare(self) -> None:
+        """Capture graphs of all sizes."""
+        for size in range(MOST_TOKENS, 0, -_STEP):
+            x_TD = torch.zeros(
+                size,
+                self._model.config.language_config.hidden_size,
+                device=self._newest.device,
+                dtype=self._cache.values.dtype,
+            )
+            self._graphs.prepare(("prompts", size), self.compute, (x_TD, *self._numbers(size, [])))
+
     def replay(self, x_TD: Tensor, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
         """Embeddings of all tokens of the chunks to chosen tokens and logits of the chunks that choose."""
         size = -(-len(x_TD) // _STEP) * _STEP
-        of_tokens = torch.empty(2, size, dtype=torch.int64)
-        of_tokens[0], of_tokens[1] = 0, self._cache.padding_slot
-        of_sequences = torch.empty(3, MOST_SEQUENCES + 2, dtype=torch.int32)
-        of_sequences[0], of_sequences[1], of_sequences[2] = len(x_TD), 0, len(self._newest) - 1
-        of_sequences[0, -1] = size  # padding is a sequence of its own
-        options = torch.zeros(MOST_SEQUENCES, self._rows.num_options, dtype=torch.int32)
-        choosing, end = [number for number, chunk in enumerate(chunks) if chunk.num_choices], 0
-        for number, chunk in enumerate(chunks):
-            start, end = end, end + chunk.count
-            of_tokens[0, start:end] = torch.arange(chunk.count)
-            of_tokens[1, start:end] = slots_of(chunk, 0, chunk.count, self._cache.block_size)
-            of_sequences[:2, number] = torch.tensor([start, end - 1])
-            if chunk.num_choices:
-                of_sequences[2, number] = chunk.sequence.slot
-        if choosing:
-            options[choosing] = self._rows.options([chunks[number] for number in choosing], [0] * len(choosing))
-        padded_TD = torch.nn.functional.pad(x_TD, (0, 0, 0, size - len(x_TD)))
-        inputs = padded_TD, *(self._pinned(numbers) for numbers in (of_tokens, of_sequences, options))
+        inputs = F.pad(x_TD, (0, 0, 0, size - len(x_TD))), *self._numbers(size, chunks)
         tokens, logits_SV = self._graphs.replay(("prompts", size), self.compute, inputs)
+        choosing = [number for number, chunk in enumerate(chunks) if chunk.num_choices]
         if len(choosing) == len(chunks):
             return tokens[: len(chunks)], logits_SV[: len(chunks)]
         chosen = torch.tensor(choosing, dtype=torch.long).to(tokens.device, non_blocking=True)
         return tokens[chosen], logits_SV[chosen]
 
-    def _pinned(self, numbers: Tensor) -> Tensor:
-        """Where the device can copy from by itself."""
-        return numbers.pin_memory() if self._newest.is_cuda else numbers
+    def _numbers(self, size: int, chunks: Sequence[Chunk]) -> tuple[Tensor, ...]:
+        """Arguments of `compute` beside the embeddings, where the device can copy from by itself."""
+        count = sum(chunk.count for chunk in chunks)
+        of_tokens = torch.empty(2, size, dtype=torch.int64)
+        of_tokens[0], of_tokens[1] = 0, self._cache.padding_slot
+        of_sequences = torch.empty(3, MOST_SEQUENCES + 2, dtype=torch.int32)
+        of_sequences[0], of_sequences[1], of_sequences[2] = count, 0, len(self._newest) - 1
+        of_sequences[0, -1] = size  # padding is a sequence of its own
+        options = torch.zeros(MOST_SEQUENCES, self._rows.num_options, dtype=torch.int32)
+        end = 0
+        for number, chunk in enumerate(chunks):
+            start, end = end, end + chunk.count
+            of_tokens[0, start:end] = torch.arange(chunk.count)
+            of_tokens[1, start:end] = torch.from_numpy(slots_of(chunk, 0, chunk.count, self._cache.block_size))
+            of_sequences[:2, number] = torch.tensor([start, end - 1])
+            if chunk.num_choices:
+                of_sequences[2, number] = chunk.sequence.slot
+                options[number] = self._rows.options([chunk], [0])[0]
+        numbers = of_tokens, of_sequences, options
+        return tuple(one.pin_memory() for one in numbers) if self._newest.is_cuda else numbers
 
     def compute(self, x_TD: Tensor, of_tokens: Tensor, of_sequences: Tensor, options: Tensor) -> tuple[Tensor, Tensor]:
         """What a graph holds.

@@ -11,6 +11,7 @@ that nobody has to wait for the host to see it. The trap: everything between two
 waiting, or the device runs dry.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from vl2.engine.graphs import Graphs
 from vl2.engine.image_cache import ImageCache
 from vl2.engine.paged_cache import EXPAND_ABOVE, PagedCache, PagedSequences, by_kind
 from vl2.engine.prompt_graph import PromptGraph
-from vl2.engine.types import UNKNOWN, Chunk
+from vl2.engine.types import Chunk
 from vl2.engine.types import Sequence as RunningSequence
 from vl2.kernels.choose import choose
 from vl2.model.attention import MHA, MLA
@@ -85,9 +86,21 @@ class Runner:
         self._rows = Rows(max_running, -(-text.max_position_embeddings // block_size), model.device)
         self.graphs = Graphs()
         self._tower = Graphs()  # apart, since it may run beside the others
-        self._decode = DecodeGraph(model, self.cache, self._rope, self._newest, self.graphs)
+        self._decode = DecodeGraph(model, self.cache, self._rope, self._newest, self._rows, self.graphs)
         self._prompts = PromptGraph(model, self.cache, self._rope, self._newest, self._rows, self.graphs)
         self.use_graphs = graphs and model.device.type == "cuda" and not deterministic
+
+    @torch.inference_mode()
+    def prepare(self) -> None:
+        """Capture all graphs that steps may need."""
+        if not (self.use_graphs and self.cache.has_kernel):
+            return
+        self._decode.prepare(len(self._newest) - 1)
+        self._prompts.prepare()
+        edge = self.model.config.vision_config.image_size
+        for size in reversed(_NUMBERS_OF_TILES):
+            tiles = torch.zeros(size, 3, edge, edge, dtype=torch.uint8)
+            self._tower.prepare(("tiles", size), self._encode_tiles, (tiles,))
 
     @torch.inference_mode()
     def launch(self, chunks: Sequence[Chunk]) -> Step:
@@ -129,10 +142,11 @@ class Runner:
     def _embed(self, chunks: Sequence[Chunk]) -> Tensor:
         """Embeddings (T, D) of all tokens of the chunks."""
         ids_T = self._to_device([token for chunk in chunks for token in chunk.tokens])
-        unknown = [row for row, (chunk, token) in enumerate(_each_token(chunks)) if token == UNKNOWN]
+        ends = itertools.accumulate(chunk.count for chunk in chunks)
+        unknown = [(end - 1, chunk.sequence.slot) for chunk, end in zip(chunks, ends, strict=True) if chunk.is_unknown]
         if unknown:
-            slots = self._to_device([chunk.sequence.slot for chunk, token in _each_token(chunks) if token == UNKNOWN])
-            ids_T[self._to_device(unknown)] = self._newest[slots]
+            rows, slots = (self._to_device(numbers) for numbers in zip(*unknown, strict=True))
+            ids_T[rows] = self._newest[slots]
         x_TD = self.model.language.embed_tokens(ids_T)
         self._put_images(x_TD, chunks)
         return x_TD
@@ -253,12 +267,11 @@ class Runner:
         size = next(size for size in _NUMBERS_OF_TILES if size >= count)
         given = torch.empty(size, *tiles_NCYX.shape[1:], dtype=torch.uint8, pin_memory=self.model.device.type == "cuda")
         given[:count] = tiles_NCYX
-
-        def compute(tiles: Tensor) -> tuple[Tensor]:
-            return (self.model.tile_tokens(tiles),)
-
-        (tokens_NQD,) = self._tower.replay(("tiles", size), compute, (given,))
+        (tokens_NQD,) = self._tower.replay(("tiles", size), self._encode_tiles, (given,))
         return tokens_NQD[:count].clone()
+
+    def _encode_tiles(self, tiles_NCYX: Tensor) -> tuple[Tensor]:
+        return (self.model.tile_tokens(tiles_NCYX),)
 
 
 def join_projections(model: VL2) -> None:
@@ -270,10 +283,6 @@ def join_projections(model: VL2) -> None:
             join(module.q_proj if module.q_rank is None else module.q_a_proj, module.kv_a_proj_with_mqa)
         elif isinstance(module, SwiGLU):
             join(module.gate_proj, module.up_proj)
-
-
-def _each_token(chunks: Sequence[Chunk]) -> list[tuple[Chunk, int]]:
-    return [(chunk, token) for chunk in chunks for token in chunk.tokens]
 
 
 def _choice_rows(chunks: Sequence[Chunk]) -> list[int]:

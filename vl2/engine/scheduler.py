@@ -66,7 +66,7 @@ class Scheduler:
         left = self.step_tokens
         by_age = [sequence for sequence in self.running if not sequence.is_full]
         for sequence in [s for s in by_age if s.num_left == 1] + [s for s in by_age if s.num_left > 1]:
-            if sequence in self.running and (count := self._count(sequence, left)):
+            if sequence.is_running and (count := self._count(sequence, left)):
                 left -= self._extend(sequence, count, chunks)
         while left and self.waiting and len(self.running) < self.max_running and self._may_start(chunks):
             sequence = self.running[-1]
@@ -92,17 +92,17 @@ class Scheduler:
 
     def _remember(self, sequence: Sequence) -> None:
         """Blocks that are full of known tokens can be found by others."""
-        if not self.prefix_cache or sequence not in self.running:
-            return
         full = min(sequence.num_computed, len(sequence.tokens)) // self.block_size
+        if not self.prefix_cache or not sequence.is_running or full <= sequence.num_remembered:
+            return
         keys = sequence.keys.of(sequence.tokens)
         for number in range(sequence.num_remembered, full):
             self.pool.remember(sequence.blocks[number], keys[number])
-        sequence.num_remembered = max(full, sequence.num_remembered)
+        sequence.num_remembered = full
 
     def finish(self, sequence: Sequence) -> None:
         """Forget a sequence, whether it is done or not wanted any more."""
-        if sequence in self.running:
+        if sequence.is_running:
             self.running.remove(sequence)
             self._give_back(sequence)
         else:

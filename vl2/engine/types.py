@@ -26,7 +26,7 @@ class Sequence:
     num_computed: tokens whose keys and values are in the cache, or will be when the steps under way are done.
     num_pending: tokens chosen by a step whose outcome the host has not seen yet; 0 or 1.
     blocks: its block table; num_remembered: how many of them can be found by their keys.
-    slot: its place among those that run; its newest token lies there on the device.
+    slot: its place among those that run, where its newest token lies on the device; -1 if it does not run.
     drafts: tokens that may follow; the next step checks them if it has room.
     """
 
@@ -58,6 +58,10 @@ class Sequence:
         return len(self.tokens) + self.num_pending - self.num_computed
 
     @property
+    def is_running(self) -> bool:
+        return self.slot >= 0
+
+    @property
     def is_full(self) -> bool:
         """Whether it has all tokens that it may generate, the pending one among them."""
         return self.num_generated + self.num_pending >= self.limit
@@ -77,6 +81,11 @@ class Chunk:
         """Ids, UNKNOWN for one that only the device knows."""
         known = self.sequence.tokens[self.start : self.start + self.count]
         return known + [UNKNOWN] * (self.count - len(known) - self.num_drafts) + self.sequence.drafts[: self.num_drafts]
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether its last token is one that only the device knows."""
+        return self.start + self.count - self.num_drafts > len(self.sequence.tokens)
 
     @property
     def num_choices(self) -> int:
