@@ -118,11 +118,11 @@ def test_quantize(run: Run, on: list[object], scripted_checkpoint: Path, picture
     result = run("quantize", scripted_checkpoint, "small", "--to", "fp8", "--device", "cpu")
     assert re.fullmatch(r"small: [\d.]+ MB of weights, experts in fp8\n", output(result))
     assert as_json(run("ask", picture, "?", "--model", "./small", "--json"))["text"] == TEXT
-    assert "its experts are quantised (fp8) already" in error(
+    assert "its weights are quantised (fp8) already" in error(
         run("ask", picture, "?", "-m", "./small", "--quantize", "fp8")
     )
     assert "small: exists" in error(run("quantize", scripted_checkpoint, "small", "--to", "fp8"))
-    assert "quantize = 'int3': must be fp8 or int4" in error(
+    assert "quantize = 'int3': must be fp8, int4 or int8" in error(
         run("quantize", scripted_checkpoint, "new", "--to", "int3")
     )
     assert not (tmp_path / "new").exists()

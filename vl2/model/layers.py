@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from vl2.kernels.gated import gated
 from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm, rms_norm
+from vl2.model.quantized_linear import QuantizedLinear, project_quantized
 
 
 class RMSNorm(nn.Module):
@@ -40,12 +41,17 @@ class SwiGLU(nn.Module):
         return project(gated(gate_TF, up_TF), self.down_proj)[0]
 
 
-def project(x_TD: Tensor, *layers: nn.Linear) -> list[Tensor]:
+def project(x_TD: Tensor, *layers: nn.Linear | QuantizedLinear) -> list[Tensor]:
     """What several layers make of the same tokens; one product if `join` laid their weights side by side."""
-    joined = _joined(layers)
+    quantized = [layer for layer in layers if isinstance(layer, QuantizedLinear)]
+    if quantized:
+        assert len(quantized) == len(layers)
+        return project_quantized(x_TD, *quantized)
+    plain = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    joined = _joined(plain)
     if joined is None:
         return [layer(x_TD) for layer in layers]
-    return list(linear(x_TD, joined).split([layer.out_features for layer in layers], -1))
+    return list(linear(x_TD, joined).split([layer.out_features for layer in plain], -1))
 
 
 def join(*layers: nn.Linear) -> None:
@@ -55,7 +61,7 @@ def join(*layers: nn.Linear) -> None:
         layer.weight.data = part
 
 
-def _joined(layers: tuple[nn.Linear, ...]) -> Tensor | None:
+def _joined(layers: list[nn.Linear]) -> Tensor | None:
     """The weights as one matrix, if they lie side by side and none of them learns."""
     first, end = layers[0].weight, layers[0].weight.storage_offset()
     base = first.untyped_storage().data_ptr()
