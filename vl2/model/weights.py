@@ -30,7 +30,13 @@ from vl2.model.vl2 import VL2
 INDEX_NAME = "model.safetensors.index.json"
 _LISTED = 8  # names shown per kind of problem
 _STORED_DTYPES = ("BF16", "F16", "F32", "F64")
-_NAMES = {torch.uint8: "U8", torch.int8: "I8", torch.float8_e4m3fn: "F8_E4M3", torch.bfloat16: "BF16", torch.float32: "F32"}
+_NAMES = {
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.bfloat16: "BF16",
+    torch.float32: "F32",
+}
 
 
 class WeightsError(ValueError):
