@@ -219,9 +219,9 @@ class LanguageConfig(Section):
 
 @dataclass(frozen=True)
 class QuantizationConfig(Section):
-    """How routed experts are stored: "fp8", "int8", or "int4" with a scale for every group of at most group_size columns.
+    """How routed experts are stored: "fp8", "int8", or "int4" with a scale for every group of group_size columns at most.
 
-    "int8" also means the linear layers of the language model.
+    With "int8", linear layers of the language model are, too.
     """
 
     quant_method: str = "vl2"

@@ -3,8 +3,8 @@
     few tokens     torch's operator for int8 weights, tokens in bfloat16: a quarter of the bytes of float32 are read
     many tokens    the weights written out once, in the dtype of x, and multiplied as usual
 
-The trap: the operator is private to torch and checks little. It reads 16 columns at a time from addresses that it takes
-for aligned, and beyond the end of a row whose length 16 does not divide; with float32 or float16 tokens it is a slow loop.
+The trap: the operator is private to torch and checks little. It reads 16 columns at a time, from addresses that it takes
+for aligned and beyond the end of a row whose length 16 does not divide. With tokens in float32 or float16 it is slow.
 """
 
 import torch
@@ -74,4 +74,4 @@ def _product(x_TD: Tensor, matrix: Quantized) -> Tensor:
     assert values.data_ptr() % COLUMNS == 0
     if not x_TD.is_contiguous() or x_TD.data_ptr() % _ALIGNED:
         x_TD = x_TD.clone(memory_format=torch.contiguous_format)
-    return torch._weight_int8pack_mm(x_TD, values, scales)
+    return torch._weight_int8pack_mm(x_TD, values, scales)  # pyright: ignore[reportPrivateImportUsage]
