@@ -219,7 +219,7 @@ class LanguageConfig(Section):
 
 @dataclass(frozen=True)
 class QuantizationConfig(Section):
-    """How routed experts are stored: "fp8", "int8", or "int4" with a scale for every group of group_size columns at most.
+    """How routed experts are stored: "fp8", "int8", or "int4" with a scale for group_size columns or fewer.
 
     With "int8", linear layers of the language model are, too.
     """

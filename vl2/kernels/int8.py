@@ -3,8 +3,8 @@
     few tokens     torch's operator for int8 weights, tokens in bfloat16: a quarter of the bytes of float32 are read
     many tokens    the weights written out once, in the dtype of x, and multiplied as usual
 
-The trap: the operator is private to torch and checks little. It reads 16 columns at a time, from addresses that it takes
-for aligned and beyond the end of a row whose length 16 does not divide. With tokens in float32 or float16 it is slow.
+The trap: the operator is private to torch and checks little. It reads 16 columns at a time, from addresses that it
+takes for aligned and beyond the end of a row whose length 16 does not divide. Tokens in float32 or float16 are slow.
 """
 
 import torch
