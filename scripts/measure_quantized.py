@@ -1,8 +1,9 @@
-"""Measure what quantised experts cost: Nano as it is and quantised, on the same records of its test split.
+"""Measure what quantised weights cost: Nano as it is and quantised, on the same records of its test split.
 
 python scripts/measure_quantized.py OUT_DIR [--records 500] [--jobs 2] [--model nano]
+                                            [--schemes fp8,int4,int8] [--tasks line,receipt,...]
 
-    MODEL --vl2 quantize--> OUT_DIR/fp8, OUT_DIR/int4
+    MODEL --vl2 quantize--> OUT_DIR/fp8, OUT_DIR/int4, OUT_DIR/int8
     vl2.synth (split "test") --> OUT_DIR/TASK/records.jsonl --vl2 eval--> OUT_DIR/results/*.json --> a table
 
 Points are hundredths of a metric, and less of an error rate counts as more. Few answers change, so differences of the
@@ -20,7 +21,7 @@ from measure_nano import METRICS, make_records, run
 from vl2.eval.metrics import ERROR_RATES
 from vl2.eval.runner import Results, load_results
 
-LIMITS = {"fp8": 0.5, "int4": 1.5}  # points that a task may lose
+LIMITS = {"fp8": 0.5, "int4": 1.5, "int8": 0.5}  # points that a task may lose
 
 
 def cell(plain: Results, small: Results, limit: float) -> str:
@@ -39,22 +40,26 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--model", default="nano")
+    parser.add_argument("--schemes", default=",".join(LIMITS))
+    parser.add_argument("--tasks", default=",".join(METRICS))
     arguments = parser.parse_args()
-    models = {"plain": arguments.model} | {scheme: str(arguments.out / scheme) for scheme in LIMITS}
-    for scheme in LIMITS:
+    limits = {scheme: LIMITS[scheme] for scheme in arguments.schemes.split(",")}
+    tasks = {task: METRICS[task] for task in arguments.tasks.split(",")}
+    models = {"plain": arguments.model} | {scheme: str(arguments.out / scheme) for scheme in limits}
+    for scheme in limits:
         if not (arguments.out / scheme).exists():
             command = [sys.executable, "-m", "vl2", "quantize", arguments.model, models[scheme], "--to", scheme]
             subprocess.run([*command, "--device", "cpu"], check=True)
-    files = {task: make_records(arguments.out, task, arguments.records) for task in METRICS}
-    results = {(name, task): arguments.out / "results" / f"{name}-{task}.json" for task in METRICS for name in models}
+    files = {task: make_records(arguments.out, task, arguments.records) for task in tasks}
+    results = {(name, task): arguments.out / "results" / f"{name}-{task}.json" for task in tasks for name in models}
     with ThreadPoolExecutor(arguments.jobs) as pool:
         list(pool.map(lambda key: run(files[key[1]], models[key[0]], results[key]), results))
-    print(f"| task | metric | records | {arguments.model} | {' | '.join(LIMITS)} |")
-    print(f"|---|---|---:|---:|{'---:|' * len(LIMITS)}")
-    for task, metric in METRICS.items():
+    print(f"| task | metric | records | {arguments.model} | {' | '.join(limits)} |")
+    print(f"|---|---|---:|---:|{'---:|' * len(limits)}")
+    for task, metric in tasks.items():
         plain = load_results(results["plain", task])
         (summary,) = plain["tasks"].values()
-        cells = [cell(plain, load_results(results[scheme, task]), limit) for scheme, limit in LIMITS.items()]
+        cells = [cell(plain, load_results(results[scheme, task]), limit) for scheme, limit in limits.items()]
         print(f"| {task} | {metric} | {summary['n']} | {summary['value']:.4f} | {' | '.join(cells)} |")
 
 

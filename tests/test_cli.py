@@ -116,13 +116,16 @@ def test_dtype(dtype: str, run: Run, on: list[object], picture: Path) -> None:
 def test_quantize(run: Run, on: list[object], scripted_checkpoint: Path, picture: Path, tmp_path: Path) -> None:
     assert as_json(run("ask", picture, "?", *on, "--quantize", "fp8", "--json"))["text"] == TEXT
     result = run("quantize", scripted_checkpoint, "small", "--to", "fp8", "--device", "cpu")
-    assert re.fullmatch(r"small: [\d.]+ MB of weights, experts in fp8\n", output(result))
+    assert re.fullmatch(r"small: [\d.]+ MB of weights, quantised to fp8\n", output(result))
     assert as_json(run("ask", picture, "?", "--model", "./small", "--json"))["text"] == TEXT
-    assert "its experts are quantised (fp8) already" in error(
+    assert "its weights are quantised (fp8) already" in error(
         run("ask", picture, "?", "-m", "./small", "--quantize", "fp8")
     )
+    assert "intermediate_size = 40: int8 needs multiples of 16" in error(
+        run("ask", picture, "?", *on, "--quantize", "int8")
+    )
     assert "small: exists" in error(run("quantize", scripted_checkpoint, "small", "--to", "fp8"))
-    assert "quantize = 'int3': must be fp8 or int4" in error(
+    assert "quantize = 'int3': must be fp8, int4 or int8" in error(
         run("quantize", scripted_checkpoint, "new", "--to", "int3")
     )
     assert not (tmp_path / "new").exists()

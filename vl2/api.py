@@ -202,8 +202,9 @@ def load(
         name_or_path: "nano" (in the package), "tiny", "small", "base", a directory in official layout, or a hub id.
         device: "auto" (CUDA if present), "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32", "bfloat16", "float16".
-        quantize: "fp8" or "int4" for the routed experts, quantised one by one while they are read; what `vl2 quantize`
-            wrote is recognised and needs nothing here.
+        quantize: "fp8" or "int4" for the routed experts, or on a CPU "int8" for these and the linear layers of the
+            language model, quantised one by one while they are read; what `vl2 quantize` wrote is recognised and needs
+            nothing here.
         local_files_only: never touch the network.
         max_pixels: limit on the size of images, against decompression bombs.
         engine: options of `vl2.engine.engine.Engine`, for example {"cache_bytes": 8 << 30}.

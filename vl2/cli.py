@@ -70,7 +70,7 @@ progress_console = Console(stderr=True)
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="nano, tiny, small, base, a directory or a hub id.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 DtypeOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-QuantizeOption = Annotated[str | None, typer.Option(help="fp8 or int4 for the routed experts.")]
+QuantizeOption = Annotated[str | None, typer.Option(help="fp8 or int4 (routed experts), or int8 (for CPUs).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 OfflineOption = Annotated[bool, typer.Option("--local-files-only", help="Never touch the network.")]
 MaxTokens = Annotated[int, typer.Option(help="Longest answer in tokens.")]
@@ -325,11 +325,11 @@ def info(
 def quantize(
     model: Annotated[str, typer.Argument(help="nano, tiny, small, base, a directory or a hub id.")],
     out: Annotated[Path, typer.Argument(help="Directory to write; must not exist yet.")],
-    to: Annotated[str, typer.Option(help="fp8 or int4.")] = "int4",
+    to: Annotated[str, typer.Option(help="fp8, int4 or int8.")] = "int4",
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
 ) -> None:
-    """Write a model with quantised routed experts and everything else in bfloat16."""
+    """Write a model with quantised routed experts (int8: all large matrices) and everything else in bfloat16."""
     from vl2.device import pick_device
     from vl2.hub import find_model
     from vl2.model.weights import quantize_checkpoint
@@ -339,7 +339,7 @@ def quantize(
     with loading(f"quantising {model}") as report:
         quantize_checkpoint(source, out, to, place, report)
     size = sum(file.stat().st_size for file in out.glob("*.safetensors"))
-    print(f"{out}: {size / 1e6:,.1f} MB of weights, experts in {to}")
+    print(f"{out}: {size / 1e6:,.1f} MB of weights, quantised to {to}")
 
 
 def _config(model: str, offline: bool):

@@ -130,7 +130,7 @@ def _with_model(
     from vl2.cli import load_model
     from vl2.config import PRESETS
     from vl2.device import pick_device, pick_dtype
-    from vl2.model.quantized_experts import quantize_model
+    from vl2.model.quantized_experts import quantized_config
 
     if not random_weights and layers is None:
         network = load_model(model, device, dtype, offline, quantize=quantize).network
@@ -138,8 +138,9 @@ def _with_model(
         if model not in PRESETS:
             raise runs.BenchError(f"--model {model!r}: random weights need a preset: {', '.join(PRESETS)}")
         place = pick_device(device)
-        network = ours.random_model(ours.with_room(PRESETS[model], room, layers), place, pick_dtype(dtype, place))
-        network = quantize_model(network, quantize) if quantize else network
+        config = ours.with_room(PRESETS[model], room, layers)
+        config = quantized_config(config, quantize) if quantize else config
+        network = ours.random_model(config, place, pick_dtype(dtype, place))
     with progress_console.status("measuring the machine"):
         machine = measure(network.device, network.dtype)
     return runs.Bench(network.config, network.device, network.dtype, machine, repeats, network)

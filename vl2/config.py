@@ -7,7 +7,7 @@ Derived values are properties and are never written back.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,7 @@ _CANVASES = (
     (1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (1, 4), (4, 1), (2, 2), (1, 5), (5, 1), (1, 6), (6, 1),
     (2, 3), (3, 2), (1, 7), (7, 1), (1, 8), (8, 1), (2, 4), (4, 2), (1, 9), (9, 1), (3, 3),
 )  # fmt: skip
-QUANTIZED = ("fp8", "int4")
+QUANTIZED = ("fp8", "int4", "int8")
 CANDIDATE_RESOLUTIONS: tuple[tuple[int, int], ...] = tuple((384 * m, 384 * n) for m, n in _CANVASES)
 
 
@@ -219,7 +219,10 @@ class LanguageConfig(Section):
 
 @dataclass(frozen=True)
 class QuantizationConfig(Section):
-    """How routed experts are stored: "fp8", or "int4" with a scale for every group of at most group_size columns."""
+    """How routed experts are stored: "fp8", "int8", or "int4" with a scale for group_size columns or fewer.
+
+    With "int8", linear layers of the language model are, too.
+    """
 
     quant_method: str = "vl2"
     experts: str = "int4"
@@ -227,9 +230,19 @@ class QuantizationConfig(Section):
 
     def __post_init__(self) -> None:
         require(self.quant_method == "vl2", "quant_method", self.quant_method, 'only "vl2", what `vl2 quantize` writes')
-        require(self.experts in QUANTIZED, "experts", self.experts, f"must be {' or '.join(QUANTIZED)}")
+        require(self.experts in QUANTIZED, "experts", self.experts, f"must be {one_of(QUANTIZED)}")
         sizes = (128, 64, 32) if self.experts == "int4" else (None,)
         require(self.group_size in sizes, "group_size", self.group_size, f"must be one of {sizes} for {self.experts}")
+
+    @property
+    def linears(self) -> bool:
+        """Whether linear layers are quantised as experts are."""
+        return self.experts == "int8"
+
+
+def one_of(names: Sequence[str]) -> str:
+    """a, b or c."""
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 @dataclass(frozen=True)
@@ -257,11 +270,23 @@ class VL2Config(Section):
             fits = all(side > 0 and side % vision.image_size == 0 for side in pair)
             require(fits, "candidate_resolutions", pair, f"both sides must be multiples of {vision.image_size}")
         if self.quantization_config:
-            require(bool(language.n_routed_experts), "n_routed_experts", None, "no experts that could be quantised")
-            for key in ("hidden_size", "moe_intermediate_size") if self.quantization_config.group_size else ():
-                require(
-                    getattr(language, key) % 32 == 0, key, getattr(language, key), "int4 needs multiples of 32; use fp8"
-                )
+            self._check_quantization(self.quantization_config)
+
+    def _check_quantization(self, quantization: QuantizationConfig) -> None:
+        text, linears = self.language_config, quantization.linears
+        experts = bool(text.n_routed_experts)
+        require(experts or linears, "n_routed_experts", None, "no experts that could be quantised; int8 needs none")
+        if quantization.group_size:
+            for key in ("hidden_size", "moe_intermediate_size"):
+                require(getattr(text, key) % 32 == 0, key, getattr(text, key), "int4 needs multiples of 32; use fp8")
+        if linears:  # what reads them takes 16 columns at a time
+            keys = ["hidden_size", "intermediate_size", *(["moe_intermediate_size"] if experts else [])]
+            keys += ["q_lora_rank"] if text.use_mla and text.q_lora_rank else []
+            for key in keys:
+                require(getattr(text, key) % 16 == 0, key, getattr(text, key), "int8 needs multiples of 16; use fp8")
+            if text.use_mla:
+                rule = f"times {text.num_attention_heads} heads must be a multiple of 16 for int8; use fp8"
+                require(text.v_head_dim * text.num_attention_heads % 16 == 0, "v_head_dim", text.v_head_dim, rule)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:

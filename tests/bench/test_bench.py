@@ -20,6 +20,7 @@ from vl2.bench.timing import BenchError, Timing
 from vl2.cli import app
 from vl2.config import BASE, NANO, SMALL, TINY, VL2Config
 from vl2.layout import TileGrid
+from vl2.model.quantized_experts import quantized_config
 from vl2.model.vl2 import VL2
 
 H200 = Machine("H200", 1, "bfloat16", "", "", "", 4.3e12, 790e12)
@@ -102,6 +103,33 @@ def test_attention_of_plain_heads(make_config: Callable[..., VL2Config]) -> None
     measured = layers.attention(text, 2, 70, 2, torch.device("cpu"), torch.float32)
     assert measured.timing.repeats == 2
     assert measured.facts["copies"] == 2
+
+
+def test_floors_count_the_bytes_of_quantised_weights() -> None:
+    """Tiny in int8 reads a byte a weight and two a row of the head; its router keeps its size."""
+    config, text = quantized_config(TINY, "int8"), TINY.language_config
+    parts, stored = Parts.of(config), Parts.stored(config, 4)
+    assert Parts.of(TINY) == parts
+    assert stored.head == parts.head + 2 * text.vocab_size
+    assert stored.router == 4 * parts.router
+    assert stored.expert == parts.expert + 2 * (2 * text.moe_intermediate_size + text.hidden_size)
+    read = stored.attention + stored.dense + stored.shared + stored.router + stored.head + 11 * 6 * stored.expert
+    cached = 512 * text.num_hidden_layers * text.kv_values_per_token * 4
+    assert decode_floor(config, H200, 1, 512, 6, 4) == pytest.approx((read + cached) / H200.bytes_per_sec)
+    small = quantized_config(SMALL, "int8")  # kv_b_proj keeps its size, too
+    left = 27 * 512 * 16 * (128 + 128)
+    assert Parts.stored(small, 4).attention > Parts.of(small).attention + 3 * left
+    assert prefill_floor(config, H200, 20, 4) < prefill_floor(TINY, H200, 20, 4) / 3
+
+
+@pytest.mark.parametrize("scheme", ["fp8", "int8"])
+def test_random_quantised_models(scheme: str, make_config: Callable[..., VL2Config]) -> None:
+    config = quantized_config(make_config("base", intermediate_size=48, v_head_dim=8), scheme)
+    model = ours.random_model(config, torch.device("cpu"), torch.float32)
+    assert not any(parameter.isnan().any() or parameter.requires_grad for parameter in model.parameters())
+    assert model.language.norm.weight.eq(1).all()
+    row = bench_of(model).decode(1, 40)
+    assert row.facts["distinct_experts"] == 2
 
 
 def test_layer_floors() -> None:

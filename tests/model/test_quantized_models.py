@@ -196,13 +196,13 @@ def error_of(call: Callable[[], object]) -> str:
 
 
 def test_unknown_schemes(official: Path, tmp_path: Path) -> None:
-    assert error_of(lambda: load(official, quantize="int3")) == "quantize = 'int3': must be fp8 or int4"
-    assert "must be fp8 or int4" in error_of(lambda: quantize_checkpoint(official, tmp_path / "x", "awq"))
+    assert error_of(lambda: load(official, quantize="int3")) == "quantize = 'int3': must be fp8, int4 or int8"
+    assert "must be fp8, int4 or int8" in error_of(lambda: quantize_checkpoint(official, tmp_path / "x", "awq"))
     assert not (tmp_path / "x").exists()
 
 
 def test_twice(stored: Path, scheme: str, tmp_path: Path) -> None:
-    wanted = f"{stored}: its experts are quantised ({scheme}) already; quantise the original weights"
+    wanted = f"{stored}: its weights are quantised ({scheme}) already; quantise the original weights"
     for other in SCHEMES:
         assert error_of(lambda other=other: load(stored, quantize=other)) == wanted
         assert error_of(lambda other=other: quantize_checkpoint(stored, tmp_path / "x", other)) == wanted
@@ -269,7 +269,7 @@ def test_quantised_tensors_without_their_configuration(stored: Path) -> None:
     ("changes", "message"),
     [
         ({"quant_method": "gptq"}, "quant_method = 'gptq': only \"vl2\""),
-        ({"experts": "int2"}, "experts = 'int2': must be fp8 or int4"),
+        ({"experts": "int2"}, "experts = 'int2': must be fp8, int4 or int8"),
         ({"group_size": 48}, "group_size = 48: must be one of (128, 64, 32) for int4"),
         ({"bits": 4}, "quantization_config.bits = 4: unknown key"),
     ],

@@ -198,7 +198,7 @@ def test_quantised_weights_are_refused(straight: Outcome, tmp_path: Path) -> Non
     """To resume from, even where somebody puts the state of the run beside them, and to begin with."""
     small = tmp_path / "small"
     quantize_checkpoint(straight.checkpoint, small, "int4")
-    message = f"{small}: its experts are quantised (int4) and cannot be trained; start from the original weights"
+    message = f"{small}: its weights are quantised (int4) and cannot be trained; start from the original weights"
     with pytest.raises(ConfigError, match=re.escape(message)):
         assemble(read_recipe("tiny-finetune", [f"model.weights={small}", 'device="cpu"']), None, None)
     with pytest.raises(CheckpointError, match="no checkpoint here"):

@@ -5,19 +5,18 @@ sequence. Operations count a multiply and an add as two. Parts of a prompt are b
 takes the larger.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-
-import torch
 
 from vl2.bench.machine import Machine
 from vl2.config import VL2Config
 from vl2.family import facts
-from vl2.model.slots import slots, stored_slots
+from vl2.model.slots import Slot, slots, stored_slots
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Numbers of weights: `expert` of one expert of one layer, the others of all layers together."""
+    """Sizes, in weights or bytes: `expert` of one expert of one layer, the others of all layers together."""
 
     attention: int
     dense: int
@@ -26,29 +25,38 @@ class Parts:
     expert: int
     head: int
     moe_layers: int
-    expert_itemsize: float  # bytes of a quantised expert's weight with its share of scales; 0 as the others
 
     @classmethod
     def of(cls, config: VL2Config) -> "Parts":
+        """Numbers of weights."""
+        return cls._sum(config, slots(config), lambda slot: slot.numel)
+
+    @classmethod
+    def stored(cls, config: VL2Config, itemsize: int) -> "Parts":
+        """Bytes: `itemsize` a weight, and of what is quantised its small numbers and their scales."""
+        size = itemsize
+        return cls._sum(config, stored_slots(config), lambda s: s.numel * (s.dtype.itemsize if s.dtype else size))
+
+    @classmethod
+    def _sum(cls, config: VL2Config, table: Iterator[Slot], size: Callable[[Slot], int]) -> "Parts":
         counts: dict[str, int] = dict.fromkeys(("self_attn", "shared_experts", "gate", "expert", "dense", "head"), 0)
         text = config.language_config
         sparse = {layer for layer in range(text.num_hidden_layers) if text.is_moe_layer(layer)}
-        for slot in slots(config):
+        for slot in table:
             names = slot.official.split(".")
-            if slot.official == "language.lm_head.weight":
-                counts["head"] += slot.numel
+            if names[:2] == ["language", "lm_head"]:
+                counts["head"] += size(slot)
             if names[:3] != ["language", "model", "layers"]:
                 continue
             if names[4] == "self_attn":
-                counts["self_attn"] += slot.numel
+                counts["self_attn"] += size(slot)
             elif names[4] == "mlp" and int(names[3]) not in sparse:
-                counts["dense"] += slot.numel
+                counts["dense"] += size(slot)
             elif names[4] == "mlp" and names[5] == "experts":
-                counts["expert"] += slot.numel
+                counts["expert"] += size(slot)
             elif names[4] == "mlp":
-                counts[names[5]] += slot.numel
+                counts[names[5]] += size(slot)
         experts = len(sparse) * (text.n_routed_experts or 0)
-        packed = sum(slot.nbytes(torch.float32) for slot in stored_slots(config) if slot.of_expert and slot.dtype)
         return cls(
             attention=counts["self_attn"],
             dense=counts["dense"],
@@ -57,7 +65,6 @@ class Parts:
             expert=counts["expert"] // experts if experts else 0,
             head=counts["head"],
             moe_layers=len(sparse),
-            expert_itemsize=packed / max(counts["expert"], 1),
         )
 
 
@@ -68,16 +75,17 @@ def decode_floor(
 
     Args:
         distinct_experts: visited in a layer, on average; measured, since routers are not uniform.
-        itemsize: bytes of a weight and of a cached number.
+        itemsize: bytes of a weight that is not quantised and of a cached number.
     """
-    text, parts = config.language_config, Parts.of(config)
+    text, parts, stored = config.language_config, Parts.of(config), Parts.stored(config, itemsize)
     common = parts.attention + parts.dense + parts.shared + parts.router + parts.head
-    cached = batch * context * text.num_hidden_layers * text.kv_values_per_token
-    experts = parts.moe_layers * distinct_experts * parts.expert * (parts.expert_itemsize or itemsize)
+    read = stored.attention + stored.dense + stored.shared + stored.router + stored.head
+    read += stored.moe_layers * distinct_experts * stored.expert
+    read += batch * context * text.num_hidden_layers * text.kv_values_per_token * itemsize
     active = common + parts.moe_layers * (text.num_experts_per_tok or 0) * parts.expert
     scores = 2 * text.num_hidden_layers * text.num_attention_heads * context * _pair_width(config, absorbed=True)
     flops = batch * (2 * active + scores)
-    return max(((common + cached) * itemsize + experts) / machine.bytes_per_sec, flops / machine.flops_per_sec)
+    return max(read / machine.bytes_per_sec, flops / machine.flops_per_sec)
 
 
 def moe_floor(config: VL2Config, machine: Machine, tokens: int, distinct_experts: float, itemsize: int) -> float:
@@ -99,18 +107,20 @@ def attention_floor(config: VL2Config, machine: Machine, batch: int, context: in
 
 def prefill_floor(config: VL2Config, machine: Machine, tokens: int, itemsize: int) -> float:
     """Seconds of one fresh prompt, with logits of its last token."""
-    text, parts = config.language_config, Parts.of(config)
+    text, parts, stored = config.language_config, Parts.of(config), Parts.stored(config, itemsize)
     experts, active = text.n_routed_experts or 0, text.num_experts_per_tok or 0
     visited = experts * (1 - (1 - active / experts) ** tokens) if experts else 0.0
 
-    def part(weights: float, uses: float, size: float = itemsize) -> float:
-        return max(weights * size / machine.bytes_per_sec, 2 * uses / machine.flops_per_sec)
+    def part(num_bytes: float, uses: float) -> float:
+        return max(num_bytes / machine.bytes_per_sec, 2 * uses / machine.flops_per_sec)
 
-    time = sum(part(weights, weights * tokens) for weights in (parts.attention, parts.dense, parts.shared))
-    expert, size = parts.moe_layers * parts.expert, parts.expert_itemsize or itemsize
-    time += part(visited * expert, active * expert * tokens, size)
+    time = part(stored.attention, parts.attention * tokens)
+    time += part(stored.dense, parts.dense * tokens) + part(stored.shared, parts.shared * tokens)
+    time += part(parts.moe_layers * visited * stored.expert, parts.moe_layers * active * parts.expert * tokens)
     pairs = text.num_hidden_layers * text.num_attention_heads * tokens * tokens / 2
-    return time + part(parts.head, parts.head) + 2 * pairs * _pair_width(config, absorbed=False) / machine.flops_per_sec
+    return (
+        time + part(stored.head, parts.head) + 2 * pairs * _pair_width(config, absorbed=False) / machine.flops_per_sec
+    )
 
 
 def vision_floor(config: VL2Config, machine: Machine, tiles: int) -> float:

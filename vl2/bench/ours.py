@@ -11,7 +11,10 @@ from vl2.config import VL2Config
 from vl2.engine.engine import Engine
 from vl2.layout import TileGrid, image_token_count
 from vl2.model.moe import Router
+from vl2.model.quantized_experts import check_device
+from vl2.model.quantized_linear import QuantizedModule
 from vl2.model.vl2 import VL2
+from vl2.model.weights import empty_model
 from vl2.processing.render import Prompt
 from vl2.processing.tiling import TiledImage
 from vl2.sampling import SamplingParams
@@ -20,7 +23,9 @@ _NEVER = -1  # no token has this id
 
 
 def random_model(config: VL2Config, device: torch.device, dtype: torch.dtype, seed: int = 0) -> VL2:
-    """Random weights, made where they are used."""
+    """Random weights, made where they are used; quantised ones one stack of matrices after the other."""
+    if config.quantization_config:
+        return _random_quantized(config, device, dtype, seed)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -30,6 +35,21 @@ def random_model(config: VL2Config, device: torch.device, dtype: torch.dtype, se
         torch.set_default_dtype(before)
     model.initialize(seed)
     return model.requires_grad_(False).eval()
+
+
+def _random_quantized(config: VL2Config, device: torch.device, dtype: torch.dtype, seed: int) -> VL2:
+    check_device(config, device)
+    model = empty_model(config, device, dtype).requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 1:
+            parameter.fill_(float(name.endswith("weight")))  # norms are ones, biases zeros
+    model.initialize(seed)
+    generator, std = torch.Generator(device).manual_seed(seed + 1), config.language_config.initializer_range
+    for module in model.modules():
+        if isinstance(module, QuantizedModule):
+            for name, shape in module.shapes.items():
+                module.put(name, torch.empty(shape, device=device, dtype=dtype).normal_(std=std, generator=generator))
+    return model.eval()
 
 
 def with_room(config: VL2Config, tokens: int, layers: int | None = None) -> VL2Config:

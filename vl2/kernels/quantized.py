@@ -1,6 +1,7 @@
 """Weights as small numbers and scales, in plain torch: how they are made, stored and read back.
 
     fp8     w_END --per row--> values (E, N, D) float8_e4m3fn, scales (E, N) float32
+    int8    w_END --per row--> values (E, N, D) int8, scales (E, N) bfloat16
     int4    w_END --per row and group of columns--> values (E, N, D / 2) uint8, scales (E, N, D / group) bfloat16
 
 The trap: a byte of int4 holds two columns that are half a group apart, the first of them in its low bits. Half a
@@ -14,6 +15,7 @@ from torch import Tensor
 
 GROUPS = (128, 64, 32)  # columns that share a scale of int4
 _FP8_MAX = 448.0
+_INT8_MAX = 127
 _CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8)  # of a group's extreme: cutting it off may help all the others
 
 
@@ -26,8 +28,8 @@ class Quantized:
 
     @property
     def group(self) -> int:
-        """Columns that share a scale of int4; 0 for fp8, whose rows have one scale each."""
-        return 0 if self.values.dtype == torch.float8_e4m3fn else self.width // self.scales.shape[-1]
+        """Columns that share a scale of int4; 0 for fp8 and int8, whose rows have one scale each."""
+        return self.width // self.scales.shape[-1] if self.values.dtype == torch.uint8 else 0
 
     @property
     def width(self) -> int:
@@ -44,7 +46,8 @@ class Quantized:
     def dequantize(self, dtype: torch.dtype) -> Tensor:
         """The weights that the numbers stand for, rounded once."""
         if not self.group:
-            return _float(self.values).mul_(self.scales[..., None]).to(dtype)
+            values = self.values.float() if self.values.dtype == torch.int8 else _float(self.values)
+            return values.mul_(self.scales.float()[..., None]).to(dtype)
         bytes_ = self.values.unflatten(-1, (self.scales.shape[-1], -1))
         levels = torch.cat([bytes_ & 15, bytes_ >> 4], -1).float().sub_(8)
         return levels.mul_(self.scales.float()[..., None]).flatten(-2).to(dtype)
@@ -66,19 +69,28 @@ def quantize(weight: Tensor, scheme: str, most: int | None = None) -> Quantized:
 
     Args:
         weight: (..., N, D), any floating dtype.
-        scheme: "fp8" or "int4".
+        scheme: "fp8", "int8" or "int4".
         most: largest group of int4.
     """
     if weight.ndim > 2:
         parts = [quantize(one, scheme, most) for one in weight]
         return Quantized(torch.stack([part.values for part in parts]), torch.stack([part.scales for part in parts]))
-    return _fp8(weight.float()) if scheme == "fp8" else _int4(weight.float(), group_of(weight.shape[-1], most or 128))
+    if scheme == "int4":
+        return _int4(weight.float(), group_of(weight.shape[-1], most or 128))
+    return _fp8(weight.float()) if scheme == "fp8" else _int8(weight.float())
 
 
 def _fp8(w_ND: Tensor) -> Quantized:
     scales_N = (w_ND.abs().amax(-1) / _FP8_MAX).clamp_min(1e-30)  # a row of zeros needs one, too
     values_ND = (w_ND / scales_N[:, None]).clamp(-_FP8_MAX, _FP8_MAX).to(torch.float8_e4m3fn)
     return Quantized(values_ND, scales_N)
+
+
+def _int8(w_ND: Tensor) -> Quantized:
+    """The scale is rounded first, so that values are made for the one that is stored."""
+    scales_N = (w_ND.abs().amax(-1) / _INT8_MAX).clamp_min(1e-30).bfloat16()
+    values_ND = (w_ND / scales_N.float()[:, None]).round_().clamp_(-_INT8_MAX, _INT8_MAX)
+    return Quantized(values_ND.to(torch.int8), scales_N)
 
 
 def _int4(w_ND: Tensor, group: int) -> Quantized:

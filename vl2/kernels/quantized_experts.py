@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vl2.kernels.experts import sort_choices
 from vl2.kernels.grouped_mm import grouped_mm_until
+from vl2.kernels.int8 import int8_experts
 from vl2.kernels.launch import can_run
 from vl2.kernels.quantized import Quantized
 
@@ -45,7 +46,9 @@ def quantized_experts_reference(
 def quantized_experts(
     x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor, gate_up: Quantized, down: Quantized
 ) -> Tensor:
-    """As quantized_experts_reference, in Triton where that runs."""
+    """As quantized_experts_reference, in Triton where that runs; int8 by torch's operator."""
+    if gate_up.values.dtype == torch.int8:
+        return int8_experts(x_TD, weights_TA, indices_TA, gate_up, down)
     if not can_run(x_TD):
         return quantized_experts_reference(x_TD, weights_TA, indices_TA, gate_up, down)
     from vl2.kernels import quantized_experts_triton as fast

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from vl2.kernels.gated import gated
 from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm, rms_norm
+from vl2.model.quantized_linear import QuantizedLinear, project_quantized
 
 
 class RMSNorm(nn.Module):
@@ -40,17 +41,19 @@ class SwiGLU(nn.Module):
         return project(gated(gate_TF, up_TF), self.down_proj)[0]
 
 
-def project(x_TD: Tensor, *layers: nn.Linear) -> list[Tensor]:
+def project(x_TD: Tensor, *layers: nn.Linear | QuantizedLinear) -> list[Tensor]:
     """What several layers make of the same tokens; one product if `join` laid their weights side by side."""
-    first = layers[0]
-    if torch.is_grad_enabled() or any(type(layer) is not nn.Linear or layer.bias is not None for layer in layers):
+    quantized = [layer for layer in layers if isinstance(layer, QuantizedLinear)]
+    if quantized:
+        assert len(quantized) == len(layers)
+        return project_quantized(x_TD, *quantized)
+    plain = [layer for layer in layers if type(layer) is nn.Linear and layer.bias is None]
+    if torch.is_grad_enabled() or len(plain) < len(layers):
         return [layer(x_TD) for layer in layers]  # learning, or something else in the place of a layer
-    if len(layers) == 1:
-        return [linear(x_TD, first.weight)]
-    joined = getattr(first, "joined", None)
-    if joined is None or joined.data_ptr() != first.weight.data_ptr():  # none, or the weights have moved since
-        return [linear(x_TD, layer.weight) for layer in layers]
-    return list(linear(x_TD, joined).split([layer.out_features for layer in layers], -1))
+    joined: object = plain[0].__dict__.get("joined")
+    if len(plain) == 1 or not isinstance(joined, Tensor) or joined.data_ptr() != plain[0].weight.data_ptr():
+        return [linear(x_TD, layer.weight) for layer in plain]  # never joined, or moved since
+    return list(linear(x_TD, joined).split([layer.out_features for layer in plain], -1))
 
 
 def join(*layers: nn.Linear) -> None:
@@ -59,4 +62,4 @@ def join(*layers: nn.Linear) -> None:
     joined = torch.cat([layer.weight.data for layer in layers])
     for layer, part in zip(layers, joined.split([layer.out_features for layer in layers]), strict=True):
         layer.weight.data = part
-    layers[0].joined = joined
+    layers[0].__dict__["joined"] = joined

@@ -1,25 +1,27 @@
-"""Routed experts whose weights are quantised; everything else of a model keeps its dtype.
+"""Models whose weights are quantised: the routed experts, and with int8 the linear layers of the language model, too.
 
-    RoutedExperts (gate_up, down) --quantize--> QuantizedExperts (values and scales of both) --forward--> as before
+    RoutedExperts (gate_up, down) --fill--> QuantizedExperts (values and scales of both) --forward--> as before
+    VL2 --put_quantized--> the same with such modules in the places of theirs
 
-The trap: a model's dtype is none of theirs. Values and scales keep their own when the model is cast.
+Everything else of a model keeps its dtype.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from vl2.config import QUANTIZED, ConfigError, QuantizationConfig, VL2Config
-from vl2.kernels.quantized import GROUPS, Quantized, quantize
+from vl2.config import QUANTIZED, ConfigError, QuantizationConfig, VL2Config, one_of
+from vl2.kernels.int8 import obstacle
+from vl2.kernels.quantized import GROUPS, Quantized
 from vl2.kernels.quantized_experts import quantized_experts
-from vl2.model.moe import MoE, RoutedExperts
-from vl2.model.slots import Slot, quantized_slots
+from vl2.model.moe import RoutedExperts
+from vl2.model.quantized_linear import QuantizedLinear, QuantizedModule
+from vl2.model.slots import PROJECTIONS
 from vl2.model.vl2 import VL2
 
 
-class QuantizedExperts(nn.Module):
+class QuantizedExperts(QuantizedModule):
     """As RoutedExperts, without gradients: `gate_up` (E, 2F, D) and `down` (E, D, F) as values and scales."""
 
     gate_up_values: Tensor
@@ -27,18 +29,9 @@ class QuantizedExperts(nn.Module):
     down_values: Tensor
     down_scales: Tensor
 
-    def __init__(self, config: VL2Config) -> None:
-        super().__init__()
-        text, quantization = config.language_config, config.quantization_config
-        assert text.n_routed_experts
-        assert quantization
-        shapes = {
-            "gate_up": (2 * text.moe_intermediate_size, text.hidden_size),
-            "down": (text.hidden_size, text.moe_intermediate_size),
-        }
-        for name, shape in shapes.items():
-            for part in quantized_slots(Slot("", name, shape), quantization):
-                self.register_buffer(part.parameter, torch.empty(text.n_routed_experts, *part.shape, dtype=part.dtype))
+    def __init__(self, experts: RoutedExperts, quantization: QuantizationConfig) -> None:
+        shapes = {"gate_up": tuple(experts.gate_up.shape), "down": tuple(experts.down.shape)}
+        super().__init__(quantization, shapes)
 
     @property
     def gate_up(self) -> Quantized:
@@ -51,30 +44,14 @@ class QuantizedExperts(nn.Module):
     def forward(self, x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor) -> Tensor:
         return quantized_experts(x_TD, weights_TA, indices_TA, self.gate_up, self.down)
 
-    def fill(self, experts: RoutedExperts, quantization: QuantizationConfig) -> None:
-        """Quantise what these weights are."""
-        for name in ("gate_up", "down"):
-            made = quantize(experts.get_parameter(name).detach(), quantization.experts, quantization.group_size)
-            self.get_buffer(f"{name}_values").copy_(made.values)
-            self.get_buffer(f"{name}_scales").copy_(made.scales)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "QuantizedExperts":
-        """What .to(), .cuda() and .to_empty() do to tensors: devices change, dtypes do not."""
-
-        def moved(tensor: Tensor) -> Tensor:
-            out = fn(tensor)
-            return out if out.dtype == tensor.dtype else tensor.to(out.device)
-
-        return super()._apply(moved, recurse)
-
 
 def quantized_config(config: VL2Config, scheme: str, where: object = "config") -> VL2Config:
-    """The configuration of the same model with quantised experts. Raises ConfigError, which names `where`."""
+    """The configuration of the same model with quantised weights. Raises ConfigError, which names `where`."""
     if scheme not in QUANTIZED:
-        raise ConfigError(f"quantize = {scheme!r}: must be {' or '.join(QUANTIZED)}")
+        raise ConfigError(f"quantize = {scheme!r}: must be {one_of(QUANTIZED)}")
     if config.quantization_config:
         kind = config.quantization_config.experts
-        raise ConfigError(f"{where}: its experts are quantised ({kind}) already; quantise the original weights")
+        raise ConfigError(f"{where}: its weights are quantised ({kind}) already; quantise the original weights")
     most = GROUPS[0] if scheme == "int4" else None
     try:
         return replace(config, quantization_config=QuantizationConfig("vl2", scheme, most))
@@ -82,15 +59,38 @@ def quantized_config(config: VL2Config, scheme: str, where: object = "config") -
         raise ConfigError(f"{where}: {error}") from None
 
 
+def check_device(config: VL2Config, device: torch.device | str, where: object = "config") -> None:
+    """Raise ConfigError, which names `where`, if a model with this configuration cannot run on a device."""
+    quantization = config.quantization_config
+    if quantization and quantization.linears and (reason := obstacle(torch.device(device))):
+        raise ConfigError(f"{where}: {reason}")
+
+
+def put_quantized(model: VL2, quantization: QuantizationConfig, fill: bool) -> None:
+    """Exchange modules one by one for quantised ones, whose weights are made of theirs if `fill` says so."""
+    for name, module in list(model.named_modules()):
+        with torch.device(model.device):
+            if isinstance(module, RoutedExperts):
+                made = QuantizedExperts(module, quantization)
+            elif quantization.linears and isinstance(module, nn.Linear) and _is_projection(name):
+                made = QuantizedLinear(module, quantization)
+            else:
+                continue
+        if fill:
+            made.fill(module)
+        place, _, last = name.rpartition(".")
+        model.get_submodule(place).register_module(last, made.train(module.training))
+
+
+def _is_projection(name: str) -> bool:
+    return name.startswith("language.") and name.rpartition(".")[2] in PROJECTIONS
+
+
 def quantize_model(model: VL2, scheme: str) -> VL2:
-    """Quantise the routed experts of a built model in place, layer by layer."""
+    """Quantise a built model in place, module by module. Raises ConfigError."""
     config = quantized_config(model.config, scheme)
+    check_device(config, model.device)
     assert config.quantization_config
-    for layer in model.modules():
-        if isinstance(layer, MoE):
-            with torch.device(model.device):
-                made = QuantizedExperts(config)
-            made.fill(layer.experts, config.quantization_config)
-            layer.register_module("experts", made.eval())
+    put_quantized(model, config.quantization_config, fill=True)
     model.config = config
     return model

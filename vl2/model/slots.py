@@ -1,7 +1,7 @@
 """The table of stored tensors: official names on one side, our parameters on the other.
 
     slots(config) -> Slot(official name, our parameter, where in it, shape), one for every published tensor
-    stored_slots(config) -> the same with quantised experts, each of them as NAME.weight and NAME.weight_scale
+    stored_slots(config) -> the same with quantised matrices, each of them as NAME.weight and NAME.weight_scale
 
 The trap: experts are stacked here (gate_up, down) and separate there; only this table knows.
 """
@@ -14,6 +14,14 @@ import torch
 
 from vl2.config import LanguageConfig, QuantizationConfig, VisionConfig, VL2Config
 from vl2.kernels.quantized import group_of
+
+# Linear layers of the language model that int8 quantises. The router decides too much, and kv_b_proj is read as views.
+PROJECTIONS = frozenset(
+    (
+        "q_proj", "k_proj", "v_proj", "o_proj", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "gate_proj", "up_proj",
+        "down_proj", "lm_head",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,12 @@ class Slot:
         """Whether it belongs to a routed expert."""
         return bool(self.where)
 
+    def is_quantized(self, quantization: QuantizationConfig) -> bool:
+        """Whether such a model keeps it as values and scales."""
+        *_, module, kind = f".{self.official}".split(".")
+        linear = self.parameter.startswith("language.") and kind == "weight" and module in PROJECTIONS
+        return self.of_expert or (quantization.linears and linear)
+
     def nbytes(self, dtype: torch.dtype) -> int:
         """Bytes in a model of `dtype`."""
         return self.numel * (self.dtype or dtype).itemsize
@@ -54,19 +68,21 @@ def slots(config: VL2Config) -> Iterator[Slot]:
 
 
 def stored_slots(config: VL2Config) -> Iterator[Slot]:
-    """The table of what a checkpoint with this configuration holds: as `slots` unless experts are quantised."""
+    """The table of what a checkpoint with this configuration holds: as `slots` unless matrices are quantised."""
     quantization = config.quantization_config
     for slot in slots(config):
-        if quantization and slot.of_expert:
+        if quantization and slot.is_quantized(quantization):
             yield from quantized_slots(slot, quantization)
         else:
             yield slot
 
 
 def quantized_slots(slot: Slot, quantization: QuantizationConfig) -> tuple[Slot, Slot]:
-    """Values and scales of an expert's matrix."""
+    """Values and scales of a matrix."""
     rows, width = slot.shape
     values, scales, kinds = slot.shape, (rows,), (torch.float8_e4m3fn, torch.float32)
+    if quantization.experts == "int8":
+        kinds = (torch.int8, torch.bfloat16)
     if quantization.group_size:
         values, kinds = (rows, width // 2), (torch.uint8, torch.bfloat16)
         scales = (rows, width // group_of(width, quantization.group_size))

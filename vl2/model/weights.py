@@ -1,7 +1,7 @@
 """Weights: checkpoints to models and back, by the table in vl2/model/slots.py.
 
     load: shards --mmap--> each tensor copied into its slot, on the wanted device in the wanted dtype
-          experts, if wanted, quantised one by one on the way: those of full precision are never held together
+          matrices, if wanted, quantised one by one on the way: those of full precision are never held together
     save: slots --> shards in official layout, directory renamed into place
 
 The trap: a checkpoint is read before anything about it is known; names, shapes and dtypes are checked first.
@@ -23,15 +23,20 @@ from torch import Tensor
 
 from vl2.config import VL2Config, read_config
 from vl2.kernels.quantized import quantize as quantize_matrix
-from vl2.model.moe import MoE
-from vl2.model.quantized_experts import QuantizedExperts, quantized_config
+from vl2.model.quantized_experts import check_device, put_quantized, quantized_config
 from vl2.model.slots import Slot, quantized_slots, stored_slots
 from vl2.model.vl2 import VL2
 
 INDEX_NAME = "model.safetensors.index.json"
 _LISTED = 8  # names shown per kind of problem
 _STORED_DTYPES = ("BF16", "F16", "F32", "F64")
-_NAMES = {torch.uint8: "U8", torch.float8_e4m3fn: "F8_E4M3", torch.bfloat16: "BF16", torch.float32: "F32"}
+_NAMES = {
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.bfloat16: "BF16",
+    torch.float32: "F32",
+}
 
 
 class WeightsError(ValueError):
@@ -43,9 +48,7 @@ def empty_model(config: VL2Config, device: torch.device | str, dtype: torch.dtyp
     with torch.device("meta"):
         model = VL2(config)
         if config.quantization_config:
-            for layer in model.modules():
-                if isinstance(layer, MoE):
-                    layer.register_module("experts", QuantizedExperts(config))
+            put_quantized(model, config.quantization_config, fill=False)
     return model.to(dtype).to_empty(device=device)
 
 
@@ -61,11 +64,25 @@ def load(
     Args:
         path: directory in official layout, or what `quantize_checkpoint` wrote.
         progress: called with (tensors loaded, tensors in all).
-        quantize: "fp8" or "int4" for the routed experts of weights that are not quantised yet.
+        quantize: "fp8" or "int4" for the routed experts, "int8" for these and the linear layers of the language model
+            on a CPU, of weights that are not quantised yet.
 
     Raises: ConfigError, WeightsError.
     """
     config = read_config(path / "config.json")
+    check_device(config if quantize is None else quantized_config(config, quantize, path), device, path)
+    return _load(path, config, device, dtype, progress, quantize)
+
+
+def _load(
+    path: Path,
+    config: VL2Config,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    progress: Callable[[int, int], None] | None,
+    quantize: str | None,
+) -> VL2:
+    """As load, wherever the model may run later."""
     table = {slot.official: slot for slot in stored_slots(config)}
     if quantize is not None:
         config = quantized_config(config, quantize, path)
@@ -87,8 +104,9 @@ def load(
             extremes: dict[str, Tensor] = {}  # finite only if every value is; read when the shard is done
             with _open(file) as shard:
                 for name in names:
-                    fill = _fill if quantize is None or not table[name].of_expert else _fill_quantized
-                    extremes[name] = fill(model, ours, table[name], shard.get_tensor(name))
+                    slot, quantization = table[name], config.quantization_config if quantize else None
+                    fill = _fill_quantized if quantization and slot.is_quantized(quantization) else _fill
+                    extremes[name] = fill(model, ours, slot, shard.get_tensor(name))
                     loaded += 1
                     if progress:
                         progress(loaded, len(table))
@@ -102,7 +120,7 @@ def load(
 
 
 def _tensors(model: VL2) -> dict[str, Tensor]:
-    """Parameters, and the buffers of quantised experts."""
+    """Parameters, and the buffers of quantised modules."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
@@ -114,7 +132,7 @@ def _fill(model: VL2, ours: Mapping[str, Tensor], slot: Slot, stored: Tensor) ->
 
 
 def _fill_quantized(model: VL2, ours: Mapping[str, Tensor], slot: Slot, stored: Tensor) -> Tensor:
-    """As _fill for an expert's matrix that is quantised where the model lies; extremes are those of the matrix."""
+    """As _fill for a matrix that is quantised where the model lies; extremes are those of the matrix."""
     quantization = model.config.quantization_config
     assert quantization
     weight = stored.to(model.device)
@@ -231,12 +249,12 @@ def quantize_checkpoint(
     progress: Callable[[int, int], None] | None = None,
     max_shard_bytes: int = 5 * 10**9,
 ) -> None:
-    """Write a checkpoint whose routed experts are quantised and whose other weights are bfloat16.
+    """Write a checkpoint whose routed experts, or more, are quantised and whose other weights are bfloat16.
 
     Args:
         source: checkpoint in official layout; its tokenizer and processor are copied.
         out: directory that does not exist yet; appears whole.
-        scheme: "fp8" or "int4".
+        scheme: "fp8", "int4" or "int8", as for `load`.
         device: where weights are quantised.
         progress: called with (tensors loaded, tensors in all).
 
@@ -245,7 +263,7 @@ def quantize_checkpoint(
     out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WeightsError(f"{out}: exists; choose another path, or remove it first")
-    model = load(source, device, torch.bfloat16, progress, scheme)
+    model = _load(source, read_config(source / "config.json"), device, torch.bfloat16, progress, scheme)
     ours = {"config.json", INDEX_NAME, "state.json"}  # the last makes a training checkpoint, which this is not
     copied = [file for pattern in ("*.json", "LICENSE*") for file in source.glob(pattern) if file.name not in ours]
     _save(model, out, torch.bfloat16, max_shard_bytes, copied)

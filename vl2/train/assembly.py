@@ -72,7 +72,7 @@ def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -
     if start is not None:
         if quantization := read_config(start / "config.json").quantization_config:
             raise ConfigError(
-                f"{start}: its experts are quantised ({quantization.experts}) and cannot be trained; start from the "
+                f"{start}: its weights are quantised ({quantization.experts}) and cannot be trained; start from the "
                 "original weights"
             )
         model = load(start, device, torch.float32)
