@@ -16,13 +16,13 @@ def test_norm(tokens: int, width: int, dtype: torch.dtype, triton_device: str) -
     wide = torch.randn(tokens, 2 * width, device=triton_device, dtype=dtype)
     x, delta = wide[:, :width], torch.randn(tokens, width, device=triton_device, dtype=dtype) * 3
     weight = torch.rand(width, device=triton_device, dtype=dtype)
-    tolerance: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 2e-2, "rtol": 2e-2}
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     got = kernels.rms_norm(x, weight, 1e-6)
-    torch.testing.assert_close(got, kernels.rms_norm_reference(x, weight, 1e-6), **tolerance)
+    torch.testing.assert_close(got, kernels.rms_norm_reference(x, weight, 1e-6), atol=tolerance, rtol=tolerance)
     total, normed = kernels.add_rms_norm(x, delta, weight, 1e-6)
     expected_total, expected = kernels.add_rms_norm_reference(x, delta, weight, 1e-6)
-    torch.testing.assert_close(total, expected_total, **tolerance)
-    torch.testing.assert_close(normed, expected, **tolerance)
+    torch.testing.assert_close(total, expected_total, atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(normed, expected, atol=tolerance, rtol=tolerance)
 
 
 def test_gradients_take_the_reference() -> None:
@@ -42,9 +42,11 @@ def test_layer_norm(tiles: int, patches: int, width: int, dtype: torch.dtype, tr
     wide = torch.randn(tiles, patches, 2 * width, device=triton_device, dtype=dtype) + 3  # far from its centre
     x, delta = wide[..., :width], torch.randn(tiles, patches, width, device=triton_device, dtype=dtype)
     weight, bias = torch.randn(2, width, device=triton_device, dtype=dtype)
-    tolerance: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 2e-2, "rtol": 2e-2}
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     got = kernels.layer_norm(x, weight, bias, 1e-6)
-    torch.testing.assert_close(got, kernels.layer_norm_reference(x, weight, bias, 1e-6), **tolerance)
+    torch.testing.assert_close(got, kernels.layer_norm_reference(x, weight, bias, 1e-6), atol=tolerance, rtol=tolerance)
     total, normed = kernels.add_layer_norm(x, delta, weight, bias, 1e-6)
-    torch.testing.assert_close(total, x + delta, **tolerance)
-    torch.testing.assert_close(normed, kernels.layer_norm_reference(total, weight, bias, 1e-6), **tolerance)
+    torch.testing.assert_close(total, x + delta, atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(
+        normed, kernels.layer_norm_reference(total, weight, bias, 1e-6), atol=tolerance, rtol=tolerance
+    )
