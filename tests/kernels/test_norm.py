@@ -1,6 +1,5 @@
 """The Triton norm against its reference; without a GPU it runs in test_interpreter.py."""
 
-from typing import Any
 
 import pytest
 import torch

@@ -191,7 +191,7 @@ def transformers_decode(
     device, block = model.device, steps_at_once(model.device)
     warm, timed = 3 * block, repeats * block
     length = max(context - warm - timed // 2, 1)
-    _choose(model, mode)
+    _choose(model, Mode("prompts", "grouped_mm") if mode.experts else mode)
     if mode.compiled:
         cache: Any = StaticCache(config=model.config, max_cache_len=length + warm + timed)
     else:
@@ -200,6 +200,7 @@ def transformers_decode(
     ids = torch.randint(2, model.config.vocab_size, (batch, length), device=device)
     for part in ids.split(max(_PROMPT_TOKENS // batch, 1), 1):
         model(part, **options)
+    _choose(model, mode)
     forward = _compiled(model, compiler) if mode.compiled else model.forward
     token = ids[:, -1:].clone()
 
