@@ -1,6 +1,5 @@
 """The Triton norm against its reference; without a GPU it runs in test_interpreter.py."""
 
-
 import pytest
 import torch
 
