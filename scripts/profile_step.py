@@ -51,8 +51,8 @@ def prompt(model: VL2, tokens: int) -> Callable[[], object]:
 def tower(model: VL2, tiles: int) -> Callable[[], object]:
     edge = model.config.vision_config.image_size
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (tiles, 3, edge, edge), dtype=np.uint8))
-    runner = Engine(model, -1, max_running=1).runner
-    return torch.inference_mode()(lambda: runner.tile_tokens(pixels))
+    images = Engine(model, -1, max_running=1).runner.images
+    return torch.inference_mode()(lambda: images.tile_tokens(pixels))
 
 
 def main() -> None:

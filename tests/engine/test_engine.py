@@ -120,7 +120,7 @@ def compute_graphs(engine: Engine, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PagedCache, "has_kernel", True)
     patch.setattr(Graphs, "replay", computed)
     patch.setattr(Graphs, "prepare", lambda graphs, key, compute, inputs: compute(*inputs))
-    engine.runner.use_graphs = True
+    engine.runner.use_graphs = engine.runner.images.use_graphs = True
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -324,20 +324,20 @@ def test_images_are_encoded_while_others_decode(
         if number == 1:
             pictured = engine.submit(mixed_prompts[2], GREEDY)
         if number == 4:
-            assert engine.runner.num_encoded_images == 1
+            assert engine.runner.images.num_encoded == 1
             assert engine.stats().num_waiting == 1
             ready = True
         for output in engine.step():
             got.setdefault(output.request_id, []).append(output.token_id)
     assert got == {text: expected["small"][0], pictured: expected["small"][2]}
-    assert engine.runner.num_encoded_images == 1
+    assert engine.runner.images.num_encoded == 1
     engine.submit(mixed_prompts[0], GREEDY)
     engine.step()
     dropped = engine.submit(mixed_prompts[5], GREEDY)
     ready = False
     engine.step()
     engine.abort(dropped)
-    assert not engine.runner._beside
+    assert not engine.runner.images._begun
 
 
 def test_two_images_never_mix(models: dict[str, VL2], mixed_prompts: list[Prompt]) -> None:

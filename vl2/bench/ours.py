@@ -138,8 +138,8 @@ def prefill(model: VL2, tokens: int, repeats: int) -> list[float]:
 @torch.inference_mode()
 def vision(model: VL2, tiles: int, repeats: int) -> list[float]:
     """Seconds of tower and projector on `tiles` tiles that lie in host memory."""
-    pixels, runner = torch.from_numpy(_tiles(model.config, tiles, 0)), _engine(model, 1, 64).runner
-    times = [seconds(lambda: runner.tile_tokens(pixels), model.device) for _ in range(repeats + 1)]
+    pixels, images = torch.from_numpy(_tiles(model.config, tiles, 0)), _engine(model, 1, 64).runner.images
+    times = [seconds(lambda: images.tile_tokens(pixels), model.device) for _ in range(repeats + 1)]
     return times[1:]
 
 

@@ -94,7 +94,7 @@ class Engine:
         encode_beside = cuda if encode_beside is None else encode_beside
         self._run_ahead = run_ahead and not speculate and not deterministic  # those need to know the newest token
         self._encode_beside = encode_beside and not deterministic
-        self.scheduler.is_ready = self.runner.is_ready
+        self.scheduler.is_ready = self.runner.images.is_ready
         self._under_way: Step | None = None
         self._ids = itertools.count()
         self._sequences: dict[int, Sequence] = {}
@@ -140,7 +140,7 @@ class Engine:
             self._samplers.pop(request_id, None)
             self._lookups.pop(request_id, None)
             self.scheduler.finish(sequence)
-            self.runner.forget(sequence)
+            self.runner.images.forget(sequence)
 
     @property
     def has_work(self) -> bool:
@@ -164,7 +164,7 @@ class Engine:
     def _launch(self) -> Step | None:
         if self._encode_beside and self.scheduler.running:
             for sequence, num_cached in self.scheduler.upcoming(_ENCODED_AHEAD):
-                self.runner.encode_beside(sequence, num_cached)
+                self.runner.images.begin(sequence, num_cached)
         chunks = self.scheduler.schedule()
         if not chunks:
             return None
@@ -232,8 +232,8 @@ class Engine:
             num_preemptions=scheduler.num_preemptions,
             num_drafts=self._num_drafts,
             num_accepted_drafts=self._num_accepted,
-            num_encoded_images=runner.num_encoded_images,
-            num_reused_images=runner.num_reused_images,
+            num_encoded_images=runner.images.num_encoded,
+            num_reused_images=runner.images.num_reused,
         )
 
     def _accept(self, chunk: Chunk, chosen: list[int], logits_SV: Tensor) -> list[StepOutput]:
