@@ -94,9 +94,9 @@ class Rows:
 
 def unpack_options(table: Tensor) -> tuple[Tensor, ...]:
     """temperature, top_k, top_p, seed and position of each row, for `choose`."""
-    temperature, top_p = (table[:, column].contiguous().view(torch.float32) for column in (0, 1))
-    low, high = (table[:, column].long() for column in (3, 4))
-    return temperature, table[:, 2], top_p, (low & 0xFFFFFFFF) | (high << 32), table[:, 5].long()
+    temperature, top_p, top_k, low, high, number = table.T.contiguous()
+    seed = (low.long() & 0xFFFFFFFF) | (high.long() << 32)
+    return temperature.view(torch.float32), top_k, top_p.view(torch.float32), seed, number.long()
 
 
 class DecodeGraph:

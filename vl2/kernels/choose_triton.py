@@ -29,6 +29,7 @@ def launch(
     device = logits_SV.device
     assert logits_SV.dtype == torch.float32
     assert logits_SV.stride(1) == 1
+    assert all(option_S.is_contiguous() for option_S in (temperature_S, top_k_S, top_p_S, seed_S, position_S))
     tokens_S = torch.empty(num_seqs, dtype=torch.int64, device=device)
     if num_seqs == 0:
         return tokens_S
