@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vl2.kernels import quantized_experts as kernels
+from vl2.kernels.experts import SharedExperts
 from vl2.kernels.quantized import Quantized, quantize
 from vl2.model.quantized_experts import quantize_model
 from vl2.model.vl2 import VL2
@@ -66,6 +67,20 @@ CASES = [(scheme, sizes) for scheme, all_sizes in SIZES.items() for sizes in all
 @pytest.mark.parametrize(("scheme", "sizes"), CASES)
 def test_float32(scheme: str, sizes: tuple[int, int], tokens: int, choice: str, triton_device: str) -> None:
     check(layer(tokens, scheme, sizes, choice, torch.float32, triton_device), exact=True)
+
+
+@pytest.mark.parametrize("tokens", [1, 5, 12])
+@pytest.mark.parametrize(("scheme", "sizes"), CASES)
+def test_with_shared_experts(scheme: str, sizes: tuple[int, int], tokens: int, triton_device: str) -> None:
+    arguments, (hidden, width) = layer(tokens, scheme, sizes, "any", torch.float32, triton_device), sizes
+    generator = torch.Generator().manual_seed(tokens)
+    shapes = (2 * width, hidden), (2 * width, hidden), (hidden, 2 * width)
+    shared = SharedExperts(*(torch.randn(shape, generator=generator).to(triton_device) * 0.2 for shape in shapes))
+    with torch.no_grad():
+        got = kernels.quantized_experts(*arguments, shared)
+    expected = kernels.quantized_experts_reference(*arguments, shared)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(expected, kernels.quantized_experts_reference(*arguments), atol=1e-2)
 
 
 @pytest.mark.parametrize(("scheme", "sizes"), [("int4", (64, 32)), ("fp8", (40, 21))])

@@ -1,6 +1,6 @@
 """The Triton kernels of vl2/kernels/quantized_experts.py, whose functions say what arguments mean.
 
-    few:   x --up: silu(gate) * up--> middle_TAF --down: all choices of a token, weighted--> y_TD
+    few:   x --up: silu(gate) * up--> middle, a row a (token, slot) --down: all slots of a token, weighted--> y_TD
     some:  the same by expert, with matrix products: middle_MF in sorted order, y_TAD summed at the end
 
 GROUP says how weights are stored: 0 for fp8 with a scale a row, else int4 with a scale for GROUP columns of a row. The
@@ -12,6 +12,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from vl2.kernels.experts import SharedExperts
+from vl2.kernels.launch import overlapped
+from vl2.kernels.overlap_triton import wait_for_last
 from vl2.kernels.quantized import Quantized
 
 TILE = 16  # choices of one expert that are computed together; fewer are padded, which costs no reading
@@ -21,20 +24,28 @@ _FEW_BYTES = 512  # of a row that are read at a time
 _OPTIONS = {"num_warps": 4, "num_stages": 3}
 
 
-def few(x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor, gate_up: Quantized, down: Quantized) -> Tensor:
-    """Each choice by itself."""
+def few(
+    x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor, gate_up: Quantized, down: Quantized,
+    shared: SharedExperts | None,
+) -> Tensor:  # fmt: skip
+    """Each choice and each shared expert by itself."""
     (num_tokens, hidden), active, width = x_TD.shape, indices_TA.shape[1], down.width
     assert x_TD.stride(1) == 1
-    middle = torch.empty(num_tokens * active, width, dtype=x_TD.dtype, device=x_TD.device)
+    num_shared = 0 if shared is None else shared.down.shape[1] // width
+    assert shared is None or shared.down.shape[1] % width == 0
+    slots = active + num_shared
+    gate, up, shared_down = shared or (x_TD, x_TD, x_TD)  # nobody reads these
+    middle = torch.empty(num_tokens * slots, width, dtype=x_TD.dtype, device=x_TD.device)
     y = torch.empty_like(x_TD, memory_format=torch.contiguous_format)
-    _up_few[num_tokens * active, triton.cdiv(width, _FEW_UP_ROWS)](
-        x_TD, indices_TA, gate_up.values, gate_up.scales, middle, active, x_TD.stride(0),
-        HIDDEN=hidden, WIDTH=width, GROUP=gate_up.group, ROWS=_FEW_UP_ROWS, **_few_tile(gate_up.group), **_OPTIONS,
+    _up_few[num_tokens * slots, triton.cdiv(width, _FEW_UP_ROWS)](
+        x_TD, indices_TA, gate_up.values, gate_up.scales, gate, up, middle, x_TD.stride(0),
+        ACTIVE=active, SLOTS=slots, HIDDEN=hidden, WIDTH=width, GROUP=gate_up.group, ROWS=_FEW_UP_ROWS,
+        **_few_tile(gate_up.group), **_OPTIONS, **overlapped(x_TD),
     )  # fmt: skip
     _down_few[num_tokens, triton.cdiv(hidden, _FEW_DOWN_ROWS)](
-        middle, indices_TA, weights_TA, down.values, down.scales, y,
-        ACTIVE=active, HIDDEN=hidden, WIDTH=width, GROUP=down.group, ROWS=_FEW_DOWN_ROWS,
-        **_few_tile(down.group), **_OPTIONS,
+        middle, indices_TA, weights_TA, down.values, down.scales, shared_down, y,
+        ACTIVE=active, SHARED=num_shared, HIDDEN=hidden, WIDTH=width, GROUP=down.group, ROWS=_FEW_DOWN_ROWS,
+        **_few_tile(down.group), **_OPTIONS, **overlapped(x_TD),
     )  # fmt: skip
     return y
 
@@ -129,39 +140,66 @@ def _add_products(
 
 
 @triton.jit
+def _plain_products(x, matrix, rows, stride, ROWS_END: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr):
+    """Rows of a matrix that is not quantised times x, (rows,)."""
+    acc = tl.zeros([ROWS, 512], tl.float32)
+    for first in range(0, WIDTH, 512):
+        columns = first + tl.arange(0, 512)
+        here = columns < WIDTH
+        mask = (rows < ROWS_END)[:, None] & here[None, :]
+        value = tl.load(matrix + rows[:, None] * stride + columns[None, :], mask=mask, other=0.0).to(tl.float32)
+        acc += value * tl.load(x + columns, mask=here, other=0.0).to(tl.float32)[None, :]
+    return tl.sum(acc, 1)
+
+
+@triton.jit
 def _up_few(
-    x, indices, values, scales, middle, active, stride_x, HIDDEN: tl.constexpr, WIDTH: tl.constexpr,
-    GROUP: tl.constexpr, ROWS: tl.constexpr, PARTS: tl.constexpr, COLS: tl.constexpr,
+    x, indices, values, scales, shared_gate, shared_up, middle, stride_x,
+    ACTIVE: tl.constexpr, SLOTS: tl.constexpr, HIDDEN: tl.constexpr, WIDTH: tl.constexpr, GROUP: tl.constexpr,
+    ROWS: tl.constexpr, PARTS: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    choice = tl.program_id(0)
-    pairs = tl.program_id(1) * ROWS + tl.arange(0, 2 * ROWS) // 2  # of gate and up, side by side
-    lines = tl.load(indices + choice).to(tl.int64) * (2 * WIDTH) + pairs + tl.arange(0, 2 * ROWS) % 2 * WIDTH
-    acc = tl.zeros([2 * ROWS, PARTS, COLS], tl.float32)
-    token = x + (choice // active).to(tl.int64) * stride_x
-    acc = _add_products(acc, token, values, scales, lines, pairs < WIDTH, 1.0, HIDDEN, GROUP, PARTS, COLS)
-    gate, up = tl.split(tl.reshape(tl.sum(tl.sum(acc, 2), 1), [ROWS, 2]))
-    out = gate * tl.sigmoid(gate) * up
+    wait_for_last(OVERLAP)
+    place, slot = tl.program_id(0).to(tl.int64), tl.program_id(0) % SLOTS
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
-    tl.store(middle + choice.to(tl.int64) * WIDTH + rows, out.to(middle.dtype.element_ty), mask=rows < WIDTH)
+    token = x + place // SLOTS * stride_x
+    if slot < ACTIVE:
+        pairs = tl.program_id(1) * ROWS + tl.arange(0, 2 * ROWS) // 2  # of gate and up, side by side
+        expert = tl.load(indices + place // SLOTS * ACTIVE + slot).to(tl.int64)
+        lines = expert * (2 * WIDTH) + pairs + tl.arange(0, 2 * ROWS) % 2 * WIDTH
+        acc = tl.zeros([2 * ROWS, PARTS, COLS], tl.float32)
+        acc = _add_products(acc, token, values, scales, lines, pairs < WIDTH, 1.0, HIDDEN, GROUP, PARTS, COLS)
+        gate, up = tl.split(tl.reshape(tl.sum(tl.sum(acc, 2), 1), [ROWS, 2]))
+    else:
+        first = (slot - ACTIVE) * WIDTH * HIDDEN
+        gate = _plain_products(token, shared_gate + first, rows, HIDDEN, WIDTH, HIDDEN, ROWS)
+        up = _plain_products(token, shared_up + first, rows, HIDDEN, WIDTH, HIDDEN, ROWS)
+    out = gate * tl.sigmoid(gate) * up
+    tl.store(middle + place * WIDTH + rows, out.to(middle.dtype.element_ty), mask=rows < WIDTH)
 
 
 @triton.jit
 def _down_few(
-    middle, indices, weights, values, scales, y, ACTIVE: tl.constexpr, HIDDEN: tl.constexpr, WIDTH: tl.constexpr,
-    GROUP: tl.constexpr, ROWS: tl.constexpr, PARTS: tl.constexpr, COLS: tl.constexpr,
+    middle, indices, weights, values, scales, shared_down, y,
+    ACTIVE: tl.constexpr, SHARED: tl.constexpr, HIDDEN: tl.constexpr, WIDTH: tl.constexpr, GROUP: tl.constexpr,
+    ROWS: tl.constexpr, PARTS: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    wait_for_last(OVERLAP)
     token = tl.program_id(0).to(tl.int64)
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     real = rows < HIDDEN
+    source = middle + token * (ACTIVE + SHARED) * WIDTH
     acc = tl.zeros([ROWS, PARTS, COLS], tl.float32)
     for number in tl.static_range(ACTIVE):
-        choice = token * ACTIVE + number
-        lines = tl.load(indices + choice).to(tl.int64) * HIDDEN + rows
-        weight = tl.load(weights + choice)
+        lines = tl.load(indices + token * ACTIVE + number).to(tl.int64) * HIDDEN + rows
+        weight = tl.load(weights + token * ACTIVE + number)
         acc = _add_products(
-            acc, middle + choice * WIDTH, values, scales, lines, real, weight, WIDTH, GROUP, PARTS, COLS
+            acc, source + number * WIDTH, values, scales, lines, real, weight, WIDTH, GROUP, PARTS, COLS
         )  # fmt: skip
     out = tl.sum(tl.sum(acc, 2), 1)
+    if SHARED:  # their columns lie side by side, as their middle values do
+        out += _plain_products(
+            source + ACTIVE * WIDTH, shared_down, rows, SHARED * WIDTH, HIDDEN, SHARED * WIDTH, ROWS
+        )  # fmt: skip
     tl.store(y + token * HIDDEN + rows, out.to(y.dtype.element_ty), mask=real)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
 from vl2.kernels.dispatch import combine, dispatch
-from vl2.kernels.experts import SharedExperts, experts
+from vl2.kernels.experts import FEW_TOKENS, SharedExperts, experts
 from vl2.kernels.grouped_mm import grouped_mm
 from vl2.kernels.launch import can_run
 from vl2.kernels.router import route
@@ -127,16 +127,19 @@ class MoE(nn.Module):
     def forward(self, x_TD: Tensor) -> tuple[Tensor, RouterStats]:
         weights_TA, indices_TA, scores_TE = self.router(x_TD)
         stats = RouterStats(self.layer, scores_TE, indices_TA)
-        if can_run(x_TD) and isinstance(self.experts, RoutedExperts):  # quantised ones have kernels of their own
-            stacks = self.experts.gate_up, self.experts.down
-            return experts(x_TD, weights_TA, indices_TA, *stacks, self._shared_weights()), stats
+        shared = self._shared_weights() if can_run(x_TD) else None
+        if can_run(x_TD) and isinstance(self.experts, RoutedExperts):
+            return experts(x_TD, weights_TA, indices_TA, self.experts.gate_up, self.experts.down, shared), stats
+        if shared is not None and len(x_TD) <= FEW_TOKENS:  # quantised
+            return self.experts(x_TD, weights_TA, indices_TA, shared), stats
         y_TD = self.experts(x_TD, weights_TA, indices_TA)
         if self.shared_experts is not None:
             y_TD = y_TD + self.shared_experts(x_TD)
         return y_TD, stats
 
     def _shared_weights(self) -> SharedExperts | None:
-        if self.shared_experts is None:
+        """Of shared experts that are not quantised."""
+        if self.shared_experts is None or not isinstance(self.shared_experts.gate_proj, nn.Linear):
             return None
         shared = self.shared_experts
         return SharedExperts(shared.gate_proj.weight, shared.up_proj.weight, shared.down_proj.weight)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vl2.config import QUANTIZED, ConfigError, QuantizationConfig, VL2Config, one_of
+from vl2.kernels.experts import SharedExperts
 from vl2.kernels.int8 import obstacle
 from vl2.kernels.quantized import GROUPS, Quantized
 from vl2.kernels.quantized_experts import quantized_experts
@@ -41,8 +42,10 @@ class QuantizedExperts(QuantizedModule):
     def down(self) -> Quantized:
         return Quantized(self.down_values, self.down_scales)
 
-    def forward(self, x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor) -> Tensor:
-        return quantized_experts(x_TD, weights_TA, indices_TA, self.gate_up, self.down)
+    def forward(
+        self, x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor, shared: SharedExperts | None = None
+    ) -> Tensor:
+        return quantized_experts(x_TD, weights_TA, indices_TA, self.gate_up, self.down, shared)
 
 
 def quantized_config(config: VL2Config, scheme: str, where: object = "config") -> VL2Config:
