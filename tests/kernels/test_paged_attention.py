@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from vl2.kernels import paged_attention as kernels
-from vl2.kernels.launch import ALL, CONFIGS
 
 
 def paged(
@@ -25,14 +24,10 @@ def paged(
     return cache.to(device), tables.to(device), torch.tensor(lengths, dtype=torch.int32, device=device)
 
 
-@pytest.mark.parametrize("swap", [0, 1])
 @pytest.mark.parametrize("splits", [1, 4, 8])
 @pytest.mark.parametrize(("heads", "width", "rope"), [(16, 64, 16), (8, 128, 16), (40, 32, 16)])
 @torch.no_grad()
-def test_latent(
-    heads: int, width: int, rope: int, splits: int, swap: int, triton_device: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(CONFIGS, "attend_latent", [(ALL, {"SWAP": swap, "num_warps": 4, "num_stages": 2})])
+def test_latent(heads: int, width: int, rope: int, splits: int, triton_device: str) -> None:
     lengths = [1, 16, 0, 17, 100, 63]
     cache, tables, sizes = paged(lengths, width + rope, 16, splits, triton_device)
     assert kernels.can_decode(cache, width)

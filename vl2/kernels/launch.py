@@ -41,7 +41,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
         (ALL, {"TILE": 64, "ROWS": 128, "COLS": 64, "LEFT": 0, "num_warps": 8, "num_stages": 4}),
     ],
-    "attend_latent": [(ALL, {"SWAP": 0, "num_warps": 4, "num_stages": 2})],
+    "attend_latent": [(ALL, {"num_warps": 4, "num_stages": 2})],
     "attend_heads": [(ALL, {"num_warps": 4, "num_stages": 3})],
     "latent_few": [(ALL, {"ELEMENTS": 8192, "num_warps": 4})],
     "absorb_many": [

@@ -68,7 +68,7 @@ def _decode_latent(
     q, q_rope, cache, tables, lengths, partial, lse, scale, heads, num_seqs,
     q_stride_s, q_stride_h, r_stride_s, r_stride_h, stride_block, stride_token, stride_table,
     NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, ROPE: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
-    SWAP: tl.constexpr, OVERLAP: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):  # fmt: skip
     wait_for_last(OVERLAP)
     seq, split = tl.program_id(0), tl.program_id(2)
@@ -84,37 +84,25 @@ def _decode_latent(
     q_hr = tl.load(q_rope + seq * r_stride_s + rows_h[:, None] * r_stride_h + cols_r, mask=real_h[:, None], other=0.0)
     best = tl.full([GROUP], float("-inf"), tl.float32)
     total = tl.zeros([GROUP], tl.float32)
-    acc = tl.zeros([WIDTH, GROUP] if SWAP else [GROUP, WIDTH], tl.float32)
+    acc = tl.zeros([GROUP, WIDTH], tl.float32)
     for number in range(first, last):
         block = tl.load(tables + seq * stride_table + number).to(tl.int64)
         real = number * BLOCK + tokens < length
         base = cache + block * stride_block + tokens[:, None] * stride_token
         latent = tl.load(base + cols_z, mask=real[:, None], other=0.0)
         key = tl.load(base + WIDTH + cols_r, mask=real[:, None], other=0.0)
-        if SWAP:  # what is cached as the left factor, of which the matrix units take 64 rows at a time
-            scores = tl.dot(latent, tl.trans(q_hz), input_precision="ieee")
-            scores = tl.dot(key, tl.trans(q_hr), scores, input_precision="ieee") * scale
-            scores = tl.where(real[:, None], scores, float("-inf"))
-            higher = tl.maximum(best, tl.max(scores, 0))
-            weights = tl.exp(scores - higher)
-            shrink = tl.exp(best - higher)
-            total = total * shrink + tl.sum(weights, 0)
-            acc = tl.dot(tl.trans(latent), weights.to(latent.dtype), acc * shrink, input_precision="ieee")
-        else:
-            scores = tl.dot(q_hz, tl.trans(latent), input_precision="ieee")
-            scores = tl.dot(q_hr, tl.trans(key), scores, input_precision="ieee") * scale
-            scores = tl.where(real, scores, float("-inf"))
-            higher = tl.maximum(best, tl.max(scores, 1))
-            weights = tl.exp(scores - higher[:, None])
-            shrink = tl.exp(best - higher)
-            total = total * shrink + tl.sum(weights, 1)
-            acc = tl.dot(weights.to(latent.dtype), latent, acc * shrink[:, None], input_precision="ieee")
+        scores = tl.dot(q_hz, tl.trans(latent), input_precision="ieee")
+        scores = tl.dot(q_hr, tl.trans(key), scores, input_precision="ieee") * scale
+        scores = tl.where(real, scores, float("-inf"))
+        higher = tl.maximum(best, tl.max(scores, 1))
+        weights = tl.exp(scores - higher[:, None])
+        shrink = tl.exp(best - higher)
+        total = total * shrink + tl.sum(weights, 1)
+        acc = tl.dot(weights.to(latent.dtype), latent, acc * shrink[:, None], input_precision="ieee")
         best = higher
     row = (split * num_seqs + seq) * heads + rows_h
     empty = first >= last
     tl.store(lse + row, tl.where(empty, float("-inf"), best + tl.log(total)), mask=real_h)
-    if SWAP:
-        acc = tl.trans(acc)
     safe = tl.where(empty, 1.0, total)
     tl.store(partial + row[:, None].to(tl.int64) * WIDTH + cols_z, acc / safe[:, None], mask=real_h[:, None])
 
