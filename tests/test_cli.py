@@ -369,7 +369,7 @@ def test_program_starts_fast_and_lists_its_commands(tmp_path: Path) -> None:
     environment = {**os.environ, "COLUMNS": "120"}
     command = [sys.executable, "-m", "vl2", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-    for name in ("ask", "ground", "ocr", "chat", "tiles", "info", "synth", "train", "eval"):
+    for name in ("ask", "ground", "ocr", "chat", "tiles", "info", "synth", "data", "train", "eval"):
         assert f" {name} " in shown
 
 
