@@ -110,7 +110,7 @@ def test_tar(tmp_path: Path) -> None:
     assert long.text == "long"
     assert container.where(0) == f"{path}: sample 'd/one'"
     path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(DataError, match="damaged .tar file"):
+    with pytest.raises(DataError, match=r"damaged \.tar file"):
         open_container(path)
 
 

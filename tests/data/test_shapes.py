@@ -68,7 +68,7 @@ def joined(message: Message) -> list[Any]:
     ("shape", "values"),
     [
         (RECORDS, {"id": "1", "images": ["a.png"], "question": "How?", "answers": ["so"], "metric": "exact"}),
-        (RECORDS, {"id": "1", "images": ["a.png"], "question": "How?", "answers": ["so"], "metric": "cer", "task": None}),
+        (RECORDS, {"id": "1", "images": ["a.png"], "question": "How?", "answers": ["so"], "metric": "cer"}),
         (LLAVA, ROW.values),
         (LLAVA, {"images": ["a.png"], "conversations": [human("<image>\nHow?"), gpt("so")], "model": "x"}),
         (LLAVA, {"image": "a.png", "conversations": {"from": ["human", "gpt"], "value": ["<image>\nHow?", "so"]}}),
@@ -104,7 +104,8 @@ def test_samples_of_archives() -> None:
     assert told.parts == (Text("a cat"),)
     assert recognise(Row({"width": 3}, members, "a cat")) == CAPTIONS
     assert read(Row({"question": "What?"}, members, "a cat"))[0].parts[1] == Text("\nWhat?")
-    for values in (ROW.values, {"conversations": ROW.values["conversations"]}, {"messages": [user("<image>"), bot("so")]}):
+    unnamed = {"conversations": ROW.values["conversations"]}
+    for values in (ROW.values, unnamed, {"messages": [user("<image>"), bot("so")]}):
         assert read(Row(values, members))[0].parts[0] == Image(b"pixels")
     record = {"id": "1", "images": ["k.jpg"], "question": "How?", "answers": ["so"], "metric": "exact"}
     assert read(Row(record, members))[0].parts[0] == Image(b"pixels")
@@ -153,7 +154,7 @@ def chat(*turns: dict[str, Any], **more: Any) -> dict[str, Any]:
         (chat(user([url("http://a/b")]), bot("x")), "refused URL", r"messages\[0\].content\[0\] = .*download it first"),
         (chat(user([text(3)]), bot("x")), "fields", r"messages\[0\].content\[0\].text = 3: expected a text"),
         (chat(user([PLACE]), bot("x")), "image marks", "1 <image> marks in the questions but 0 images"),
-        (chat(user("a"), bot([url("a.png")])), "roles", r"messages\[1\].content\[0\]: an image in a message of the ass"),
+        (chat(user("a"), bot([url("a.png")])), "roles", r"messages\[1\].content\[0\]: an image in a message"),
         ({"question": "a", "answers": ["x"]}, "fields", "missing field id, images, metric"),
     ],
 )  # fmt: skip
