@@ -116,7 +116,7 @@ def test_no_cycles() -> None:
 
 def test_optional_packages_stay_where_they_are_needed() -> None:
     """`import vl2` and the model work with the core dependencies alone."""
-    extras = {"matplotlib": "train", "transformers": "bench", "hypothesis": "", "pytest": ""}
+    extras = {"matplotlib": "train", "transformers": "bench", "pyarrow": "data", "hypothesis": "", "pytest": ""}
     for path in MODULES:
         for node in ast.walk(tree(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

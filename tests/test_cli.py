@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from shards import write_lines
 from typer.testing import CliRunner, Result
 
+import vl2.cli_training  # adds its commands
 import vl2.hub
 from vl2.cli import app
 
@@ -359,6 +361,27 @@ def test_interruptions_say_nothing(trouble: Any, code: int, run: Run, monkeypatc
     assert (result.exit_code, result.stdout, result.stderr) == (code, "", "")
 
 
+# Data for training
+
+
+def test_data_check(run: Run, picture: Path, tmp_path: Path) -> None:
+    def row(image: str) -> dict[str, Any]:
+        turns = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "a cat"}]
+        return {"image": image, "conversations": turns}
+
+    good = write_lines(tmp_path / "good.jsonl", [row(picture.name)] * 2)
+    assert output(run("data", "check", good)) == f"{good} (LLaVA): 2 records, 2 images, 2 answers, 0 bad\n"
+    bad = write_lines(tmp_path / "bad.jsonl", [row(picture.name), row("none.png"), {"conversations": []}])
+    result = run("data", "check", tmp_path / "*.jsonl")
+    assert (result.exit_code, result.stderr.strip()) == (2, "")  # of the bar only line ends remain
+    first, *places, last = result.stdout.splitlines()
+    assert first == f"{bad} (LLaVA): 1 records, 1 images, 1 answers, 2 bad: 1 missing image, 1 fields"
+    assert [place.split()[0] for place in places] == [f"{bad}:2", f"{bad}:3"]
+    assert last.endswith("2 records, 2 images, 2 answers, 0 bad")
+    assert "no such file" in error(run("data", "check", "none.jsonl"))
+    assert "Missing argument" in error(run("data", "check"))
+
+
 # The program
 
 
@@ -369,7 +392,7 @@ def test_program_starts_fast_and_lists_its_commands(tmp_path: Path) -> None:
     environment = {**os.environ, "COLUMNS": "120"}
     command = [sys.executable, "-m", "vl2", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-    for name in ("ask", "ground", "ocr", "chat", "tiles", "info", "synth", "train", "eval"):
+    for name in ("ask", "ground", "ocr", "chat", "tiles", "info", "synth", "data", "train", "eval"):
         assert f" {name} " in shown
 
 

@@ -364,7 +364,7 @@ def _print_facts(row: dict[str, Any], as_json: bool) -> None:
 
 def main() -> None:
     """Entry point of the `vl2` command."""
-    from vl2 import cli_bench, cli_training  # registers bench, synth, train and eval
+    from vl2 import cli_bench, cli_training  # registers bench, synth, data, train and eval
 
     assert cli_bench
     assert cli_training

@@ -1,4 +1,4 @@
-"""The commands that make data, train and evaluate: `vl2 synth`, `vl2 train`, `vl2 eval`."""
+"""The commands that make and check data, train and evaluate: `vl2 synth`, `vl2 data`, `vl2 train`, `vl2 eval`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,10 @@ from vl2.cli import (
 
 if TYPE_CHECKING:
     from vl2.eval.runner import Answerer
+
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at data for training.")
+app.add_typer(data_app, name="data")
 
 
 def _progress() -> Progress:
@@ -49,6 +53,31 @@ def synth(
             bar = progress.add_task(f"{task} ({split})", total=count)
             export(task, count, out, seed=seed, split=split, progress=lambda done: progress.update(bar, completed=done))
         print(f"{count} images -> {out}/records.jsonl, {out}/contact_sheet.png")
+
+
+@data_app.callback()
+def data() -> None:
+    """Look at data for training."""  # a callback keeps `check` a command of its own
+
+
+@data_app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(help="Files or globs: JSONL, JSON, Parquet, WebDataset .tar.")],
+) -> None:
+    """Check every record and every image's header; exit code 2 if any is bad."""
+    with errors_in_one_line():
+        from vl2.data.conversations import ConversationFile, check_file, find_files
+
+        bad = 0
+        for path in [path for pattern in files for path in find_files(pattern)]:
+            file = ConversationFile(path)
+            with _progress() as progress:
+                bar = progress.add_task(path.name, total=len(file))
+                report, _ = check_file(file, lambda done, _, p=progress, b=bar: p.update(b, completed=done))
+            bad += report.bad
+            print("\n  ".join(report.lines()))
+        if bad:
+            raise typer.Exit(2)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from vl2.processing.images import DEFAULT_MAX_PIXELS, ImageError, open_image
+from vl2.processing.images import DEFAULT_MAX_PIXELS, ImageError, check_image, open_image
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -238,3 +238,21 @@ def test_damaged_bytes_give_an_image_or_one_clear_error(encoded, changes, length
 def test_random_bytes_never_crash(content):
     with pytest.raises(ImageError):
         open_image(content)
+
+
+def test_headers_are_checked_without_decoding(tmp_path):
+    whole = encode(two_halves(), "PNG")
+    check_image(whole)
+    check_image(whole[:60])  # pixels are missing, which only decoding shows
+    (tmp_path / "a.png").write_bytes(whole)
+    check_image(tmp_path / "a.png")
+    for source, message in (
+        (tmp_path / "none.png", "no such file"),
+        (tmp_path, "cannot be read"),
+        (b"hello", "not an image"),
+        (png_of_size(20_000, 20_000), "exceed"),
+    ):
+        with pytest.raises(ImageError, match=message):
+            check_image(source)
+    with pytest.raises(ImageError, match="exceed the limit of 99"):
+        check_image(whole, max_pixels=99)

@@ -7,6 +7,7 @@ The trap: phrases and boxes go in as typed parts (Ref, Det), never as tagged tex
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -137,9 +138,14 @@ def grounded_caption(caption: str, regions: Sequence[Region]) -> tuple[Part, ...
     return tuple(parts)
 
 
-def record_conversation(record: Record) -> list[Message]:
-    """One record as people write them: its images, its question, its first answer (or, for "iou", all its boxes)."""
-    asked: list[Part] = [part for path in record.images for part in (Image(path), Text("\n"))]
+def record_conversation(record: Record, images: Sequence[Path | bytes] | None = None) -> list[Message]:
+    """One record as people write them: its images, its question, its first answer (or, for "iou", all its boxes).
+
+    Args:
+        images: to be shown instead of the files that the record names.
+    """
+    shown = record.images if images is None else images
+    asked: list[Part] = [part for image in shown for part in (Image(image), Text("\n"))]
     if record.metric == "iou":
         before, after = GROUND_WORDINGS[0]
         asked += [Text(before), Ref(record.question), Text(after)]

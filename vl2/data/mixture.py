@@ -20,9 +20,9 @@ from PIL import Image as PILImage
 from torch.utils.data import Dataset
 
 from vl2.config import VL2Config
-from vl2.data.dialogue import Question, Sample, record_conversation, sample_conversation
+from vl2.data.conversations import Conversations
+from vl2.data.dialogue import Question, Sample, sample_conversation
 from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem, PatchTargets
-from vl2.data.records import Record
 from vl2.processing.messages import Message
 from vl2.processing.render import ContextError, Prompt
 from vl2.processing.tiling import TiledImage
@@ -73,10 +73,10 @@ class TiledSample:
 
 @dataclass(frozen=True)
 class Sources:
-    """Everything a mixture can name: tasks of `synth`, and lists of records by name."""
+    """Everything a mixture can name: tasks of `synth`, and conversations from files by name."""
 
     synth: SynthSource | None
-    records: Mapping[str, Sequence[Record]]
+    records: Mapping[str, Conversations]
 
     def check(self, names: Sequence[str]) -> None:
         """Raises MixtureError for a name that is neither a task nor a list of records."""
@@ -167,10 +167,11 @@ class PackedDataset(Dataset[PackedBatch]):
         if name in self.sources.records:
             records = self.sources.records[name]
             index = int(draws.integers(len(records)))
+            conversation = records[index]  # an error of reading says where by itself
             try:
-                return PackItem(self._render(record_conversation(records[index])), task)
+                return PackItem(self._render(conversation), task)
             except (ContextError, PackingError, OSError, ValueError) as error:
-                raise MixtureError(f"record {records[index].id!r} of {name!r}: {error}") from error
+                raise MixtureError(f"{records.where(index)}: {error}") from error
         index = int(draws.integers(self.spec.num_samples or _INDEX_RANGE))
         try:
             sample = self._sample(name, index, keep)

@@ -20,10 +20,15 @@ from vl2.processing.boxes import Box, Region
 
 METRICS = ("anls", "relaxed_accuracy", "exact", "cer", "wer", "iou")
 _KEYS = {"id", "images", "question", "answers", "metric", "task"}
+_LONGEST_SHOWN = 80
 
 
 class RecordError(ValueError):
-    """A line that is no record; names file, line and field."""
+    """A line that is no record; names file, line and field. `reason` is the kind of mistake, for counting."""
+
+    def __init__(self, message: str, reason: str = "fields") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,9 @@ def read_records(path: Path) -> Iterator[Record]:
         if not line.strip():
             continue
         try:
-            record = _parse(json.loads(line.decode("utf-8"), object_pairs_hook=_unique), path.parent)
-        except UnicodeDecodeError as error:
-            raise RecordError(f"{path}:{number}: not UTF-8 at byte {error.start} of the line") from error
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise RecordError(f"{path}:{number}: not JSON ({error})") from error
-        except ValueError as error:  # RecordError, or a number with too many digits to convert
-            raise RecordError(f"{path}:{number}: {error}") from None
+            record = parse_record(parse_json(line), path.parent)
+        except RecordError as error:
+            raise RecordError(f"{path}:{number}: {error}", error.reason) from None
         if record.id in seen:
             raise RecordError(f"{path}:{number}: id {record.id!r} already stands on line {seen[record.id]}")
         seen[record.id] = number
@@ -75,6 +76,18 @@ def require_images(records: Iterable[Record]) -> None:
                 raise RecordError(f"record {record.id!r}: images[{number}] = {image!r}: no such file")
 
 
+def parse_json(line: bytes) -> Any:
+    """The value of a line of JSON. Raises RecordError, which does not know the line's number."""
+    try:
+        return json.loads(line.decode("utf-8"), object_pairs_hook=_unique)
+    except RecordError:
+        raise
+    except UnicodeDecodeError as error:
+        raise RecordError(f"not UTF-8 at byte {error.start} of the line", "not JSON") from error
+    except (ValueError, RecursionError) as error:  # no JSON, or a number with too many digits to convert
+        raise RecordError(f"not JSON ({error})", "not JSON") from error
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object whose keys differ; json itself would silently keep the last."""
     values: dict[str, Any] = {}
@@ -85,7 +98,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _parse(values: Any, base: Path) -> Record:
+def parse_record(values: Any, base: Path) -> Record:
+    """A record from parsed JSON, its images looked up in `base`. Raises RecordError naming the field."""
     if not isinstance(values, dict):
         raise RecordError(f"expected an object, got {type(values).__name__}")
     unknown, missing = values.keys() - _KEYS, _KEYS - {"task"} - values.keys()
@@ -95,7 +109,7 @@ def _parse(values: Any, base: Path) -> Record:
     for key in ("id", "question", "metric", "task"):
         if not isinstance(values.get(key, ""), str):
             raise RecordError(f"{key} = {values[key]!r}: expected a string")
-        _check_characters(key, values.get(key, ""))
+        check_characters(key, values.get(key, ""))
     if not values["id"].strip():
         raise RecordError(f"id = {values['id']!r}: empty; every record needs a name of its own")
     metric = values["metric"]
@@ -129,7 +143,14 @@ def _task_of(record_id: str) -> str:
     return task if slash and task else "all"
 
 
-def _check_characters(field: str, text: str) -> None:
+def shown(value: object) -> str:
+    """A value for an error message, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+
+
+def check_characters(field: str, text: str) -> None:
+    """Raises RecordError for text that no tokenizer could encode."""
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise RecordError(f"{field} = {text!r}: half of a surrogate pair is no character")
 
@@ -137,7 +158,7 @@ def _check_characters(field: str, text: str) -> None:
 def _string(answer: Any, field: str) -> str:
     if isinstance(answer, bool) or not isinstance(answer, str | int | float):
         raise RecordError(f"{field} = {answer!r}: expected a string")
-    _check_characters(field, str(answer))
+    check_characters(field, str(answer))
     return str(answer)
 
 
@@ -151,7 +172,7 @@ def _region(answer: Any, field: str) -> Region:
     assert isinstance(box, list)
     if box[0] >= box[2] or box[1] >= box[3]:
         raise RecordError(f"{field}.box = {box}: expected x0 < x1 and y0 < y1")
-    _check_characters(f"{field}.label", label)
+    check_characters(f"{field}.label", label)
     return Region(label, Box(*map(float, box)))
 
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -48,16 +49,41 @@ def open_image(source: Image.Image | Path | str | bytes, max_pixels: int | None 
     if isinstance(source, Image.Image):
         return _decode(source, "image", max_pixels)
     name = "image" if isinstance(source, bytes) else str(source)
-    try:
+    with _reading(name):
         encoded = source if isinstance(source, bytes) else Path(source).read_bytes()
+    with _header(io.BytesIO(encoded), name, max_pixels) as image:
+        return _decode(image, name, max_pixels)
+
+
+def check_image(source: Path | str | bytes, max_pixels: int | None = None) -> None:
+    """Refuse what open_image would refuse from the header alone: no file, no image, too large. Decodes nothing.
+
+    Raises: ImageError.
+    """
+    max_pixels = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
+    name = "image" if isinstance(source, bytes) else str(source)
+    with _reading(name):
+        file = io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")  # noqa: SIM115
+    with file, _header(file, name, max_pixels) as image:
+        _check_size(image, name, max_pixels)
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         raise ImageError(f"{name}: cannot be read ({error})") from error
+
+
+@contextmanager
+def _header(file: BinaryIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
     with warnings.catch_warnings(), _pillow_accepts(max_pixels):
         warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata, and its own smaller size limit
         try:
-            image = Image.open(io.BytesIO(encoded), formats=_available_formats())
+            image = Image.open(file, formats=_available_formats())
         except UnidentifiedImageError:
             raise ImageError(f"{name}: not an image in a format that is read here (PNG, JPEG, WebP, ...)") from None
         except Image.DecompressionBombError as error:  # "Image size (N pixels) exceeds ...", a limit of Pillow's own
@@ -66,15 +92,19 @@ def open_image(source: Image.Image | Path | str | bytes, max_pixels: int | None 
         except Exception as error:  # decoders raise a dozen types on damaged data
             raise _damaged(name, error) from error
         with image:
-            return _decode(image, name, max_pixels)
+            yield image
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         size = f"{image.width} x {image.height} pixels"
         raise ImageError(f"{name}: {size} exceed the limit of {max_pixels}; {_ADVICE}")
     if not image.width * image.height:
         raise ImageError(f"{name}: {image.width} x {image.height} pixels; an image needs at least one")
+
+
+def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+    _check_size(image, name, max_pixels)
     try:
         image.load()
         return _to_rgb(image)

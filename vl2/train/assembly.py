@@ -1,6 +1,5 @@
 """From a recipe to the objects that train: model, patch head, tokenizer, renderer, sources, data of a stage."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +8,9 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from vl2.config import VL2Config, read_config
+from vl2.data.conversations import Conversations, read_conversations
 from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
-from vl2.data.records import Record, read_records
 from vl2.device import pick_device
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load, save
@@ -28,6 +27,7 @@ class Assembly:
     """Everything built from the recipe that does not change while training runs.
 
     patch_head: None if no stage uses the patch loss.
+    left_out: what is to be said of bad records that training goes on without.
     """
 
     config: TrainConfig
@@ -36,6 +36,7 @@ class Assembly:
     patch_head: PatchHead | None
     tokenizer: Tokenizer
     sources: Sources
+    left_out: tuple[str, ...] = ()
 
     @property
     def bfloat16(self) -> bool:
@@ -59,12 +60,16 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
     vocabulary = model.config.language_config.vocab_size
     if tokenizer.vocab_size > vocabulary:
         raise ConfigError(f"vocab_size = {vocabulary}: the tokenizer has {tokenizer.vocab_size} ids; use a larger one")
-    records: dict[str, Sequence[Record]] = {name: list(read_records(Path(path))) for name, path in config.records}
+    records: dict[str, Conversations] = {}
+    left_out: list[str] = []
+    for name, pattern in config.records:
+        records[name], reports = read_conversations(pattern, config.max_bad_records)
+        left_out += [line for report in reports for line in report.lines()]
     sources = Sources(synth, records)
     for stage in config.stages:
         sources.check([name for name, _ in stage.mixture])
     head = _patch_head(config, synth, model.config, device)
-    return Assembly(config, device, model, head, tokenizer, sources)
+    return Assembly(config, device, model, head, tokenizer, sources, tuple(left_out))
 
 
 def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -> VL2:

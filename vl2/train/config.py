@@ -223,7 +223,9 @@ class CheckpointSection(Section):
 class TrainConfig(Section):
     """A whole run.
 
-    records: table of name to JSONL file; a mixture names them beside tasks.
+    records: table of name to a file of conversations, or a glob of them; a mixture names them beside tasks. Which
+        files are read: README, "Train".
+    max_bad_records: bad records of an entry of `records` that training goes on without; with more it does not begin.
     device: "auto", "cpu", "cuda" or "cuda:N".
     precision: "bfloat16" (autocast over float32 weights), "float32", or "auto": bfloat16 on CUDA.
     compile: "none", "vision" (blocks of the tower) or "all" (decoder layers too); ignored on CPU.
@@ -243,6 +245,7 @@ class TrainConfig(Section):
     loader: LoaderSection = LoaderSection()
     checkpoint: CheckpointSection = CheckpointSection()
     records: tuple[tuple[str, str], ...] = ()
+    max_bad_records: int = 0
     device: str = "auto"
     precision: str = "auto"
     compile: str = "all"
@@ -261,7 +264,7 @@ class TrainConfig(Section):
         require(self.precision in precisions, "precision", self.precision, f"must be one of {', '.join(precisions)}")
         require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
         require(self.log_every > 0, "log_every", self.log_every, "must be positive")
-        for key in ("seed", "cpu_threads", "time_limit_sec", "rewarm_steps", "background_weight"):
+        for key in ("seed", "cpu_threads", "time_limit_sec", "rewarm_steps", "background_weight", "max_bad_records"):
             require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
 
     @classmethod

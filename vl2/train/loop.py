@@ -157,6 +157,8 @@ def _train(
             run = Run(assembly, optimizer, state, out, ranks, log, shown, stop_at, stopping, started=started)
             if stored:
                 shown.say(f"resumed {stored.path} at step {state.step}, moments: {stored.moments}")
+            for line in assembly.left_out:
+                shown.say(line)
             run.check_stop()
             while not run.stopped:
                 _run_stage(run)
