@@ -57,7 +57,7 @@ def pool() -> Iterator[DecoderPool]:
 
 @pytest.fixture
 def bad_pool() -> Iterator[DecoderPool]:
-    with DecoderPool(workers=1, limits=DecodeLimits(seconds=0.5, max_pixels=100), command=BAD_WORKER) as pool:
+    with DecoderPool(workers=1, limits=DecodeLimits(seconds=1.0, max_pixels=100), command=BAD_WORKER) as pool:
         yield pool
 
 
