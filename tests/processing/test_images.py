@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from vl2.processing.images import DEFAULT_MAX_PIXELS, ImageError, check_image, open_image
+from vl2.processing.images import DEFAULT_MAX_PIXELS, ImageError, TooManyPixels, check_image, open_image
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -179,6 +179,13 @@ def test_formats_that_run_programs_are_not_opened():
         open_image(image)
 
 
+def test_formats_can_be_chosen():
+    bmp = encode(two_halves(), "BMP")
+    assert open_image(bmp, formats=("PNG", "BMP")).size == (40, 20)
+    with pytest.raises(ImageError, match="not an image in a format that is read here"):
+        open_image(bmp, formats=("PNG",))
+
+
 def test_unreadable_paths(tmp_path):
     with pytest.raises(ImageError, match=r"none\.png: no such file"):
         open_image(tmp_path / "none.png")
@@ -190,7 +197,7 @@ def test_unreadable_paths(tmp_path):
 
 def test_bombs_are_refused_before_decoding():
     for width, height in [(20_000, 20_000), (60_000, 60_000)]:  # under and over Pillow's own limit
-        with pytest.raises(ImageError, match=rf"{width * height}|{width} x {height} .* {DEFAULT_MAX_PIXELS}"):
+        with pytest.raises(TooManyPixels, match=rf"{width * height}|{width} x {height} .* {DEFAULT_MAX_PIXELS}"):
             open_image(png_of_size(width, height))
 
 

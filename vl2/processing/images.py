@@ -6,7 +6,7 @@ path, bytes or PIL image --header checked--> decoded --EXIF rotation, 16-bit to 
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -35,13 +35,20 @@ class ImageError(ValueError):
     """A file that is no image, is damaged, or is larger than allowed."""
 
 
-def open_image(source: Image.Image | Path | str | bytes, max_pixels: int | None = None) -> Image.Image:
+class TooManyPixels(ImageError):
+    """An image that is larger than allowed."""
+
+
+def open_image(
+    source: Image.Image | Path | str | bytes, max_pixels: int | None = None, formats: Sequence[str] = _FORMATS
+) -> Image.Image:
     """An upright RGB image; of an animation its first frame.
 
     Args:
         source: path, encoded bytes, or an image that is already open.
         max_pixels: limit on width * height, checked from the header before anything is decoded; None:
             DEFAULT_MAX_PIXELS.
+        formats: Pillow's names of those that are opened.
 
     Raises: ImageError.
     """
@@ -51,7 +58,7 @@ def open_image(source: Image.Image | Path | str | bytes, max_pixels: int | None 
     name = "image" if isinstance(source, bytes) else str(source)
     with _reading(name):
         encoded = source if isinstance(source, bytes) else Path(source).read_bytes()
-    with _header(io.BytesIO(encoded), name, max_pixels) as image:
+    with _header(io.BytesIO(encoded), name, max_pixels, formats) as image:
         return _decode(image, name, max_pixels)
 
 
@@ -79,16 +86,16 @@ def _reading(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _header(file: BinaryIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
+def _header(file: BinaryIO, name: str, max_pixels: int, formats: Sequence[str] = _FORMATS) -> Iterator[Image.Image]:
     with warnings.catch_warnings(), _pillow_accepts(max_pixels):
         warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata, and its own smaller size limit
         try:
-            image = Image.open(file, formats=_available_formats())
+            image = Image.open(file, formats=_available(formats))
         except UnidentifiedImageError:
             raise ImageError(f"{name}: not an image in a format that is read here (PNG, JPEG, WebP, ...)") from None
         except Image.DecompressionBombError as error:  # "Image size (N pixels) exceeds ...", a limit of Pillow's own
             size = str(error).partition(" exceeds")[0]
-            raise ImageError(f"{name}: {size} exceeds the limit of {max_pixels}; {_ADVICE}") from None
+            raise TooManyPixels(f"{name}: {size} exceeds the limit of {max_pixels}; {_ADVICE}") from None
         except Exception as error:  # decoders raise a dozen types on damaged data
             raise _damaged(name, error) from error
         with image:
@@ -98,7 +105,7 @@ def _header(file: BinaryIO, name: str, max_pixels: int) -> Iterator[Image.Image]
 def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         size = f"{image.width} x {image.height} pixels"
-        raise ImageError(f"{name}: {size} exceed the limit of {max_pixels}; {_ADVICE}")
+        raise TooManyPixels(f"{name}: {size} exceed the limit of {max_pixels}; {_ADVICE}")
     if not image.width * image.height:
         raise ImageError(f"{name}: {image.width} x {image.height} pixels; an image needs at least one")
 
@@ -116,9 +123,9 @@ def _damaged(name: str, error: Exception) -> ImageError:
     return ImageError(f"{name}: damaged image ({' '.join(str(error).split()) or type(error).__name__})")
 
 
-def _available_formats() -> list[str]:
+def _available(formats: Sequence[str]) -> list[str]:
     Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]
+    return [name for name in formats if name in Image.OPEN]
 
 
 @contextmanager
