@@ -46,14 +46,27 @@ def open_image(source: Image.Image | Path | str | bytes, max_pixels: int | None 
     """
     max_pixels = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if isinstance(source, Image.Image):
-        return _decode(source, "image", max_pixels)
+        return upright_rgb(source, "image", max_pixels)
     name = "image" if isinstance(source, bytes) else str(source)
+    with opened_image(read_source(source), name, max_pixels) as image:
+        return upright_rgb(image, name, max_pixels)
+
+
+def read_source(source: Path | str | bytes) -> bytes:
+    """The encoded bytes of a file. Raises ImageError."""
+    if isinstance(source, bytes):
+        return source
     try:
-        encoded = source if isinstance(source, bytes) else Path(source).read_bytes()
+        return Path(source).read_bytes()
     except FileNotFoundError:
-        raise ImageError(f"{name}: no such file") from None
+        raise ImageError(f"{source}: no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise ImageError(f"{name}: cannot be read ({error})") from error
+        raise ImageError(f"{source}: cannot be read ({error})") from error
+
+
+@contextmanager
+def opened_image(encoded: bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """An encoded image with its header read and nothing decoded. Raises ImageError, with the name of the file."""
     with warnings.catch_warnings(), _pillow_accepts(max_pixels):
         warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata, and its own smaller size limit
         try:
@@ -64,12 +77,13 @@ def open_image(source: Image.Image | Path | str | bytes, max_pixels: int | None 
             size = str(error).partition(" exceeds")[0]
             raise ImageError(f"{name}: {size} exceeds the limit of {max_pixels}; {_ADVICE}") from None
         except Exception as error:  # decoders raise a dozen types on damaged data
-            raise _damaged(name, error) from error
+            raise damaged_image(name, error) from error
         with image:
-            return _decode(image, name, max_pixels)
+            yield image
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+def upright_rgb(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+    """Decode an opened image, after its size was found to be within the limit. Raises ImageError."""
     if image.width * image.height > max_pixels:
         size = f"{image.width} x {image.height} pixels"
         raise ImageError(f"{name}: {size} exceed the limit of {max_pixels}; {_ADVICE}")
@@ -79,10 +93,11 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
         image.load()
         return _to_rgb(image)
     except Exception as error:
-        raise _damaged(name, error) from error
+        raise damaged_image(name, error) from error
 
 
-def _damaged(name: str, error: Exception) -> ImageError:
+def damaged_image(name: str, error: Exception) -> ImageError:
+    """What to raise for an error of a decoder."""
     return ImageError(f"{name}: damaged image ({' '.join(str(error).split()) or type(error).__name__})")
 
 
