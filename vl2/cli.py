@@ -141,7 +141,7 @@ def _show(stream: "Stream", as_json: bool) -> "Answer":
             print()
         answer = stream.answer
     if answer.finish_reason == "repetition":
-        progress_console.print(REPEATED, style="yellow", highlight=False, markup=False)
+        progress_console.print(REPEATED, style="yellow", soft_wrap=True)
     if not as_json:
         count = f"{answer.prompt_tokens} + {answer.completion_tokens} tokens"
         times = f"first after {answer.ttft_sec:.2f} s, all after {answer.total_sec:.2f} s"
@@ -397,6 +397,3 @@ def main() -> None:
     assert cli_bench
     assert cli_training
     app()
-
-
-Command = Callable[..., None]

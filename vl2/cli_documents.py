@@ -56,7 +56,7 @@ def _report(page: "PageAnswer", num_done: int, num_pages: int) -> None:
     what = f"page {page.number} ({num_done} of {num_pages}): {answer.completion_tokens} tokens"
     progress_console.print(f"{what}, finish: {answer.finish_reason}", style="dim", highlight=False, markup=False)
     if answer.finish_reason == "repetition":
-        progress_console.print(f"page {page.number}: {REPEATED}", style="yellow", highlight=False, markup=False)
+        progress_console.print(f"page {page.number}: {REPEATED}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def _as_text(page: "PageAnswer", format: str) -> str:

@@ -196,7 +196,7 @@ class _Pdf:
         try:
             import pypdfium2
         except ImportError:
-            raise DocumentError(f"{name}: PDFs need pypdfium2; pip install 'vl2[pdf]'") from None
+            raise DocumentError(f"{name}: PDFs need pypdfium2: pip install 'pypdfium2>=5' (extra vl2[pdf])") from None
         self._library, self._name, self._max_pixels = pypdfium2, name, max_pixels
         with _pdfium:
             try:
