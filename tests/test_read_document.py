@@ -1,4 +1,4 @@
-"""`Model.read_document` and `vl2 ocr` of documents: Nano reads a PDF; the scripted model says the same to every page."""
+"""`Model.read_document` and `vl2 ocr` of documents: Nano reads a PDF, the scripted model says one thing to all."""
 
 import itertools
 import json
