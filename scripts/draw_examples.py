@@ -1,6 +1,7 @@
 """Draw the pictures of examples/ and write examples/records.jsonl: questions about them with their answers.
 
     receipt, form, chart, scene: fixed content --Canvas--> picture + Facts --> NAME.png, records.jsonl
+    notice: two pages, black and white as a scanner writes them --> notice.pdf
 
 Fonts and drawings are of the test split, so Nano has not been trained on them. The content is fixed here instead of
 drawn from a generator, so that the pictures stay what README shows when generators change.
@@ -10,6 +11,7 @@ drawn from a generator, so that the pictures stay what README shows when generat
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,26 @@ def scene() -> Picture:
     return picture
 
 
+def notice(path: Path) -> None:
+    """A scan of 300 dots an inch: a few kB, and the dates in it are fixed so that the file never changes."""
+    heading, plain = font("gelasio-400", 72), font("assistant-400", 50)
+    pages = []
+    for title, lines in (
+        ("Notice to Members", ("The annual meeting takes place on", "Friday, 12 June, in the village hall.")),
+        ("Agenda", ("1. Report of the chairman", "2. Accounts of the year 2025", "3. Election of a treasurer")),
+    ):
+        canvas = Canvas(1000, 500, (255, 255, 255))
+        canvas.text((70, 60), title, heading, INK)
+        for row, line in enumerate(lines):
+            canvas.text((70, 200 + 80 * row), line, plain, INK)
+        image = canvas.finish(np.random.default_rng(1), Damage()).image
+        pages.append(image.convert("1", dither=Image.Dither.NONE))
+    when = time.gmtime(0)
+    pages[0].save(
+        path, save_all=True, append_images=pages[1:], resolution=300, title="notice", creationDate=when, modDate=when
+    )
+
+
 def main() -> None:
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / "examples"
     out.mkdir(parents=True, exist_ok=True)
@@ -192,7 +214,8 @@ def main() -> None:
         lines += [json.dumps(record, ensure_ascii=False) for record in records]
     with write_whole(out / "records.jsonl") as staging:
         staging.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"4 pictures, {len(lines)} questions -> {out}")
+    notice(out / "notice.pdf")
+    print(f"4 pictures, a document, {len(lines)} questions -> {out}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ model.ground("receipt.png", "the total").regions[0].box
 conversation --render--> Prompt --Engine--> tokens --Detokenizer--> pieces of text, ... Answer
 """
 
+import contextlib
+import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +28,16 @@ from vl2.hub import find_model
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load as load_weights
 from vl2.processing.boxes import Region, parse_regions
+from vl2.processing.documents import Document, choose_pages, open_document
 from vl2.processing.messages import Message
 from vl2.processing.processor import PROCESSOR_FILE, read_processor, read_tokenizer
 from vl2.processing.prompts import READ_PROMPT, Source, ask_message, ground_message
 from vl2.processing.render import Prompt, Renderer
 from vl2.processing.tokenizer import Tokenizer
 from vl2.sampling import FinishReason, SamplingParams
+
+_READING = {"max_tokens": 1024, "stop_repetition": True}
+_PAGES_AT_ONCE = 8  # some 40 MB of tiles; more make the device little faster and the first page wait
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Answer:
 
     text: what was said, without tags. raw: with the tags of phrases and boxes.
     regions: labelled boxes in pixels of the conversation's last image.
-    finish_reason: "stop" (the model or a stop string ended it) or "length" (max_tokens or the context did).
+    finish_reason: "stop" (the model or a stop string ended it), "length" (max_tokens or the context did) or
+        "repetition" (it went round in circles and was cut after the second time, see `SamplingParams.stop_repetition`).
     prompt_tokens, image_tokens, completion_tokens: image tokens are among the prompt's.
     ttft_sec, total_sec: from the call to the first token, and to the last.
     """
@@ -54,6 +61,18 @@ class Answer:
     completion_tokens: int
     ttft_sec: float
     total_sec: float
+
+
+@dataclass(frozen=True)
+class PageAnswer:
+    """What a page of a document says: an answer, or in one line why there is none.
+
+    number: of the page, from 1.
+    """
+
+    number: int
+    answer: Answer | None
+    error: str | None = None
 
 
 class _Reply:
@@ -117,7 +136,8 @@ class Model:
     """A loaded model with its tokenizer. Build with `vl2.load`.
 
     Sampling options of every method are the fields of `SamplingParams`: temperature, top_p, top_k,
-    repetition_penalty, seed, max_tokens, stop. The default is greedy. A model belongs to one thread, as its engine.
+    repetition_penalty, seed, max_tokens, stop, stop_repetition. The default is greedy. A model belongs to one thread,
+    as its engine.
 
     Args:
         max_pixels: limit on the size of images.
@@ -140,8 +160,35 @@ class Model:
         return self.chat_stream([ask_message(_as_list(images), question)], **sampling)
 
     def read(self, image: Source, **sampling: Any) -> Answer:
-        """All text of an image."""
-        return self.ask(image, READ_PROMPT, **{"max_tokens": 1024, **sampling})
+        """All text of an image; an answer that repeats itself endlessly is cut."""
+        return self.ask(image, READ_PROMPT, **{**_READING, **sampling})
+
+    def read_document(
+        self,
+        source: Source | Document,
+        pages: str | Iterable[int] | None = None,
+        max_pages: int | None = None,
+        **sampling: Any,
+    ) -> Iterator[PageAnswer]:
+        """All text of a PDF, a TIFF or an image, page by page in the order in which they are done.
+
+        Several pages are read at once, and no more than those are rendered and kept. One that cannot be read has an
+        error instead of an answer. Bad input raises here, not while iterating.
+
+        Args:
+            source: path, bytes, or what `open_document` gave, which then stays open.
+            pages: as "1-3,7", "5-" or numbers from 1; None is all.
+            max_pages: limit on how many are read; None is 500.
+        """
+        params = SamplingParams(**_tupled({**_READING, **sampling}))
+        document = source if isinstance(source, Document) else open_document(source, self.max_pixels)
+        try:
+            numbers = choose_pages(document, pages, max_pages)
+        except ValueError:
+            if document is not source:
+                document.close()
+            raise
+        return self._read_pages(document, numbers, params, close=document is not source)
 
     def ground(self, image: Source, phrase: str, **sampling: Any) -> Answer:
         """Boxes of what a phrase describes; no regions when it is not there."""
@@ -174,9 +221,49 @@ class Model:
         """What all methods run on; built when first needed."""
         return Engine(self.network, self.tokenizer.special.eos, **self._engine_options)
 
-    def _run(self, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[tuple[int, str | Answer]]:
+    def _read_pages(
+        self, document: Document, numbers: list[int], params: SamplingParams, close: bool
+    ) -> Iterator[PageAnswer]:
+        replies: dict[int, tuple[int, _Reply]] = {}  # request of the stream -> page, of those under way
+        failed: list[PageAnswer] = []
+
+        def requests() -> Iterator[tuple[Prompt, SamplingParams]]:
+            count = itertools.count()
+            for number in numbers:
+                try:
+                    image = document.page(number, self.config.candidate_resolutions)
+                    prompt = self._renderer.render([ask_message([image], READ_PROMPT)], for_generation=True)
+                    self.engine.check(prompt, params)
+                except ValueError as error:  # the other pages are read all the same
+                    failed.append(PageAnswer(number, None, str(error)))
+                else:
+                    replies[next(count)] = number, self._reply(prompt, params)
+                    yield prompt, params
+
+        try:
+            with contextlib.closing(self.engine.stream_lazily(requests(), _PAGES_AT_ONCE)) as outputs:
+                for request, output in outputs:
+                    if request not in replies:  # drafts may bring more tokens after the end
+                        continue
+                    number, reply = replies[request]
+                    reply.push(output)
+                    if answer := reply.answer():
+                        self.engine.abort(output.request_id)
+                        del replies[request]
+                        yield PageAnswer(number, answer)
+                    while failed:
+                        yield failed.pop(0)
+            yield from failed
+        finally:
+            if close:
+                document.close()
+
+    def _reply(self, prompt: Prompt, params: SamplingParams) -> _Reply:
         eos = self.tokenizer.special.eos
-        replies = [_Reply(prompt, Detokenizer(self.tokenizer, params.stop, eos)) for prompt in prompts]
+        return _Reply(prompt, Detokenizer(self.tokenizer, params.stop, eos, params.stop_repetition))
+
+    def _run(self, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[tuple[int, str | Answer]]:
+        replies = [self._reply(prompt, params) for prompt in prompts]
         for number, output in self.engine.stream(list(prompts), [params] * len(prompts)):
             yield number, replies[number].push(output)
             if answer := replies[number].answer():

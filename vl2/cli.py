@@ -66,6 +66,7 @@ app = typer.Typer(
     help="Run, train and evaluate the DeepSeek-VL2 family of vision-language models.",
 )
 progress_console = Console(stderr=True)
+REPEATED = "repetition: the answer went round in circles, was ended and cut after the second time"
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="nano, tiny, small, base, a directory or a hub id.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
@@ -83,6 +84,7 @@ MaxPixels = Annotated[
     int | None, typer.Option("--max-pixels", help="Largest image, width x height; a limit against bombs.", min=1)
 ]
 Stop = Annotated[list[str] | None, typer.Option(help="A string that ends the answer; may be given more than once.")]
+StopRepetition = Annotated[bool, typer.Option(help="End an answer that repeats itself endlessly.")]
 
 
 def load_model(
@@ -112,25 +114,34 @@ def loading(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _as_json(answer: "Answer") -> dict[str, Any]:
+def answer_as_json(answer: "Answer") -> dict[str, Any]:
     out = dataclasses.asdict(answer)
     out["regions"] = [{"label": r.label, "box": [round(v, 1) for v in r.box]} for r in answer.regions]
     return out
 
 
-def _show(stream: "Stream", as_json: bool) -> "Answer":
-    """Print an answer as it comes (or one JSON object at the end)."""
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """Warnings come afterwards, one line each on stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        progress_console.print(f"warning: {warning.message}", style="yellow", highlight=False, markup=False)
+
+
+def _show(stream: "Stream", as_json: bool) -> "Answer":
+    """Print an answer as it comes (or one JSON object at the end)."""
+    with warnings_in_one_line():
         if as_json:
-            print(json.dumps(_as_json(stream.answer), ensure_ascii=False))
+            print(json.dumps(answer_as_json(stream.answer), ensure_ascii=False))
         else:
             for piece in stream:
                 print(piece, end="", flush=True)
             print()
         answer = stream.answer
-    for warning in caught:
-        progress_console.print(f"warning: {warning.message}", style="yellow", highlight=False, markup=False)
+    if answer.finish_reason == "repetition":
+        progress_console.print(REPEATED, style="yellow", soft_wrap=True)
     if not as_json:
         count = f"{answer.prompt_tokens} + {answer.completion_tokens} tokens"
         times = f"first after {answer.ttft_sec:.2f} s, all after {answer.total_sec:.2f} s"
@@ -156,6 +167,7 @@ def ask(
     seed: Seed = None,
     repetition_penalty: Penalty = 1.0,
     stop: Stop = None,
+    stop_repetition: StopRepetition = False,
     max_pixels: MaxPixels = None,
 ) -> None:
     """Answer a question about one or several images."""
@@ -172,6 +184,7 @@ def ask(
         seed=seed,
         repetition_penalty=repetition_penalty,
         stop=tuple(stop or ()),
+        stop_repetition=stop_repetition,
     )
     _show(stream, as_json)
 
@@ -213,7 +226,10 @@ def ground(
 
 @app.command()
 def ocr(
-    image: Annotated[Path, typer.Argument(help="The image.")],
+    file: Annotated[Path, typer.Argument(help="An image, a PDF (needs vl2[pdf]) or a TIFF of several pages.")],
+    pages: Annotated[str | None, typer.Option(help="Pages to read, as 1-3,7 or 5-; all by default.")] = None,
+    max_pages: Annotated[int | None, typer.Option(help="Refuse more pages than this (500).", min=1)] = None,
+    format: Annotated[str | None, typer.Option(help="text, markdown or json, page by page.")] = None,
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -221,13 +237,23 @@ def ocr(
     as_json: JsonOption = False,
     offline: OfflineOption = False,
     max_tokens: MaxTokens = 1024,
+    stop_repetition: StopRepetition = True,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Read all text of an image."""
+    """Read all text of an image, or of the pages of a PDF or TIFF."""
+    from vl2.cli_documents import check_format, read_pages
+    from vl2.processing.documents import choose_pages, open_document
     from vl2.processing.prompts import READ_PROMPT
 
-    loaded = load_model(model, device, dtype, offline, max_pixels, quantize)
-    _show(loaded.ask_stream(image, READ_PROMPT, max_tokens=max_tokens), as_json)
+    check_format(format, as_json)
+    sampling = {"max_tokens": max_tokens, "stop_repetition": stop_repetition}
+    with open_document(file, max_pixels) as document:  # a mistake shows before the work
+        numbers = choose_pages(document, pages, max_pages)
+        loaded = load_model(model, device, dtype, offline, max_pixels, quantize)
+        if document.is_image and format is None:
+            _show(loaded.ask_stream(file, READ_PROMPT, **sampling), as_json)
+        else:
+            read_pages(loaded, document, numbers, format or ("json" if as_json else "text"), sampling)
 
 
 @app.command()
@@ -245,6 +271,7 @@ def chat(
     seed: Seed = None,
     repetition_penalty: Penalty = 1.0,
     stop: Stop = None,
+    stop_repetition: StopRepetition = False,
     max_pixels: MaxPixels = None,
     system: Annotated[str, typer.Option(help="A system message.")] = "",
 ) -> None:
@@ -260,6 +287,7 @@ def chat(
         "seed": seed,
         "repetition_penalty": repetition_penalty,
         "stop": tuple(stop or ()),
+        "stop_repetition": stop_repetition,
     }
     progress_console.print("/image PATH, /ground PHRASE, /reset, /quit", style="dim", highlight=False)
     while True:
@@ -369,6 +397,3 @@ def main() -> None:
     assert cli_bench
     assert cli_training
     app()
-
-
-Command = Callable[..., None]

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from vl2.kernels.choose import choose_reference
 
-FinishReason = Literal["stop", "length"]  # the end token or a stop string; max_tokens or the end of the context
+# The end token or a stop string; max_tokens or the end of the context; the answer went round in circles.
+FinishReason = Literal["stop", "length", "repetition"]
 MAX_LOGPROBS = 20
 _TINY = 2.0**-126  # the smallest normal float32; its inverse is one, too
 
@@ -38,6 +39,8 @@ class SamplingParams:
     seed: the same seed gives the same answer on the same machine; None draws one.
     max_tokens: the answer ends here at the latest.
     stop: strings that end the answer and are cut from it.
+    stop_repetition: end an answer that says the same again and again (`vl2.engine.repetition`) and cut it after the
+        second time.
     logprobs: report the probability of each token, and this many of the likeliest ones beside it; None reports none.
     """
 
@@ -48,6 +51,7 @@ class SamplingParams:
     seed: int | None = None
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
+    stop_repetition: bool = False
     logprobs: int | None = None
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ makes everyone wait for the host.
 
 import itertools
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -198,21 +198,42 @@ class Engine:
 
         Closing the iterator aborts what is left. A request that was aborted meanwhile has no more outputs.
         """
-        numbers: dict[int, int] = {}
+        requests = list(zip(prompts, params, strict=True))
+        return self._stream(iter(requests), at_most=len(prompts), each_step=len(prompts))
+
+    def stream_lazily(
+        self, requests: Iterable[tuple[Prompt, SamplingParams]], at_most: int
+    ) -> Generator[tuple[int, StepOutput], None, None]:
+        """As `stream`, with at most so many requests under way; the next is taken when there is room.
+
+        One before each step, so that the device computes while the host prepares a prompt.
+        """
+        return self._stream(iter(requests), at_most, each_step=1)
+
+    def _stream(
+        self, requests: Iterator[tuple[Prompt, SamplingParams]], at_most: int, each_step: int
+    ) -> Generator[tuple[int, StepOutput], None, None]:
+        numbers: dict[int, int] = {}  # of requests under way
+        count = itertools.count()
         try:
-            for number, (prompt, options) in enumerate(zip(prompts, params, strict=True)):
-                request_id = self.submit(prompt, options)
-                numbers[request_id] = number
-                self._inboxes[request_id] = deque()
-            while any(self._inboxes[i] or i in self._sequences for i in numbers):
+            while True:
+                room = min(each_step, at_most - len(numbers))
+                for prompt, options in itertools.islice(requests, room):
+                    request_id = self.submit(prompt, options)
+                    numbers[request_id] = next(count)
+                    self._inboxes[request_id] = deque()
+                if not numbers:
+                    return
                 if not any(self._inboxes[i] for i in numbers):
                     for output in self.step():
                         if output.request_id in self._inboxes:
                             self._inboxes[output.request_id].append(output)
-                for request_id, number in numbers.items():
+                for request_id, number in list(numbers.items()):
                     inbox = self._inboxes[request_id]
                     while inbox:
                         yield number, inbox.popleft()
+                    if request_id not in self._sequences:
+                        del numbers[request_id], self._inboxes[request_id]
         finally:
             for request_id in numbers:
                 self._inboxes.pop(request_id, None)

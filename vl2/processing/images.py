@@ -54,12 +54,10 @@ def open_image(
     """
     max_pixels = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if isinstance(source, Image.Image):
-        return _decode(source, "image", max_pixels)
+        return upright_rgb(source, "image", max_pixels)
     name = "image" if isinstance(source, bytes) else str(source)
-    with _reading(name):
-        encoded = source if isinstance(source, bytes) else Path(source).read_bytes()
-    with _header(io.BytesIO(encoded), name, max_pixels, formats) as image:
-        return _decode(image, name, max_pixels)
+    with opened_image(read_source(source), name, max_pixels, formats) as image:
+        return upright_rgb(image, name, max_pixels)
 
 
 def check_image(source: Path | str | bytes, max_pixels: int | None = None) -> None:
@@ -71,8 +69,16 @@ def check_image(source: Path | str | bytes, max_pixels: int | None = None) -> No
     name = "image" if isinstance(source, bytes) else str(source)
     with _reading(name):
         file = io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")  # noqa: SIM115
-    with file, _header(file, name, max_pixels) as image:
+    with file, opened_image(file, name, max_pixels) as image:
         _check_size(image, name, max_pixels)
+
+
+def read_source(source: Path | str | bytes) -> bytes:
+    """The encoded bytes of a file. Raises ImageError."""
+    if isinstance(source, bytes):
+        return source
+    with _reading(str(source)):
+        return Path(source).read_bytes()
 
 
 @contextmanager
@@ -86,7 +92,11 @@ def _reading(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _header(file: BinaryIO, name: str, max_pixels: int, formats: Sequence[str] = _FORMATS) -> Iterator[Image.Image]:
+def opened_image(
+    encoded: bytes | BinaryIO, name: str, max_pixels: int, formats: Sequence[str] = _FORMATS
+) -> Iterator[Image.Image]:
+    """An encoded image with its header read and nothing decoded. Raises ImageError, with the name of the file."""
+    file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
     with warnings.catch_warnings(), _pillow_accepts(max_pixels):
         warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata, and its own smaller size limit
         try:
@@ -97,7 +107,7 @@ def _header(file: BinaryIO, name: str, max_pixels: int, formats: Sequence[str] =
             size = str(error).partition(" exceeds")[0]
             raise TooManyPixels(f"{name}: {size} exceeds the limit of {max_pixels}; {_ADVICE}") from None
         except Exception as error:  # decoders raise a dozen types on damaged data
-            raise _damaged(name, error) from error
+            raise damaged_image(name, error) from error
         with image:
             yield image
 
@@ -110,16 +120,18 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
         raise ImageError(f"{name}: {image.width} x {image.height} pixels; an image needs at least one")
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+def upright_rgb(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+    """Decode an opened image, after its size was found to be within the limit. Raises ImageError."""
     _check_size(image, name, max_pixels)
     try:
         image.load()
         return _to_rgb(image)
     except Exception as error:
-        raise _damaged(name, error) from error
+        raise damaged_image(name, error) from error
 
 
-def _damaged(name: str, error: Exception) -> ImageError:
+def damaged_image(name: str, error: Exception) -> ImageError:
+    """What to raise for an error of a decoder."""
     return ImageError(f"{name}: damaged image ({' '.join(str(error).split()) or type(error).__name__})")
 
 
