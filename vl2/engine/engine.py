@@ -187,7 +187,7 @@ class Engine:
             rows = slice(row, row + num_choices)
             row = rows.stop
             if num_choices and chunk.sequence.request_id in self._sequences:
-                outputs += self._accept(chunk, tokens[rows], step.logits_SV[rows])
+                outputs += self._accept(chunk, tokens[rows], step.logits_SV, rows.start)
         self._num_generated += len(outputs)
         return outputs
 
@@ -257,11 +257,12 @@ class Engine:
             num_reused_images=runner.images.num_reused,
         )
 
-    def _accept(self, chunk: Chunk, chosen: list[int], logits_SV: Tensor) -> list[StepOutput]:
+    def _accept(self, chunk: Chunk, chosen: list[int], logits_SV: Tensor, first: int) -> list[StepOutput]:
         """The next tokens of a sequence, as far as its drafts were right, and one more; it goes on with them or ends.
 
         Args:
-            chosen: on the device, for each choice of the chunk; logits_SV: what from.
+            chosen: on the device, for each choice of the chunk.
+            logits_SV: of all choices of the step, the chunk's from row `first` on.
         """
         sequence = chunk.sequence
         outputs: list[StepOutput] = []
@@ -269,13 +270,13 @@ class Engine:
         sampler = self._samplers.get(sequence.request_id)
         for number, token_id in enumerate(chosen):
             if sampler:
-                token_id = sampler.choose(logits_SV[number])
+                token_id = sampler.choose(logits_SV[first + number])
             finish: FinishReason | None = None
             if token_id == self.eos_id:
                 finish = "stop"
             elif sequence.num_generated + number + 1 >= sequence.limit:
                 finish = "length"
-            outputs.append(_output(sequence, token_id, finish, logits_SV[number]))
+            outputs.append(_output(sequence, token_id, finish, logits_SV, first + number))
             if finish or number == len(drafts) or token_id != drafts[number]:
                 break
         self.scheduler.accept(sequence, [output.token_id for output in outputs])
@@ -307,11 +308,11 @@ def _placeholder(prompt: Prompt) -> int | None:
     return prompt.input_ids[prompt.spans[0][0]] if prompt.spans else None
 
 
-def _output(sequence: Sequence, token_id: int, finish: FinishReason | None, logits_V: Tensor) -> StepOutput:
+def _output(sequence: Sequence, token_id: int, finish: FinishReason | None, logits_SV: Tensor, row: int) -> StepOutput:
     count = sequence.params.logprobs
     if count is None:
         return StepOutput(sequence.request_id, token_id, finish)
-    logprobs_V = logits_V.log_softmax(-1)
+    logprobs_V = logits_SV[row].log_softmax(-1)
     top = logprobs_V.topk(count)
     pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
     return StepOutput(

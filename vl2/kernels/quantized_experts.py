@@ -58,6 +58,7 @@ def quantized_experts(
     if not can_run(x_TD):
         return quantized_experts_reference(*arguments, shared)
     from vl2.kernels import quantized_experts_triton as fast
+    from vl2.kernels.experts_triton import combine
 
     if len(x_TD) <= FEW_TOKENS:
         return fast.few(*arguments, shared)
@@ -67,8 +68,7 @@ def quantized_experts(
     x_MD = x_TD[order_M // indices_TA.shape[1]]
     gate_MF, up_MF = grouped_mm_until(x_MD, fast.dequantize(gate_up, x_TD.dtype), stops_E).chunk(2, -1)
     y_MD = grouped_mm_until(gated(gate_MF, up_MF), fast.dequantize(down, x_TD.dtype), stops_E)
-    y_TAD = y_MD[inverse_M].unflatten(0, (-1, indices_TA.shape[1]))
-    return _with_shared((y_TAD.float() * weights_TA[..., None]).sum(1).to(x_TD.dtype), x_TD, shared)
+    return _with_shared(combine(y_MD, inverse_M, weights_TA, x_TD[:0], x_TD.dtype), x_TD, shared)
 
 
 def _with_shared(y_TD: Tensor, x_TD: Tensor, shared: SharedExperts | None) -> Tensor:

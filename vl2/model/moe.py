@@ -127,11 +127,12 @@ class MoE(nn.Module):
     def forward(self, x_TD: Tensor) -> tuple[Tensor, RouterStats]:
         weights_TA, indices_TA, scores_TE = self.router(x_TD)
         stats = RouterStats(self.layer, scores_TE, indices_TA)
-        shared = self._shared_weights() if can_run(x_TD) else None
-        if can_run(x_TD) and isinstance(self.experts, RoutedExperts):
-            return experts(x_TD, weights_TA, indices_TA, self.experts.gate_up, self.experts.down, shared), stats
-        if shared is not None and len(x_TD) <= FEW_TOKENS:  # quantised
-            return self.experts(x_TD, weights_TA, indices_TA, shared), stats
+        if can_run(x_TD):
+            shared = self._shared_weights()
+            if isinstance(self.experts, RoutedExperts):
+                return experts(x_TD, weights_TA, indices_TA, self.experts.gate_up, self.experts.down, shared), stats
+            if shared is not None and len(x_TD) <= FEW_TOKENS:  # quantised ones take them in the same launches
+                return self.experts(x_TD, weights_TA, indices_TA, shared), stats
         y_TD = self.experts(x_TD, weights_TA, indices_TA)
         if self.shared_experts is not None:
             y_TD = y_TD + self.shared_experts(x_TD)
