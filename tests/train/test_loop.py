@@ -138,7 +138,7 @@ def test_compact_checkpoint(moments: str, tmp_path: Path) -> None:
 def test_time_limit_stops_with_a_checkpoint_and_the_same_learning_rate(straight: Outcome, tmp_path: Path) -> None:
     outcome = run(tmp_path, *MIXED, "time_limit_sec=0.001")
     assert (outcome.step, outcome.finished) == (0, False)
-    assert find_checkpoint(tmp_path).name == "step-000000"
+    assert find_checkpoint(tmp_path)[0].name == "step-000000"
     run(tmp_path, *MIXED, resume=tmp_path, stop_at=2)
     assert losses(tmp_path) == losses(straight.checkpoint.parent)[:2]
 
@@ -203,8 +203,9 @@ def test_quantised_weights_are_refused(straight: Outcome, tmp_path: Path) -> Non
         assemble(read_recipe("tiny-finetune", [f"model.weights={small}", 'device="cpu"']), None, None)
     with pytest.raises(CheckpointError, match="no checkpoint here"):
         run(tmp_path / "out", resume=small)
-    for name in ("state.json", "extras.safetensors"):
-        shutil.copy(straight.checkpoint / name, small)
+    state = json.loads((straight.checkpoint / "state.json").read_text(encoding="utf-8"))
+    (small / "state.json").write_text(json.dumps({**state, "files": {}}), encoding="utf-8")
+    shutil.copy(straight.checkpoint / "extras.safetensors", small)
     with pytest.raises(ConfigError, match=re.escape(message)):
         run(tmp_path / "out", resume=small)
 

@@ -183,6 +183,23 @@ class OptimizerSection(Section):
 
 
 @dataclass(frozen=True)
+class ParallelSection(Section):
+    """How the ranks of a run that torchrun started divide the model.
+
+    shard: ranks that hold one copy of the weights between them; 1: every rank holds all.
+    experts: ranks, among these, that divide the routed experts of a layer: tokens travel instead of weights.
+    """
+
+    shard: int = 1
+    experts: int = 1
+
+    def __post_init__(self) -> None:
+        for key in ("shard", "experts"):
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        require(self.shard % self.experts == 0, "experts", self.experts, f"must divide shard = {self.shard}")
+
+
+@dataclass(frozen=True)
 class LoaderSection(Section):
     """workers: rendering processes, null for one per core less one, 0 for none; prefetch: batches each keeps ready."""
 
@@ -244,6 +261,7 @@ class TrainConfig(Section):
     optimizer: OptimizerSection = OptimizerSection()
     loader: LoaderSection = LoaderSection()
     checkpoint: CheckpointSection = CheckpointSection()
+    parallel: ParallelSection = ParallelSection()
     records: tuple[tuple[str, str], ...] = ()
     max_bad_records: int = 0
     device: str = "auto"
@@ -258,6 +276,9 @@ class TrainConfig(Section):
 
     def __post_init__(self) -> None:
         require(bool(self.stages), "stages", self.stages, "needs at least one stage")
+        if self.parallel.shard > 1:
+            name = self.optimizer.name
+            require(name != "muon", "optimizer.name", name, "needs whole matrices; use adamw where parallel.shard > 1")
         names = [stage.name for stage in self.stages]
         require(len(set(names)) == len(names), "stages", names, "two stages share a name")
         precisions = ("auto", "bfloat16", "float32")

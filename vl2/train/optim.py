@@ -16,6 +16,7 @@ from vl2.model.vl2 import VL2
 from vl2.train.config import OptimizerSection, Stage
 from vl2.train.muon import muon_step
 from vl2.train.patch_head import PatchHead
+from vl2.train.sharding import own_part
 
 _GROUP_OF_PREFIX = {
     "vision": "vision",
@@ -98,7 +99,7 @@ def build_optimizer(model: VL2, patch_head: PatchHead | None, config: OptimizerS
     groups: dict[tuple[str, bool, bool], list[nn.Parameter]] = {}
     for name, group, parameter in learned_parameters(model, patch_head):
         muon = config.name == "muon" and is_hidden_matrix(name, parameter)
-        groups.setdefault((group, decays(name, parameter), muon), []).append(parameter)
+        groups.setdefault((group, decays(name, parameter), muon), []).append(own_part(parameter))
     return Optimizer(
         [
             {
