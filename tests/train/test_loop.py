@@ -182,6 +182,8 @@ def test_non_finite_losses_are_skipped_then_refused(tmp_path: Path, monkeypatch:
     assert [line["skipped"] for line in read_metrics(tmp_path / "bad")] == [1, 1]
     with pytest.raises(NonFiniteError, match="10 steps in a row"):
         run(tmp_path / "worse", "stages.0.steps=20")
+    with pytest.raises(NonFiniteError, match="3 steps in a row"):
+        run(tmp_path / "worst", "max_skipped=3")
 
 
 def test_resume_from_nothing_names_the_directory(tmp_path: Path) -> None:

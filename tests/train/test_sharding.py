@@ -41,7 +41,7 @@ def start(folder: Path, world: int) -> None:
     """Run the ways of this world size to their end."""
     environment = os.environ | {
         "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_ports(len(WAYS[world]) + 1)), "OMP_NUM_THREADS": "1",
+        "MASTER_PORT": str(free_ports(len(WAYS[world]) + 2)), "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)]),
     }  # fmt: skip
     command = [sys.executable, str(HERE / "sharded_runs.py"), str(folder), str(world)]
@@ -98,6 +98,15 @@ def test_a_checkpoint_moves_between_world_sizes(runs: Path) -> None:
     """Written by one process, then two, then four, finished by one."""
     assert LAST_STEP == {2: 2, 4: 3}
     same_curve(read_metrics(runs / "one"), read_metrics(runs / "moving"))
+
+
+def test_all_ranks_skip_a_step_that_is_not_finite_on_one(runs: Path) -> None:
+    assert [line["skipped"] for line in read_metrics(runs / "trouble")] == [0, 1, 0]
+
+
+def test_all_ranks_hear_of_a_full_disk(runs: Path) -> None:
+    assert "could not be written" in (runs / "error-0").read_text()
+    assert "the first rank could not write it" in (runs / "error-1").read_text()
 
 
 @pytest.mark.parametrize("way", ["sharded", "both"])

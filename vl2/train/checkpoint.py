@@ -347,6 +347,12 @@ def checkpoints(folder: Path, kinds: tuple[str, ...] = ("compact", "step")) -> l
     return [path for _, _, path in sorted(found)]
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Of runs that were killed while they wrote a checkpoint."""
+    for path in folder.glob(".*.writing-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def prune(folder: Path, keep: int) -> None:
     """Remove all but the newest `keep` exact checkpoints."""
     for path in checkpoints(folder, ("step",))[:-keep]:

@@ -252,6 +252,8 @@ class TrainConfig(Section):
     time_limit_sec: stop with a checkpoint after this long; 0 for never. It never changes the learning rate.
     rewarm_steps: learning rate warms up again over this many steps after a resume without moments.
     background_weight: weight of class 0 in the patch loss.
+    max_skipped: steps in a row whose loss or gradient may be infinite or NaN, and which are skipped; with more the run
+        ends, at the next line of metrics.
     log_every: steps between lines of metrics; the device is asked for numbers only then.
     """
 
@@ -272,6 +274,7 @@ class TrainConfig(Section):
     time_limit_sec: float = 0.0
     rewarm_steps: int = 100
     background_weight: float = 0.05
+    max_skipped: int = 10
     log_every: int = 20
 
     def __post_init__(self) -> None:
@@ -284,7 +287,8 @@ class TrainConfig(Section):
         precisions = ("auto", "bfloat16", "float32")
         require(self.precision in precisions, "precision", self.precision, f"must be one of {', '.join(precisions)}")
         require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
-        require(self.log_every > 0, "log_every", self.log_every, "must be positive")
+        for key in ("log_every", "max_skipped"):
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         for key in ("seed", "cpu_threads", "time_limit_sec", "rewarm_steps", "background_weight", "max_bad_records"):
             require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
 

@@ -34,6 +34,7 @@ from vl2.train.checkpoint import (
     find_checkpoint,
     prune,
     read_state,
+    remove_leftovers,
     restore,
     save_checkpoint,
 )
@@ -157,6 +158,8 @@ def _train(
     _check_shares(config, state.step, ranks)
     stop_at = min(stop_at or config.total_steps, config.total_steps)
     log = MetricsLog(out, state.step) if ranks.is_first else None
+    if ranks.is_first:
+        remove_leftovers(out)
     try:
         shown = display or (make_display() if ranks.is_first else QuietDisplay())
         with shown, _signals() as stopping, _repeatable(config, assembly.device):
@@ -259,7 +262,7 @@ def _run_stage(run: Run) -> None:
         pin=device.type == "cuda",
     )
     batches = to_device(iter(loader), device)
-    meter = Meter([name for name, _ in stage.mixture], device)
+    meter = Meter([name for name, _ in stage.mixture], device, config.max_skipped)
     for step in range(begin, steps):
         asked = time.perf_counter()
         micro = list(islice(batches, mine))
@@ -365,7 +368,15 @@ def _save(run: Run, path: Path, kind: CheckpointFormat) -> Path:
     state.count(elapsed_sec=now - run.started)
     assembly = run.assembly
     objects = assembly.model, assembly.patch_head, run.optimizer, run.sharding
-    save_checkpoint(path, kind, state, run.config, *objects, writes=run.ranks.is_first)
+    failure: CheckpointError | None = None
+    try:
+        save_checkpoint(path, kind, state, run.config, *objects, writes=run.ranks.is_first)
+    except CheckpointError as error:
+        failure = error
+    if run.sharding and run.ranks.any(failure is not None, assembly.device):  # all go on, or none
+        failure = failure or CheckpointError(f"{path}: the first rank could not write it")
+    if failure:
+        raise failure
     run.last_saved = time.monotonic()
     if run.ranks.is_first:
         prune(run.out, run.config.checkpoint.keep)

@@ -18,7 +18,6 @@ from vl2.data.packing import PackedBatch
 from vl2.train.loss import Losses
 from vl2.train.ranks import Ranks
 
-MAX_SKIPPED_IN_A_ROW = 10
 METRICS_NAME = "metrics.jsonl"
 
 
@@ -32,10 +31,11 @@ class Meter:
     Args:
         tasks: names by task number.
         device: where losses are.
+        max_skipped: steps in a row that may be skipped.
     """
 
-    def __init__(self, tasks: Sequence[str], device: torch.device) -> None:
-        self.tasks, self.device = tasks, device
+    def __init__(self, tasks: Sequence[str], device: torch.device, max_skipped: int) -> None:
+        self.tasks, self.device, self.max_skipped = tasks, device, max_skipped
         self._bad_run = torch.zeros((), device=device)  # steps skipped in a row, also across reads
         self._clear()
 
@@ -87,7 +87,7 @@ class Meter:
         own = torch.cat([sums, self._task_losses_K, self._task_targets_K, counts.flatten().to(sums.dtype)])
         host = dict(zip(self._host, ranks.sum(list(self._host.values()), self.device).tolist(), strict=True))
         norm, skipped, worst = same.tolist()
-        if worst >= MAX_SKIPPED_IN_A_ROW:
+        if worst >= self.max_skipped:
             raise NonFiniteError(
                 f"loss or gradient was not finite in {int(worst)} steps in a row; the last good weights are in the "
                 "newest checkpoint: resume from it with a lower learning_rate, or with precision = 'float32'"

@@ -10,6 +10,7 @@ The traps: gradients are summed, never averaged, since every loss is already div
 that one rank skips would leave the others waiting, so tiles go through the tower even where they are all filler.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -61,7 +62,8 @@ def call(compute: Callable[..., T], model: VL2, *args: Any, **settings: Any) -> 
 class Sharding:
     """How weights lie on the ranks. One for each run; `divide` makes the model."""
 
-    mesh: DeviceMesh
+    layers: DeviceMesh  # copies x shard
+    stacks: DeviceMesh  # copies x outer x experts, of the same ranks
     device: torch.device
 
     @classmethod
@@ -74,10 +76,11 @@ class Sharding:
             )
         if section.shard == 1:
             return None
-        sizes = ranks.count // section.shard, section.shard // section.experts, section.experts
-        mesh = init_device_mesh(device.type, sizes, mesh_dim_names=("copies", "outer", "experts"))
-        mesh["outer", "experts"]._flatten("shard")
-        return cls(mesh, device)
+        copies, outer = ranks.count // section.shard, section.shard // section.experts
+        layers = init_device_mesh(device.type, (copies, section.shard), mesh_dim_names=("copies", "shard"))
+        sizes = copies, outer, section.experts
+        stacks = init_device_mesh(device.type, sizes, mesh_dim_names=("copies", "outer", "experts"))
+        return cls(layers, stacks, device)
 
     def divide(self, config: VL2Config, tensors: Iterable[tuple[str, Tensor]], *, bfloat16: bool) -> VL2:
         """A model of which every rank has its part.
@@ -88,7 +91,7 @@ class Sharding:
 
         Raises: ConfigError.
         """
-        experts = self.mesh["experts"]
+        experts = self.stacks["experts"]
         number = config.language_config.n_routed_experts or 0
         if number % experts.size():
             raise ConfigError(f"parallel.experts = {experts.size()}: must divide the model's {number} routed experts")
@@ -115,16 +118,18 @@ class Sharding:
             for parameter in module.parameters(recurse=False)
         }
         whole = {parameter for parameter in model.parameters() if id(parameter) not in divided}
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")  # nothing changes it
         halves = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
         policy = halves if bfloat16 else MixedPrecisionPolicy(cast_forward_inputs=False)
         for module in model.modules():
             if isinstance(module, DividedExperts):
-                fully_shard(module, mesh=self._mesh("outer"), mp_policy=policy)
+                fully_shard(module, mesh=_used(self.stacks, "outer"), mp_policy=policy)
+        mesh = _used(self.layers, "shard")
         units = [model.vision.patch_embed, *model.vision.blocks, model.projector, *model.language.layers]
         for unit in units:
-            fully_shard(unit, mesh=self._mesh("shard"), mp_policy=policy, ignored_params=whole)
+            fully_shard(unit, mesh=mesh, mp_policy=policy, ignored_params=whole)
         root = _Root(model)  # embedding and head: float32, and gathered for the whole step
-        fully_shard(root, mesh=self._mesh("shard"), mp_policy=MixedPrecisionPolicy(), ignored_params=whole)
+        fully_shard(root, mesh=mesh, mp_policy=MixedPrecisionPolicy(), ignored_params=whole)
         for module in root.modules():
             if isinstance(module, FSDPModule):
                 module.set_gradient_divide_factor(1.0)
@@ -132,12 +137,9 @@ class Sharding:
                 module.set_reduce_scatter_unused_params(True)
         model.__dict__["root"] = root  # not a child: the root holds the model
 
-    def _mesh(self, name: str) -> DeviceMesh:
-        return self.mesh["copies", name] if self.mesh["copies"].size() > 1 else self.mesh[name]
-
     def part(self, name: str, parameter: Tensor, value: Tensor) -> Tensor:
         """What lies on this rank of something that lies as the parameter does, given all of it."""
-        if _is_expert(name) and (experts := self.mesh["experts"]).size() > 1:
+        if _is_expert(name) and (experts := self.stacks["experts"]).size() > 1:
             value = value.chunk(experts.size())[experts.get_local_rank()]
         if isinstance(parameter, DTensor):
             parts, own = value.chunk(parameter.device_mesh.size(-1)), parameter.device_mesh.get_local_rank(-1)
@@ -152,7 +154,7 @@ class Sharding:
         if isinstance(parameter, DTensor):
             like = {"shape": parameter.shape, "stride": parameter.stride()}
             part = DTensor.from_local(part, parameter.device_mesh, parameter.placements, **like).full_tensor()
-        if _is_expert(name) and (experts := self.mesh["experts"]).size() > 1:
+        if _is_expert(name) and (experts := self.stacks["experts"]).size() > 1:
             parts = [torch.empty_like(part) for _ in range(experts.size())]
             dist.all_gather(parts, part.contiguous(), group=experts.get_group())
             part = torch.cat(parts)
@@ -160,8 +162,13 @@ class Sharding:
 
     def total(self, tensor: Tensor) -> Tensor:
         """Summed over the ranks that hold one copy of the weights between them, in place."""
-        dist.all_reduce(tensor, group=self.mesh["shard"].get_group())
+        dist.all_reduce(tensor, group=self.layers["shard"].get_group())
         return tensor
+
+
+def _used(mesh: DeviceMesh, name: str) -> DeviceMesh:
+    """The dimension along which parameters are divided, after that of the copies if there are several."""
+    return mesh["copies", name] if mesh["copies"].size() > 1 else mesh[name]
 
 
 def _is_expert(name: str) -> bool:
