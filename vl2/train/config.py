@@ -246,6 +246,8 @@ class TrainConfig(Section):
     device: "auto", "cpu", "cuda" or "cuda:N".
     precision: "bfloat16" (autocast over float32 weights), "float32", or "auto": bfloat16 on CUDA.
     compile: "none", "vision" (blocks of the tower) or "all" (decoder layers too); ignored on CPU.
+    recompute: what layers repeat in the backward pass instead of keeping it: "none", "layers" (all but their inputs) or
+        "selective" (all but products of matrices and attention). The numbers stay the same.
     cpu_threads: threads of the model when it trains on a CPU, 0 for torch's own choice; sums, and so the last digits,
         depend on it.
     tf32: lets float32 products on CUDA round to TF32.
@@ -269,6 +271,7 @@ class TrainConfig(Section):
     device: str = "auto"
     precision: str = "auto"
     compile: str = "all"
+    recompute: str = "none"
     cpu_threads: int = 0
     tf32: bool = False
     time_limit_sec: float = 0.0
@@ -287,6 +290,8 @@ class TrainConfig(Section):
         precisions = ("auto", "bfloat16", "float32")
         require(self.precision in precisions, "precision", self.precision, f"must be one of {', '.join(precisions)}")
         require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
+        choices = ("none", "layers", "selective")
+        require(self.recompute in choices, "recompute", self.recompute, f"must be one of {', '.join(choices)}")
         for key in ("log_every", "max_skipped"):
             require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         for key in ("seed", "cpu_threads", "time_limit_sec", "rewarm_steps", "background_weight", "max_bad_records"):

@@ -54,6 +54,7 @@ from vl2.train.optim import (
 )
 from vl2.train.plots import PlotError, draw_plots
 from vl2.train.ranks import Ranks, joined
+from vl2.train.recompute import recompute
 from vl2.train.sharding import Sharding, call, sum_and_clip
 
 WEIGHTS_NAME = "weights"
@@ -153,6 +154,7 @@ def _train(
     optimizer = build_optimizer(assembly.model, assembly.patch_head, config.optimizer)
     if stored:
         restore(stored, assembly.model, assembly.patch_head, optimizer, sharding)
+    recompute(assembly.model, config.recompute)
     compile_blocks(assembly)
     state = stored.state if stored else TrainState()
     _check_shares(config, state.step, ranks)
