@@ -1,4 +1,4 @@
-"""A run that is killed again and again, each time after another while, and resumed: python killed_run.py FOLDER SEED."""
+"""A run that is killed again and again, each time after another while: python killed_run.py FOLDER SEED."""
 
 import os
 import random
@@ -31,7 +31,9 @@ def main(folder: Path, seed: int) -> None:
         if attempt < KILLS:
             time.sleep(rng.uniform(0.2, 1.2))
             os.kill(child, signal.SIGKILL)
-        print(f"attempt {attempt}: {os.waitpid(child, 0)[1]}, {[path.name for path in checkpoints(folder)]}", flush=True)
+        print(
+            f"attempt {attempt}: {os.waitpid(child, 0)[1]}, {[path.name for path in checkpoints(folder)]}", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class Calls(TorchDispatchMode):
         super().__init__()
         self.number = Counter[str]()
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.number[func.overloadpacket._qualified_op_name] += 1
         return func(*args, **(kwargs or {}))
 

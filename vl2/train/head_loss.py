@@ -1,4 +1,4 @@
-"""Cross-entropy straight from hidden states: logits exist for a few positions at a time, and never for the backward pass.
+"""Cross-entropy straight from hidden states: logits exist for a few positions at a time, and are never kept.
 
     chunk of hidden_LD --head--> logits (chunk, V) -> losses, and at once the gradients of hidden states and head
 

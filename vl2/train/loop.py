@@ -295,8 +295,8 @@ def _step(
     labelled = [host.num_foreground + background * host.num_background if head else 0.0 for host in hosts]
     boxed = sum(host.num_boxes for host in hosts) if head else 0
     answers = sum(float(answer_weights(host, stage.answer_exponent).sum()) for host in hosts)
-    local = [answers, sum(host.num_tokens for host in hosts), sum(labelled), boxed]
-    num_answers, num_tokens, num_labelled, num_boxes = run.ranks.sum(local, assembly.device).clamp_min(1)
+    local = [answers, sum(len(host.prompt_lengths) for host in hosts), sum(labelled), boxed]
+    num_answers, num_prompts, num_labelled, num_boxes = run.ranks.sum(local, assembly.device).clamp_min(1)
     total = torch.zeros((), device=assembly.device)
     expert_counts: Tensor | None = None
     for (host, batch), patch_share in zip(micro, labelled, strict=True):
@@ -310,7 +310,7 @@ def _step(
                 answer_exponent=stage.answer_exponent,
                 static=assembly.device.type == "cuda",
             )
-        share = host.num_tokens / num_tokens
+        share = len(host.prompt_lengths) / num_prompts
         loss = losses.text / num_answers + stage.aux_loss_alpha * share * losses.balance
         loss = loss + weight * (losses.patch / num_labelled + stage.box_loss_factor * losses.box / num_boxes)
         loss.backward()

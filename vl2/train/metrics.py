@@ -50,7 +50,7 @@ class Meter:
         self._started = time.perf_counter()
 
     def add_micro(self, batch: PackedBatch, losses: Losses, share: Tensor, patch_weight: float) -> None:
-        """One micro-batch: its share of the step's tokens, and the summed weights of its labelled patches (0 where the
+        """One micro-batch: its share of the step's prompts, and the summed weights of its labelled patches (0 where the
         patch loss is off)."""
         finite_L = losses.text_L.isfinite()  # of a step that will be skipped nothing else is worth showing
         self._task_losses_K.index_add_(0, batch.target_tasks_L, torch.where(finite_L, losses.text_L, 0.0))

@@ -36,5 +36,3 @@ def recompute(model: VL2, choice: str) -> None:
     blocks: list[nn.Module] = [*model.vision.blocks, *model.language.layers]
     for block in blocks:
         block.forward = partial(checkpoint, block.forward, **settings)
-
-
