@@ -106,6 +106,7 @@ def test_metrics_name_every_task_and_expert(straight: Outcome) -> None:
     (router,) = last["expert_load"]
     assert len(router) == 16
     assert sum(router) == pytest.approx(16, abs=0.05)
+    assert last["dead_experts"] == router.count(0)
 
 
 def test_router_bias_moves_by_the_step(straight: Outcome) -> None:

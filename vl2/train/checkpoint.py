@@ -174,7 +174,7 @@ def _moments(
         part = own_part(parameter)
         if part not in optimizer.state:
             continue  # frozen so far
-        for moment, value in optimizer.state[part].items():  # of AdamW, or of Muon
+        for moment, value in optimizer.kept(part).items():  # of AdamW, or of Muon
             if sharding and value.ndim:
                 value = sharding.whole(name, parameter, value)
             if kind == "exact" or not value.ndim:
@@ -268,7 +268,7 @@ def _restore_moments(
             if sharding and value.ndim:
                 value = sharding.part(name, parameter, value)
             state[moment] = value.to(part.device, copy=True)
-        optimizer.state[part] = state
+        optimizer.keep(part, state)
 
 
 class _StoredTensors:

@@ -162,10 +162,12 @@ class OptimizerSection(Section):
 
     name: "adamw", or "muon" for the matrices between hidden states, with AdamW for everything else.
     momentum: of Muon; beta1 and beta2 are AdamW's.
+    moments: "float32", or "int8": those of AdamW's matrices take 2 bytes a parameter instead of 8.
     """
 
     name: str = "adamw"
     momentum: float = 0.95
+    moments: str = "float32"
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-8
@@ -174,6 +176,7 @@ class OptimizerSection(Section):
 
     def __post_init__(self) -> None:
         require(self.name in ("adamw", "muon"), "name", self.name, "must be adamw or muon")
+        require(self.moments in ("float32", "int8"), "moments", self.moments, "must be float32 or int8")
         require(0 < self.momentum < 1, "momentum", self.momentum, "must be in (0, 1)")
         for key in ("beta1", "beta2"):
             require(0 <= getattr(self, key) < 1, key, getattr(self, key), "must be in [0, 1)")

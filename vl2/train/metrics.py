@@ -111,6 +111,7 @@ class Meter:
             "data_wait": min(host["wait_sec"] / ranks.count / seconds, 1.0),
             "expert_load": _loads(loads, counts.shape[-1]),
         }
+        record["dead_experts"] = sum(load == 0 for row in record["expert_load"] for load in row)  # nobody chose them
         record["load_max_over_mean"] = max((max(row) for row in record["expert_load"]), default=None)
         self._clear()
         return record, {key: host[key] for key in ("tokens", "tiles", "prompts")}
