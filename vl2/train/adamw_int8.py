@@ -64,8 +64,8 @@ def adamw_int8(group: dict[str, Any], states: MutableMapping[Any, Any], found_in
         whole, grads = parameter.view(-1), grad.reshape(-1)
         for begin in range(0, whole.numel(), _AT_ONCE):
             own, blocks = slice(begin, begin + _AT_ONCE), slice(begin // BLOCK, (begin + _AT_ONCE) // BLOCK)
-            moments = [Int8Moment(*(part[blocks] for part in state[name])) for name in ("exp_avg", _SQUARED)]
-            _update(whole[own], grads[own], *moments, state["step"], take > 0, group)
+            first, second = (Int8Moment(*(part[blocks] for part in state[name])) for name in ("exp_avg", _SQUARED))
+            _update(whole[own], grads[own], first, second, state["step"], take > 0, group)
 
 
 def _update(

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from vl2.model.moe import Router
 from vl2.model.vl2 import VL2
-from vl2.train.config import OptimizerSection, Stage
 from vl2.train.adamw_int8 import adamw_int8, as_float, as_int8
+from vl2.train.config import OptimizerSection, Stage
 from vl2.train.muon import muon_step
 from vl2.train.patch_head import PatchHead
 from vl2.train.sharding import own_part
