@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vl2.config import ConfigError
 from vl2.train.adamw_int8 import Int8Moment, as_float, as_int8
+from vl2.train.assembly import assemble
 from vl2.train.config import OptimizerSection, read_recipe
 from vl2.train.loop import train
 from vl2.train.metrics import read_metrics
@@ -115,7 +116,28 @@ def test_a_run_learns_and_resumes_to_the_same_numbers(tmp_path: Path) -> None:
     assert whole[-1] < 0.7 * whole[0]
 
 
+def test_a_run_in_bfloat16_throughout(tmp_path: Path) -> None:
+    settings = ("stages.0.steps=8", "log_every=1", "checkpoint.every_sec=0", "precision=bfloat16")
+    narrow = (*settings, "precision=all_bfloat16", "optimizer.moments=int8")
+    train("debug", tmp_path / "wide", overrides=settings, synth=TINY_SYNTH)
+    train("debug", tmp_path / "straight", overrides=narrow, synth=TINY_SYNTH)
+    train("debug", tmp_path / "resumed", overrides=narrow, synth=TINY_SYNTH, stop_at=6)
+    train("debug", tmp_path / "resumed", overrides=narrow, synth=TINY_SYNTH, resume=tmp_path / "resumed")
+    wide, straight, resumed = (
+        [line["loss"] for line in read_metrics(tmp_path / name)] for name in ("wide", "straight", "resumed")
+    )
+    assert resumed == straight
+    assert straight[-1] == pytest.approx(wide[-1], rel=0.02)
+    model = assemble(read_recipe("debug", narrow), TINY_SYNTH, tmp_path / "straight/step-000008").model
+    assert model.language.layers[1].mlp.experts.down.dtype == torch.bfloat16
+    assert model.language.norm.weight.dtype == torch.float32
+
+
 def test_the_recipe_knows_it() -> None:
     assert read_recipe("debug", ["optimizer.moments=int8"]).optimizer == OptimizerSection(moments="int8")
     with pytest.raises(ConfigError, match="moments = 'int4': must be float32 or int8"):
         read_recipe("debug", ["optimizer.moments=int4"])
+    with pytest.raises(
+        ConfigError, match="optimizer.moments = 'float32': must be int8 with precision = 'all_bfloat16'"
+    ):
+        read_recipe("debug", ["precision=all_bfloat16"])

@@ -78,7 +78,7 @@ class Bench:
     prompt: int = 1024
     answer: int = 512
     plain: bool = False
-    how: training.Training = training.Training()
+    how: training.Training = training.DEFAULT
 
     @property
     def _model(self) -> VL2:

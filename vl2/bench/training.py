@@ -57,6 +57,9 @@ class Training:
                 raise BenchError(f"--{name} {getattr(self, name)!r}: must be one of {', '.join(choices)}")
 
 
+DEFAULT = Training()
+
+
 def random_batch(config: VL2Config, tokens: int, sequence: int, device: torch.device) -> PackedBatch:
     """Text of random tokens in sequences of one length, every token but the last of each a target."""
     sequence = min(sequence, tokens)

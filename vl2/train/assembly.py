@@ -6,12 +6,14 @@ from pathlib import Path
 import torch
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
+from torch import nn
 
 from vl2.config import VL2Config, read_config
 from vl2.data.conversations import Conversations, read_conversations
 from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.device import pick_device
+from vl2.model.moe import RoutedExperts
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load, read_tensors, save
 from vl2.processing.processor import ProcessorConfig, write_processor
@@ -46,7 +48,7 @@ class Assembly:
 
 def in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
     """Whether the recipe wants products in bfloat16 on this device."""
-    return config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
+    return config.precision in ("bfloat16", "all_bfloat16") or (config.precision == "auto" and device.type == "cuda")
 
 
 def assemble(
@@ -97,6 +99,8 @@ def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None, s
             raise ConfigError(f"{start}: its config.json differs from the recipe's model; resume with the same recipe")
         if sharding:
             model = sharding.divide(stored, read_tensors(start), bfloat16=in_bfloat16(config, device))
+        elif config.precision == "all_bfloat16":  # never in float32 on the device
+            model = narrow(load(start, "cpu", torch.float32)).to(device)
         else:
             model = load(start, device, torch.float32)
     else:
@@ -106,8 +110,18 @@ def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None, s
         if sharding:
             model = sharding.divide(model.config, model.named_parameters(), bfloat16=in_bfloat16(config, device))
         else:
-            model = model.to(device)
+            model = (narrow(model) if config.precision == "all_bfloat16" else model).to(device)
     return model.train()
+
+
+def narrow(model: VL2) -> VL2:
+    """Put into bfloat16 what is multiplied in it: weights of linear layers and experts. The stream stays float32."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.weight.data = module.weight.data.bfloat16()
+        elif isinstance(module, RoutedExperts):
+            module.gate_up.data, module.down.data = module.gate_up.data.bfloat16(), module.down.data.bfloat16()
+    return model
 
 
 def _patch_head(

@@ -247,7 +247,9 @@ class TrainConfig(Section):
         files are read: README, "Train".
     max_bad_records: bad records of an entry of `records` that training goes on without; with more it does not begin.
     device: "auto", "cpu", "cuda" or "cuda:N".
-    precision: "bfloat16" (autocast over float32 weights), "float32", or "auto": bfloat16 on CUDA.
+    precision: "bfloat16" (autocast over float32 weights), "float32", "auto": bfloat16 on CUDA, or "all_bfloat16": the
+        weights of linear layers and experts, and their gradients, are bfloat16, too, which needs optimizer.moments =
+        "int8" and takes 6 bytes a parameter, all told.
     compile: "none", "vision" (blocks of the tower) or "all" (decoder layers too); ignored on CPU.
     recompute: what layers repeat in the backward pass instead of keeping it: "none", "layers" (all but their inputs) or
         "selective" (all but products of matrices and attention). The numbers stay the same.
@@ -290,8 +292,12 @@ class TrainConfig(Section):
             require(name != "muon", "optimizer.name", name, "needs whole matrices; use adamw where parallel.shard > 1")
         names = [stage.name for stage in self.stages]
         require(len(set(names)) == len(names), "stages", names, "two stages share a name")
-        precisions = ("auto", "bfloat16", "float32")
+        precisions = ("auto", "bfloat16", "float32", "all_bfloat16")
         require(self.precision in precisions, "precision", self.precision, f"must be one of {', '.join(precisions)}")
+        if self.precision == "all_bfloat16":  # whose small steps get lost unless they are rounded by chance
+            moments, shard = self.optimizer.moments, self.parallel.shard
+            require(moments == "int8", "optimizer.moments", moments, "must be int8 with precision = 'all_bfloat16'")
+            require(shard == 1, "parallel.shard", shard, "must be 1 with precision = 'all_bfloat16'")
         require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
         choices = ("none", "layers", "selective")
         require(self.recompute in choices, "recompute", self.recompute, f"must be one of {', '.join(choices)}")
