@@ -8,7 +8,8 @@ that resumes takes the same. The trap: whole parameters would not fit in float32
 parts.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -48,6 +49,7 @@ def adamw_int8(group: dict[str, Any], states: MutableMapping[Any, Any], found_in
         states: moments by parameter; made here the first time.
         found_inf: () 1 to leave everything as it is.
     """
+    (beta1, beta2), eps = group["betas"], group["eps"]
     for parameter in group["params"]:
         grad, parameter.grad = parameter.grad, None
         if grad is None or not parameter.numel():
@@ -62,22 +64,31 @@ def adamw_int8(group: dict[str, Any], states: MutableMapping[Any, Any], found_in
         take = torch.ones_like(state["step"]) if found_inf is None else 1 - found_inf
         state["step"] += take
         whole, grads = parameter.view(-1), grad.reshape(-1)
+        lr, decay = (torch.full((), group[key], device=parameter.device) for key in ("lr", "weight_decay"))
+        update = _compiled() if parameter.is_cuda else _update
         for begin in range(0, whole.numel(), _AT_ONCE):
             own, blocks = slice(begin, begin + _AT_ONCE), slice(begin // BLOCK, (begin + _AT_ONCE) // BLOCK)
             first, second = (Int8Moment(*(part[blocks] for part in state[name])) for name in ("exp_avg", _SQUARED))
-            _update(whole[own], grads[own], first, second, state["step"], take > 0, group)
+            update(whole[own], grads[own], first, second, state["step"], take > 0, lr, decay, beta1, beta2, eps)
+
+
+@cache
+def _compiled() -> Callable[..., None]:
+    """One pass over memory instead of some thirty; what changes from step to step are tensors, or it would compile
+    anew."""
+    return torch.compile(_update, dynamic=True)
 
 
 def _update(
-    p: Tensor, grad: Tensor, first: Int8Moment, second: Int8Moment, step: Tensor, take: Tensor, group: dict[str, Any]
-) -> None:
-    (beta1, beta2), lr = group["betas"], group["lr"]
+    p: Tensor, grad: Tensor, first: Int8Moment, second: Int8Moment, step: Tensor, take: Tensor,
+    lr: Tensor, decay: Tensor, beta1: float, beta2: float, eps: float,
+) -> None:  # fmt: skip
     grad, before = grad.float(), p.float()
     mean = dequantize(*first, p.shape, squared=False).lerp(grad, 1 - beta1)
     square = dequantize(*second, p.shape, squared=True).lerp(grad.square(), 1 - beta2)
     scale = (1 - beta2**step).sqrt()
-    change = mean / (square.sqrt() / scale + group["eps"]) * (lr / (1 - beta1**step))
-    after = before * (1 - lr * group["weight_decay"]) - change
+    change = mean / (square.sqrt() / scale + eps) * (lr / (1 - beta1**step))
+    after = before * (1 - lr * decay) - change
     p.copy_(torch.where(take, _rounded(after, step) if p.dtype == torch.bfloat16 else after, before))
     for kept, values, squared in ((first, mean, False), (second, square, True)):
         new = quantize(values, squared=squared, noise=_noise(values, step))
