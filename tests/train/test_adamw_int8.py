@@ -138,6 +138,6 @@ def test_the_recipe_knows_it() -> None:
     with pytest.raises(ConfigError, match="moments = 'int4': must be float32 or int8"):
         read_recipe("debug", ["optimizer.moments=int4"])
     with pytest.raises(
-        ConfigError, match="optimizer.moments = 'float32': must be int8 with precision = 'all_bfloat16'"
+        ConfigError, match=r"optimizer.moments = 'float32': must be int8 with precision = 'all_bfloat16'"
     ):
         read_recipe("debug", ["precision=all_bfloat16"])

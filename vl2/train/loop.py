@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
 from vl2.data.loader import default_workers, make_loader, to_device
 from vl2.data.mixture import SynthSource
@@ -239,7 +240,10 @@ def compile_blocks(assembly: Assembly) -> None:
         8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
     )
     for block in blocks:
-        block.compile(dynamic=False)
+        if isinstance(block, FSDPModule):  # gathering and freeing stay outside what is compiled
+            block.forward = torch.compile(block.forward, dynamic=False)
+        else:
+            block.compile(dynamic=False)
 
 
 def _run_stage(run: Run) -> None:
