@@ -3,6 +3,7 @@
 python sharded_runs.py FOLDER WORLD   as rank RANK of the environment
 """
 
+import faulthandler
 import os
 import resource
 import sys
@@ -71,4 +72,5 @@ def main(folder: Path, world: int) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(220, exit=True)  # where it waits, if it waits for ever
     main(Path(sys.argv[1]), int(sys.argv[2]))

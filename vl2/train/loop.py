@@ -20,7 +20,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule
 
 from vl2.data.loader import default_workers, make_loader, to_device
 from vl2.data.mixture import SynthSource
@@ -56,7 +55,7 @@ from vl2.train.optim import (
 from vl2.train.plots import PlotError, draw_plots
 from vl2.train.ranks import Ranks, joined
 from vl2.train.recompute import recompute
-from vl2.train.sharding import Sharding, call, sum_and_clip
+from vl2.train.sharding import Sharding, call, is_divided, sum_and_clip
 
 WEIGHTS_NAME = "weights"
 
@@ -240,7 +239,7 @@ def compile_blocks(assembly: Assembly) -> None:
         8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
     )
     for block in blocks:
-        if isinstance(block, FSDPModule):  # gathering and freeing stay outside what is compiled
+        if is_divided(block):  # gathering and freeing stay outside what is compiled
             block.forward = torch.compile(block.forward, dynamic=False)
         else:
             block.compile(dynamic=False)
