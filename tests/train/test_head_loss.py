@@ -22,7 +22,7 @@ def test_equals_cross_entropy_of_all_logits(rows: int) -> None:
     hidden, head, targets, weights = arguments(torch.float64)
     expected_L = F.cross_entropy(hidden @ head.T, targets, reduction="none")
     wanted = torch.autograd.grad(3 * (expected_L * weights).sum(), (hidden, head))
-    total, losses_L = head_loss(hidden, head, targets, weights, rows * VOCABULARY)
+    total, losses_L = head_loss(hidden, head, targets, weights, 8 * rows * VOCABULARY)
     torch.testing.assert_close(losses_L, expected_L.detach())
     torch.testing.assert_close(total, (expected_L * weights).sum())
     torch.testing.assert_close(torch.autograd.grad(3 * total, (hidden, head)), wanted)
@@ -68,6 +68,6 @@ class Largest(TorchDispatchMode):
 def test_logits_of_all_targets_never_exist() -> None:
     hidden, head, targets, weights = arguments(torch.float32)
     with Largest() as largest:
-        total, _ = head_loss(hidden, head, targets, weights, 4 * VOCABULARY)
+        total, _ = head_loss(hidden, head, targets, weights, 4 * 4 * VOCABULARY)
         total.backward()
     assert largest.numbers == head.numel() < TARGETS * VOCABULARY

@@ -12,39 +12,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOGITS_AT_ONCE = 1 << 28  # numbers, of 4 bytes
+from vl2.kernels.cross_entropy import cross_entropy
+
+LOGITS_BYTES = 1 << 30  # of the logits that exist at one time
 
 
 class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_LD: Tensor, head_VD: Tensor, targets_L: Tensor, weights_L: Tensor, rows: int
+        ctx: Any, hidden_LD: Tensor, head_VD: Tensor, targets_L: Tensor, weights_L: Tensor, logits_bytes: int
     ) -> tuple[Tensor, Tensor]:
         wants_hidden, wants_head, *_ = ctx.needs_input_grad
         dtype = hidden_LD.dtype
         if torch.is_autocast_enabled(hidden_LD.device.type):
             dtype = torch.get_autocast_dtype(hidden_LD.device.type)
-        head = head_VD.to(dtype)
+        head, rows = head_VD.to(dtype), max(logits_bytes // (len(head_VD) * dtype.itemsize), 1)
         grad_hidden = torch.empty_like(hidden_LD) if wants_hidden else None
-        grad_head = torch.zeros_like(head_VD) if wants_head else None
+        grad_head: Tensor | None = None
         losses: list[Tensor] = []
         with torch.autocast(hidden_LD.device.type, enabled=False):
             for begin in range(0, len(hidden_LD), rows):
                 own = slice(begin, begin + rows)
-                hidden, target_1 = hidden_LD[own].to(dtype), targets_L[own, None]
+                hidden = hidden_LD[own].to(dtype)
                 logits = F.linear(hidden, head)
-                logits = logits if dtype == torch.float64 else logits.float()
-                total = logits.logsumexp(-1, keepdim=True)
-                losses.append((total - logits.gather(-1, target_1)).squeeze(-1))
-                if not wants_hidden and not wants_head:
-                    continue
-                grad = logits.sub_(total).exp_()  # softmax, less one at the target
-                grad.scatter_add_(-1, target_1, grad.new_full((1, 1), -1.0).expand_as(target_1))
-                grad = grad.mul_(weights_L[own, None]).to(dtype)
+                losses.append(cross_entropy(logits, targets_L[own], weights_L[own]))
                 if grad_hidden is not None:
-                    grad_hidden[own] = grad @ head
-                if grad_head is not None:
-                    grad_head += grad.T @ hidden
+                    grad_hidden[own] = logits @ head  # which are gradients now
+                if wants_head:
+                    part = logits.T @ hidden
+                    grad_head = part.to(head_VD.dtype) if grad_head is None else grad_head.add_(part)
+        if wants_head and grad_head is None:
+            grad_head = torch.zeros_like(head_VD)
         losses_L = torch.cat(losses) if losses else hidden_LD.new_zeros(0).float()
         ctx.save_for_backward(grad_hidden, grad_head)
         ctx.mark_non_differentiable(losses_L)
@@ -57,7 +55,7 @@ class _HeadLoss(torch.autograd.Function):
 
 
 def head_loss(
-    hidden_LD: Tensor, head_VD: Tensor, targets_L: Tensor, weights_L: Tensor, at_once: int = LOGITS_AT_ONCE
+    hidden_LD: Tensor, head_VD: Tensor, targets_L: Tensor, weights_L: Tensor, logits_bytes: int = LOGITS_BYTES
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of every target, and their weighted sum.
 
@@ -65,9 +63,8 @@ def head_loss(
         hidden_LD: (L, D) hidden states of the positions that have a target.
         head_VD: (V, D) weight of the head.
         weights_L: (L,) of the targets.
-        at_once: logits that exist at one time.
+        logits_bytes: of those that exist at one time.
 
     Returns: () the sum, with gradient; (L,) cross-entropies, without.
     """
-    rows = max(at_once // len(head_VD), 1)
-    return _HeadLoss.apply(hidden_LD, head_VD, targets_L, weights_L, rows)  # type: ignore[return-value]
+    return _HeadLoss.apply(hidden_LD, head_VD, targets_L, weights_L, logits_bytes)  # type: ignore[return-value]
