@@ -119,7 +119,7 @@ def train(model: VL2, tokens: int, repeats: int, how: Training, machine: Machine
         step()
     times = [seconds(step, device) for _ in range(repeats)]
     facts = phases(forward, partial(_update, model, optimizer), device, repeats)
-    facts |= _layers(model, batch, repeats)
+    facts |= _layers(model, batch, repeats, how)
     optimizer.state.clear()
     facts |= _tower(model, how.tiles, repeats, machine)
     model.zero_grad(set_to_none=True)
@@ -159,7 +159,7 @@ def phases(
     return {name: Timing.of(values).median for name, values in times.items()}
 
 
-def _layers(model: VL2, batch: PackedBatch, repeats: int) -> dict[str, float]:
+def _layers(model: VL2, batch: PackedBatch, repeats: int, how: Training) -> dict[str, float]:
     """Seconds, forward and backward, of the experts and of the attention of one layer, and of the loss."""
     text = model.config.language_config
     generator = torch.Generator(model.device).manual_seed(0)
@@ -168,9 +168,12 @@ def _layers(model: VL2, batch: PackedBatch, repeats: int) -> dict[str, float]:
     rope = rope_table(text, batch.positions_T)
     context = PackedSequences(batch.cu_seqlens_S1[: batch.num_sequences + 1], batch.max_sequence)
     layer: Any = model.language.layers[-1]
-    calls: dict[str, Callable[[], Tensor]] = {"attention_layer_sec": lambda: layer.self_attn(x_TD, rope, context)}
+    attend, mlp = layer.self_attn, layer.mlp
+    if how.compiled and model.device.type == "cuda":  # as they are inside their layer
+        attend, mlp = (torch.compile(part, dynamic=False) for part in (attend, mlp))
+    calls: dict[str, Callable[[], Tensor]] = {"attention_layer_sec": lambda: attend(x_TD, rope, context)}
     if isinstance(layer.mlp, MoE):
-        calls["moe_layer_sec"] = lambda: layer.mlp(x_TD)[0]
+        calls["moe_layer_sec"] = lambda: mlp(x_TD)[0]
     targets = batch.labels_T[batch.target_positions_L]
     head = model.language.lm_head.weight
     weights = torch.ones(len(targets), device=model.device)
