@@ -20,8 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.fsdp._fully_shard._fsdp_common import FSDPMeshInfo, HSDPMeshInfo, ShardPlacementResult
-from torch.distributed.tensor import DTensor, Shard
+from torch.distributed.tensor import DTensor
 
 from vl2.config import VL2Config
 from vl2.model.moe import MoE, RoutedExperts
@@ -122,18 +121,13 @@ class Sharding:
         warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")  # nothing changes it
         halves = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
         policy = halves if bfloat16 else MixedPrecisionPolicy(cast_forward_inputs=False)
-        stacks = [module for module in model.modules() if isinstance(module, DividedExperts)]
-        own_mesh = {id(parameter) for module in stacks for parameter in module.parameters()}
         mesh, outer = _used(self.layers, "shard"), _used(self.stacks, "outer")
-        last = outer.ndim - 1  # of two dimensions, the first is that of the copies
-        ranks = HSDPMeshInfo(outer, replicate_mesh_dim=0, shard_mesh_dim=1) if last else FSDPMeshInfo(outer, last)
-
-        def place(parameter: nn.Parameter) -> ShardPlacementResult | None:
-            return ShardPlacementResult(Shard(0), ranks) if id(parameter) in own_mesh else None
-
+        for module in model.modules():
+            if isinstance(module, DividedExperts):  # before the layers that hold them, whose ranks are others
+                fully_shard(module, mesh=outer, mp_policy=policy)
         units = [model.vision.patch_embed, *model.vision.blocks, model.projector, *model.language.layers]
         for unit in units:
-            fully_shard(unit, mesh=mesh, mp_policy=policy, ignored_params=whole, shard_placement_fn=place)
+            fully_shard(unit, mesh=mesh, mp_policy=policy, ignored_params=whole)
         root = _Root(model)  # embedding and head: float32, and gathered for the whole step
         fully_shard(root, mesh=mesh, mp_policy=MixedPrecisionPolicy(), ignored_params=whole)
         for module in root.modules():
