@@ -134,7 +134,6 @@ class Sharding:
             if isinstance(module, FSDPModule):
                 module.set_gradient_divide_factor(1.0)
                 module.set_force_sum_reduction_for_comms(True)  # gloo cannot scale while it sums
-                module.set_reduce_scatter_unused_params(True)
         model.__dict__["root"] = root  # not a child: the root holds the model
 
     def part(self, name: str, parameter: Tensor, value: Tensor) -> Tensor:
