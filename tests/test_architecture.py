@@ -21,7 +21,12 @@ RANKS: dict[int, dict[str, str]] = {
     0: {"section": "", "layout": "", "files": "", "kernels": "", "device": ""},
     1: {"config": "section", "sampling": "kernels"},
     2: {"processing": "section config layout files"},
-    3: {"model": "config layout kernels", "data": "config layout files processing", "intake": "processing"},
+    3: {
+        "model": "config layout kernels",
+        "data": "config layout files processing",
+        "intake": "processing",
+        "grammar": "processing",
+    },
     4: {
         "synth": "files processing data",
         "generate": "sampling processing model",
@@ -32,7 +37,7 @@ RANKS: dict[int, dict[str, str]] = {
     5: {
         "train": "section device config layout files data model processing",
         "eval": "files sampling processing data",
-        "api": "config device sampling processing model engine hub",
+        "api": "config device sampling processing grammar model engine hub",
         "draw": "config layout files processing",
         "bench": "config layout files kernels sampling processing model family generate engine",
     },
@@ -118,7 +123,7 @@ def test_optional_packages_stay_where_they_are_needed() -> None:
     """`import vl2` and the model work with the core dependencies alone."""
     extras = {
         "matplotlib": "train", "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
-        "pypdfium2": "processing", "hypothesis": "", "pytest": "",
+        "pypdfium2": "processing", "llguidance": "grammar", "hypothesis": "", "pytest": "", "jsonschema": "",
     }  # fmt: skip
     for path in MODULES:
         for node in ast.walk(tree(path)):

@@ -24,6 +24,7 @@ from vl2.device import pick_device, pick_dtype
 from vl2.engine.detokenizer import Detokenizer
 from vl2.engine.engine import Engine
 from vl2.engine.types import StepOutput
+from vl2.grammar import Grammar, Grammars
 from vl2.hub import find_model
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load as load_weights
@@ -136,8 +137,9 @@ class Model:
     """A loaded model with its tokenizer. Build with `vl2.load`.
 
     Sampling options of every method are the fields of `SamplingParams`: temperature, top_p, top_k,
-    repetition_penalty, seed, max_tokens, stop, stop_repetition. The default is greedy. A model belongs to one thread,
-    as its engine.
+    repetition_penalty, seed, max_tokens, stop, stop_repetition; and json_schema, a mapping or text: the answer is then
+    JSON of this schema unless its finish reason is "length" (`vl2.grammar`). The default is greedy. A model belongs to
+    one thread, as its engine.
 
     Args:
         max_pixels: limit on the size of images.
@@ -180,7 +182,7 @@ class Model:
             pages: as "1-3,7", "5-" or numbers from 1; None is all.
             max_pages: limit on how many are read; None is 500.
         """
-        params = SamplingParams(**_tupled({**_READING, **sampling}))
+        params = self._params({**_READING, **sampling})
         document = source if isinstance(source, Document) else open_document(source, self.max_pixels)
         try:
             numbers = choose_pages(document, pages, max_pages)
@@ -204,14 +206,14 @@ class Model:
 
     def chat_stream(self, messages: Sequence[Message], **sampling: Any) -> Stream:
         """As `chat`, piece by piece. Bad input raises here, not while iterating."""
-        params = SamplingParams(**_tupled(sampling))
+        params = self._params(sampling)
         prompt = self._renderer.render(messages, for_generation=True)
         self.engine.check(prompt, params)
         return Stream(piece for _, piece in self._run([prompt], params))
 
     def chat_batch(self, conversations: Sequence[Sequence[Message]], **sampling: Any) -> list[Answer]:
         """Answers to several conversations, decoded together; the same as one by one."""
-        params = SamplingParams(**_tupled(sampling))
+        params = self._params(sampling)
         prompts = [self._renderer.render(messages, for_generation=True) for messages in conversations]
         answers = {number: piece for number, piece in self._run(prompts, params) if isinstance(piece, Answer)}
         return [answers[number] for number in range(len(prompts))]
@@ -220,6 +222,25 @@ class Model:
     def engine(self) -> Engine:
         """What all methods run on; built when first needed."""
         return Engine(self.network, self.tokenizer.special.eos, **self._engine_options)
+
+    def grammar(self, schema: Mapping[str, Any] | str) -> Grammar:
+        """What makes answers JSON of this schema, for `SamplingParams.grammar`; compiled once.
+
+        Raises GrammarError for what cannot be enforced, and if llguidance is not installed.
+        """
+        return self._grammars.of(schema)
+
+    @cached_property
+    def _grammars(self) -> Grammars:
+        return Grammars(self.tokenizer)
+
+    def _params(self, sampling: dict[str, Any]) -> SamplingParams:
+        options = dict(sampling)
+        if isinstance(options.get("stop"), list):
+            options["stop"] = tuple(options["stop"])
+        if (schema := options.pop("json_schema", None)) is not None:
+            options["grammar"] = self.grammar(schema)
+        return SamplingParams(**options)
 
     def _read_pages(
         self, document: Document, numbers: list[int], params: SamplingParams, close: bool
@@ -311,8 +332,3 @@ def load(
 def _as_list(images: Source | Sequence[Source]) -> list[Source]:
     single = isinstance(images, str | bytes | Path | PILImage.Image)
     return [images] if single else list(images)  # type: ignore[list-item, arg-type]
-
-
-def _tupled(sampling: dict[str, Any]) -> dict[str, Any]:
-    stop = sampling.get("stop")
-    return {**sampling, "stop": tuple(stop)} if isinstance(stop, list) else sampling

@@ -273,7 +273,7 @@ class Engine:
                 token_id = sampler.choose(logits_SV[first + number])
             finish: FinishReason | None = None
             if token_id == self.eos_id:
-                finish = "stop"
+                finish = sampler.end if sampler else "stop"
             elif sequence.num_generated + number + 1 >= sequence.limit:
                 finish = "length"
             outputs.append(_output(sequence, token_id, finish, logits_SV, first + number))
