@@ -41,11 +41,23 @@ RANKS: dict[int, dict[str, str]] = {
         "draw": "config layout files processing",
         "bench": "config layout files kernels sampling processing model family generate engine",
     },
-    6: {"chat": "processing api", "answerer": "processing data eval api"},
+    6: {
+        "chat": "processing api",
+        "answerer": "processing data eval api",
+        "serve": "sampling intake processing engine api",
+    },
 }
 ALLOWED = {part: set(names.split()) for parts in RANKS.values() for part, names in parts.items()}
 RANK = {part: rank for rank, parts in RANKS.items() for part in parts}
-FRONT = {"__init__", "__main__", "cli", "cli_documents", "cli_training", "cli_bench"}  # these may import anything
+FRONT = {
+    "__init__",
+    "__main__",
+    "cli",
+    "cli_documents",
+    "cli_training",
+    "cli_bench",
+    "cli_serve",
+}  # these may import anything
 
 FORBIDDEN_CALLS = {
     "eval", "exec", "compile", "__import__", "torch.load", "yaml.load", "os.system", "os.popen", "marshal.loads",
@@ -123,7 +135,8 @@ def test_optional_packages_stay_where_they_are_needed() -> None:
     """`import vl2` and the model work with the core dependencies alone."""
     extras = {
         "matplotlib": "train", "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
-        "pypdfium2": "processing", "llguidance": "grammar", "hypothesis": "", "pytest": "", "jsonschema": "",
+        "pypdfium2": "processing", "llguidance": "grammar", "starlette": "serve", "uvicorn": "serve", "pydantic": "serve",
+        "prometheus_client": "serve", "hypothesis": "", "pytest": "", "jsonschema": "",
     }  # fmt: skip
     for path in MODULES:
         for node in ast.walk(tree(path)):

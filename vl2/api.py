@@ -76,13 +76,18 @@ class PageAnswer:
     error: str | None = None
 
 
-class _Reply:
-    """One answer in the making."""
+class Reply:
+    """One answer in the making. Build with `Model.reply`."""
 
     def __init__(self, prompt: Prompt, detokenizer: Detokenizer) -> None:
         self._prompt, self._detokenizer = prompt, detokenizer
         self._start = time.perf_counter()
         self._ttft: float | None = None
+
+    @property
+    def raw(self) -> str:
+        """All text so far, with tags, also what `push` still holds back."""
+        return self._detokenizer.text
 
     def push(self, output: StepOutput) -> str:
         """Take one token; returns text that is certain to belong to the answer."""
@@ -151,7 +156,7 @@ class Model:
     ) -> None:
         self.network, self.tokenizer, self.config = network, tokenizer, network.config
         self.max_pixels, self._engine_options = max_pixels, dict(engine or {})
-        self._renderer = Renderer(tokenizer, network.config, max_pixels)
+        self.renderer = Renderer(tokenizer, network.config, max_pixels)
 
     def ask(self, images: Source | Sequence[Source], question: str, **sampling: Any) -> Answer:
         """Answer a question about one or several images."""
@@ -207,14 +212,14 @@ class Model:
     def chat_stream(self, messages: Sequence[Message], **sampling: Any) -> Stream:
         """As `chat`, piece by piece. Bad input raises here, not while iterating."""
         params = self._params(sampling)
-        prompt = self._renderer.render(messages, for_generation=True)
+        prompt = self.renderer.render(messages, for_generation=True)
         self.engine.check(prompt, params)
         return Stream(piece for _, piece in self._run([prompt], params))
 
     def chat_batch(self, conversations: Sequence[Sequence[Message]], **sampling: Any) -> list[Answer]:
         """Answers to several conversations, decoded together; the same as one by one."""
         params = self._params(sampling)
-        prompts = [self._renderer.render(messages, for_generation=True) for messages in conversations]
+        prompts = [self.renderer.render(messages, for_generation=True) for messages in conversations]
         answers = {number: piece for number, piece in self._run(prompts, params) if isinstance(piece, Answer)}
         return [answers[number] for number in range(len(prompts))]
 
@@ -245,7 +250,7 @@ class Model:
     def _read_pages(
         self, document: Document, numbers: list[int], params: SamplingParams, close: bool
     ) -> Iterator[PageAnswer]:
-        replies: dict[int, tuple[int, _Reply]] = {}  # request of the stream -> page, of those under way
+        replies: dict[int, tuple[int, Reply]] = {}  # request of the stream -> page, of those under way
         failed: list[PageAnswer] = []
 
         def requests() -> Iterator[tuple[Prompt, SamplingParams]]:
@@ -253,12 +258,12 @@ class Model:
             for number in numbers:
                 try:
                     image = document.page(number, self.config.candidate_resolutions)
-                    prompt = self._renderer.render([ask_message([image], READ_PROMPT)], for_generation=True)
+                    prompt = self.renderer.render([ask_message([image], READ_PROMPT)], for_generation=True)
                     self.engine.check(prompt, params)
                 except ValueError as error:  # the other pages are read all the same
                     failed.append(PageAnswer(number, None, str(error)))
                 else:
-                    replies[next(count)] = number, self._reply(prompt, params)
+                    replies[next(count)] = number, self.reply(prompt, params)
                     yield prompt, params
 
         try:
@@ -279,12 +284,13 @@ class Model:
             if close:
                 document.close()
 
-    def _reply(self, prompt: Prompt, params: SamplingParams) -> _Reply:
+    def reply(self, prompt: Prompt, params: SamplingParams) -> Reply:
+        """What makes an answer of the tokens of a request, for whoever runs the engine himself."""
         eos = self.tokenizer.special.eos
-        return _Reply(prompt, Detokenizer(self.tokenizer, params.stop, eos, params.stop_repetition))
+        return Reply(prompt, Detokenizer(self.tokenizer, params.stop, eos, params.stop_repetition))
 
     def _run(self, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[tuple[int, str | Answer]]:
-        replies = [self._reply(prompt, params) for prompt in prompts]
+        replies = [self.reply(prompt, params) for prompt in prompts]
         for number, output in self.engine.stream(list(prompts), [params] * len(prompts)):
             yield number, replies[number].push(output)
             if answer := replies[number].answer():

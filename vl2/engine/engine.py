@@ -309,15 +309,14 @@ def _placeholder(prompt: Prompt) -> int | None:
 
 
 def _output(sequence: Sequence, token_id: int, finish: FinishReason | None, logits_SV: Tensor, row: int) -> StepOutput:
-    count = sequence.params.logprobs
+    count, found = sequence.params.logprobs, sequence.num_found or 0
     if count is None:
-        return StepOutput(sequence.request_id, token_id, finish)
+        return StepOutput(sequence.request_id, token_id, finish, num_found=found)
     logprobs_V = logits_SV[row].log_softmax(-1)
     top = logprobs_V.topk(count)
     pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-    return StepOutput(
-        sequence.request_id, token_id, finish, float(logprobs_V[token_id]), tuple(TokenLogprob(*pair) for pair in pairs)
-    )
+    likeliest = tuple(TokenLogprob(*pair) for pair in pairs)
+    return StepOutput(sequence.request_id, token_id, finish, float(logprobs_V[token_id]), likeliest, found)
 
 
 def _token_bytes(language: LanguageConfig, dtype: torch.dtype) -> int:

@@ -1,0 +1,110 @@
+"""What all requests of a server share: the model, the engine's thread, room, figures, threads and processes for images.
+
+loading --start--> open --drain--> draining --close--> closed
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+from vl2.api import Model
+from vl2.engine.types import EngineStats
+from vl2.intake.decode import DecodeLimits, DecoderPool
+from vl2.intake.fetch import Fetcher, FetchLimits
+from vl2.serve.admission import Admission
+from vl2.serve.engine_loop import EngineLoop
+from vl2.serve.errors import ApiError
+from vl2.serve.metrics import Metrics
+from vl2.serve.settings import Settings
+
+log = logging.getLogger("vl2.serve")
+_FETCHES = 16  # downloads at a time
+
+
+class Service:
+    """The state of one server.
+
+    Args:
+        load: makes the model; called in a thread when the server starts.
+    """
+
+    def __init__(self, load: Callable[[], Model], settings: Settings) -> None:
+        self.settings, self._load = settings, load
+        self.state: Literal["loading", "open", "draining", "closed", "failed"] = "loading"
+        self.error: BaseException | None = None  # why loading failed
+        self.created = int(time.time())
+        self.admission = Admission(settings.max_queue, settings.max_bodies_bytes)
+        self.metrics = Metrics(self.stats, lambda: self.admission.num_admitted)
+        self.fetcher = Fetcher(
+            FetchLimits(max_bytes=settings.max_file_bytes, hosts=frozenset(settings.image_hosts) or None)
+        )
+        limits = DecodeLimits(max_bytes=settings.max_file_bytes, max_pixels=settings.max_pixels)
+        self.decoders = DecoderPool(settings.decoders, limits)
+        # Each preparing thread holds at most one decoded image, so their number bounds the memory for pixels.
+        self.preparing = ThreadPoolExecutor(settings.decoders + min(4, os.cpu_count() or 1), "vl2-prepare")
+        self.fetching = ThreadPoolExecutor(_FETCHES, "vl2-fetch")
+        self._model: Model | None = None
+        self._engine_loop: EngineLoop | None = None
+
+    @property
+    def model(self) -> Model:
+        assert self._model is not None, "requests for work are refused while the model loads"
+        return self._model
+
+    @property
+    def engine_loop(self) -> EngineLoop:
+        assert self._engine_loop is not None, "requests for work are refused while the model loads"
+        return self._engine_loop
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests for work are taken."""
+        return self.state == "open"
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the process does what it should; loading is healthy, an engine that does not step is not."""
+        return self.state != "failed" and (self._engine_loop is None or self._engine_loop.is_healthy)
+
+    def stats(self) -> EngineStats | None:
+        """Where the engine stands; None while it loads."""
+        return self._engine_loop.stats() if self._engine_loop else None
+
+    async def start(self) -> None:
+        """Load the model and open."""
+        try:
+            model = await asyncio.to_thread(self._load)
+            await asyncio.to_thread(model.engine.prepare)
+        except Exception as error:
+            self.state, self.error = "failed", error
+            return
+        self._model, self._engine_loop = model, EngineLoop(model.engine, self.settings.stall_sec)
+        self.admission.most += model.engine.scheduler.max_running
+        self.state = "open"
+        log.info("ready: %s", self.settings.model_name)
+
+    def drain(self) -> None:
+        """Take no more requests for work."""
+        if self.state in ("loading", "open"):
+            self.state = "draining"
+
+    async def close(self) -> None:
+        """End everything; what is still under way fails."""
+        self.state = "closed"
+        if self._engine_loop:
+            await self._engine_loop.close()
+        self.decoders.close()
+        self.preparing.shutdown(wait=False, cancel_futures=True)
+        self.fetching.shutdown(wait=False, cancel_futures=True)
+
+    def check_model(self, name: str | None) -> None:
+        """Raises ApiError (404) if a request names another model."""
+        if name not in (None, self.settings.model_name):
+            raise ApiError(
+                404, f"model: this server has {self.settings.model_name!r}; /v1/models lists it", param="model",
+                code="model_not_found",
+            )  # fmt: skip
