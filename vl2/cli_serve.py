@@ -101,7 +101,7 @@ def _keys(file: Path | None) -> tuple[str, ...]:
 
 
 def _random_model(model: str, device: str, dtype: str, quantize: str | None, engine: dict[str, int]) -> "Model":
-    """A preset's shape with random weights and Nano's tokenizer. It says nothing sensible, and never stops by itself."""
+    """A preset's shape with random weights and Nano's tokenizer: no sense, and never an end before max_tokens."""
     import torch
 
     from vl2.api import Model

@@ -19,7 +19,7 @@ def png(width: int = 40, height: int = 30, seed: int = 0) -> bytes:
     return out.getvalue()
 
 
-def user(text: str, *images: bytes, detail: str | None = None) -> list[dict[str, Any]]:
+def user(text: str, *images: bytes, detail: str | None = None) -> Any:
     """A conversation of one message."""
     extra = {"detail": detail} if detail else {}
     parts: list[dict[str, Any]] = [

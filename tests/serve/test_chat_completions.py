@@ -11,6 +11,7 @@ def test_an_answer_and_its_usage(nano: OpenAI, receipt: bytes) -> None:
     usage = done.usage
     assert usage
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+    assert usage.prompt_tokens_details
     assert usage.prompt_tokens_details.image_tokens == 421
 
 

@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from vl2.api import Model
 from vl2.serve.chat import chat, json_response
 from vl2.serve.errors import ApiError, answer_error
+from vl2.serve.files import ground, ocr
 from vl2.serve.guard import Guard
 from vl2.serve.protocol import Health, ModelCard, ModelList
 from vl2.serve.service import Service
@@ -64,6 +65,8 @@ def create_app(load: Callable[[], Model], settings: Settings | None = None) -> S
 def _routes() -> list[BaseRoute]:
     routes: list[BaseRoute] = [
         Route("/v1/chat/completions", chat, methods=["POST"]),
+        Route("/v1/ocr", ocr, methods=["POST"]),
+        Route("/v1/ground", ground, methods=["POST"]),
         Route("/v1/models", models),
         Route("/v1/models/{name:path}", model),
         Route("/health", health),

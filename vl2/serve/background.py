@@ -1,4 +1,4 @@
-"""A server in a thread of this process, on a free port of 127.0.0.1: for tests, notebooks and programs that bring their own.
+"""A server in a thread of this process, on a free port of 127.0.0.1: for tests, notebooks, programs that bring a model.
 
 with in_background(create_app(lambda: vl2.load("nano"))) as server:
     requests.get(server.url + "/v1/models")

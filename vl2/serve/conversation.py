@@ -48,8 +48,8 @@ async def tiled(image: ImageUrl, num_images: int, param: str, service: Service) 
     """One image of a conversation with so many. Raises ApiError."""
     if image.detail == "high" and num_images > MAX_TILED_IMAGES:
         raise invalid(
-            f"{param}.detail", f"{param}.detail: high is for at most {MAX_TILED_IMAGES} images; this model gives each of "
-            "more images one tile; leave it out, or send fewer images",
+            f"{param}.detail", f"{param}.detail: high is for at most {MAX_TILED_IMAGES} images, this model gives more "
+            "images one tile each; leave it out, or send fewer images",
         )  # fmt: skip
     tiling = num_images <= MAX_TILED_IMAGES and image.detail != "low"
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What every request passes before a route sees it: key, limits, its whole body; and what ends it when its client leaves.
+"""What every request passes before a route sees it: key, limits, its whole body; and its end if its client leaves.
 
     request --headers, key, room--> body, read within limits --> route in a task of its own
                                                                  cancelled when the client is gone
