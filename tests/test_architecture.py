@@ -44,7 +44,7 @@ RANKS: dict[int, dict[str, str]] = {
     6: {
         "chat": "processing api",
         "answerer": "processing data eval api",
-        "serve": "sampling intake processing engine api",
+        "serve": "sampling intake processing grammar engine api",
     },
 }
 ALLOWED = {part: set(names.split()) for parts in RANKS.values() for part, names in parts.items()}
@@ -135,8 +135,8 @@ def test_optional_packages_stay_where_they_are_needed() -> None:
     """`import vl2` and the model work with the core dependencies alone."""
     extras = {
         "matplotlib": "train", "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
-        "pypdfium2": "processing", "llguidance": "grammar", "starlette": "serve", "uvicorn": "serve", "pydantic": "serve",
-        "prometheus_client": "serve", "hypothesis": "", "pytest": "", "jsonschema": "",
+        "pypdfium2": "processing", "llguidance": "grammar", "starlette": "serve", "uvicorn": "serve",
+        "pydantic": "serve", "prometheus_client": "serve", "hypothesis": "", "pytest": "", "jsonschema": "",
     }  # fmt: skip
     for path in MODULES:
         for node in ast.walk(tree(path)):

@@ -1,20 +1,25 @@
 """Servers on real sockets."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from openai import OpenAI
 
 import vl2
 from vl2.api import Model
+from vl2.model.vl2 import VL2
+from vl2.processing.tokenizer import Tokenizer
 from vl2.serve.app import create_app
 from vl2.serve.background import in_background
 from vl2.serve.connections import PatientServer
 from vl2.serve.settings import Settings
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+Serve = Callable[..., AbstractContextManager[PatientServer]]
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +28,21 @@ def receipt() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def nano_server() -> Iterator[PatientServer]:
+def serve() -> Serve:
+    """serve(model, **settings): a server of its own, as a context manager."""
+
+    def start(model: Model | Callable[[], Model], **settings: Any) -> AbstractContextManager[PatientServer]:
+        load = (lambda: model) if isinstance(model, Model) else model
+        wait = settings.pop("wait", True)
+        return in_background(create_app(load, Settings(**settings)), wait=wait)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def nano_server(serve: Serve) -> Iterator[PatientServer]:
     """Nano as it ships."""
-    with in_background(create_app(vl2.load, Settings())) as server:
+    with serve(vl2.load) as server:
         yield server
 
 
@@ -35,16 +52,20 @@ def nano(nano_server: PatientServer) -> OpenAI:
 
 
 @pytest.fixture(scope="session")
-def scripted_model(scripted_checkpoint: Path) -> Model:
+def scripted(scripted_checkpoint: Path, serve: Serve) -> Iterator[PatientServer]:
     """Says "The black cat sits down." and a box to everything, at once."""
-    return vl2.load(scripted_checkpoint, local_files_only=True)
+    with serve(lambda: vl2.load(scripted_checkpoint, local_files_only=True)) as server:
+        yield server
 
 
-@pytest.fixture(scope="session")
-def serve() -> Callable[..., Any]:
-    """serve(load, **settings): a server of its own, as a context manager."""
+@pytest.fixture
+def make_endless(make_model: Callable[..., VL2], byte_tokenizer: Tokenizer) -> Callable[..., Model]:
+    """make_endless(**engine): a small model with random weights that never stops by itself."""
 
-    def start(load: Callable[[], Model], **settings: Any) -> Any:
-        return in_background(create_app(load, Settings(**settings)))
+    def make(**engine: Any) -> Model:
+        network = make_model("small", max_position_embeddings=50_000)
+        with torch.no_grad():
+            network.language.lm_head.weight[byte_tokenizer.special.eos] = 0
+        return Model(network, byte_tokenizer, None, engine)
 
-    return start
+    return make

@@ -24,6 +24,7 @@ from vl2.serve.chat import chat, json_response
 from vl2.serve.errors import ApiError, answer_error
 from vl2.serve.files import ground, ocr
 from vl2.serve.guard import Guard
+from vl2.serve.openapi import schema
 from vl2.serve.protocol import Health, ModelCard, ModelList
 from vl2.serve.service import Service
 from vl2.serve.settings import Settings
@@ -72,6 +73,7 @@ def _routes() -> list[BaseRoute]:
         Route("/health", health),
         Route("/ready", ready),
         Route("/metrics", metrics),
+        Route("/openapi.json", openapi),
     ]
     if (PAGE / "index.html").exists():
         routes.append(Mount("/", StaticFiles(directory=PAGE, html=True)))
@@ -96,6 +98,11 @@ async def metrics(request: Request) -> Response:
     """Figures for Prometheus."""
     service: Service = request.app.state.service
     return Response(service.metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+async def openapi(_: Request) -> Response:
+    """The OpenAPI schema."""
+    return JSONResponse(schema())
 
 
 async def models(request: Request) -> Response:

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from vl2.api import Answer
+from vl2.grammar import JSON_OBJECT, Grammar, GrammarError
 from vl2.processing.render import Prompt
 from vl2.sampling import SamplingParams
 from vl2.serve.answers import Piece, answers
@@ -31,6 +32,8 @@ from vl2.serve.protocol import (
     ChatChoice,
     ChatRequest,
     ChatResponse,
+    JsonObjectFormat,
+    JsonSchemaFormat,
     Logprobs,
     PromptTokensDetails,
     Region,
@@ -50,7 +53,7 @@ async def chat(request: Request) -> Response:
     resources: ExitStack = request.state.resources
     body = await parse(ChatRequest, request)
     service.check_model(body.model)
-    params = sampling_of(body, service)
+    params = await sampling_of(body, service)
     resources.enter_context(service.admission.enter(len(params)))
     prompt = await prompt_of(body.messages, service)
     request.state.received.release()
@@ -79,8 +82,8 @@ async def parse(kind: type[M], request: Request) -> M:
         raise refused(error.errors(include_url=False, include_context=False, include_input=False)) from None
 
 
-def sampling_of(body: ChatRequest, service: Service) -> list[SamplingParams]:
-    """Options of each choice."""
+async def sampling_of(body: ChatRequest, service: Service) -> list[SamplingParams]:
+    """Options of each choice. Raises ApiError."""
     settings = service.settings
     n = body.n or 1
     if n > settings.max_choices:
@@ -95,9 +98,23 @@ def sampling_of(body: ChatRequest, service: Service) -> list[SamplingParams]:
         "stop_repetition": body.stop_repetition,
         "max_tokens": body.max_completion_tokens or body.max_tokens or settings.default_max_tokens,
         "logprobs": logprobs,
+        "grammar": await _grammar(body, service),
     }
     given = {name: value for name, value in options.items() if value is not None}
     return [SamplingParams(**given, seed=seed_of(body.seed, index)) for index in range(n)]
+
+
+async def _grammar(body: ChatRequest, service: Service) -> Grammar | None:
+    if isinstance(body.response_format, JsonSchemaFormat):
+        wanted, param = body.response_format.json_schema.json_schema, "response_format.json_schema.schema"
+    elif isinstance(body.response_format, JsonObjectFormat):
+        wanted, param = dict(JSON_OBJECT), "response_format"
+    else:
+        return None
+    try:
+        return await asyncio.get_running_loop().run_in_executor(service.preparing, service.model.grammar, wanted)
+    except GrammarError as error:
+        raise invalid(param, f"{param}: {str(error).removeprefix('json_schema: ')}") from None
 
 
 def seed_of(seed: int | None, index: int) -> int | None:

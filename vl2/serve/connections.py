@@ -23,7 +23,7 @@ class PatientServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
-        self._service = service
+        self.service = service
         self._is_announced = False
         self.when_ready: Callable[[str], object] = lambda url: None
 
@@ -36,21 +36,21 @@ class PatientServer(uvicorn.Server):
     def run_or_raise(self) -> None:
         """Serve until told to stop. Raises what loading the model raised."""
         self.run()
-        if self._service.error:
-            raise self._service.error
+        if self.service.error:
+            raise self.service.error
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._service.state == "draining" or not self._service.settings.unready_sec:
+        if self.service.state == "draining" or not self.service.settings.unready_sec:
             super().handle_exit(sig, frame)
         else:
-            asyncio.get_running_loop().call_later(self._service.settings.unready_sec, super().handle_exit, sig, frame)
-        self._service.drain()
+            asyncio.get_running_loop().call_later(self.service.settings.unready_sec, super().handle_exit, sig, frame)
+        self.service.drain()
 
     async def on_tick(self, counter: int) -> bool:
-        if self._service.is_open and not self._is_announced:
+        if self.service.is_open and not self._is_announced:
             self._is_announced = True
             self.when_ready(self.url)
-        return await super().on_tick(counter) or self._service.state == "failed"
+        return await super().on_tick(counter) or self.service.state == "failed"
 
 
 def make_server(app: Any, host: str, port: int, access_log: bool = False) -> PatientServer:

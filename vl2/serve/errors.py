@@ -11,7 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from vl2.engine.types import CapacityError
 from vl2.intake.errors import IntakeError
+from vl2.processing.documents import DocumentError
+from vl2.processing.messages import MessageError
+from vl2.processing.render import ContextError
 
 log = logging.getLogger("vl2.serve")
 
@@ -19,6 +23,13 @@ _KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 _SAFE = {404: "no such path", 405: "this path does not take this method"}
 _STATUS = {"busy": 503, "closed": 503, "too_large": 413, "too_many_pixels": 400}  # of intake; others are 400
+# Errors of ours whose one line is meant for whoever sent the request, with the field that they are about.
+_FOR_CLIENTS: dict[type[ValueError], tuple[str, str]] = {
+    ContextError: ("messages", "context_length_exceeded"),
+    CapacityError: ("max_tokens", "context_length_exceeded"),
+    MessageError: ("messages", "invalid_value"),
+    DocumentError: ("pages", "invalid_value"),
+}
 
 
 class ApiError(Exception):
@@ -64,17 +75,21 @@ def refused(errors: Sequence[Any]) -> ApiError:
     if first["type"] == "missing":
         return invalid(param, f"{param}: required", "missing_parameter")
     message = first["msg"].removeprefix("Value error, ")
-    return invalid(param or None, f"{param}: {message}" if param else message)
+    if not param and first["type"] == "value_error":  # of the whole request; it names its field itself
+        return invalid(message.partition(":")[0], message)
+    return invalid(param or None, f"{param}: {message}" if param else f"the body: {message}")
 
 
 def _path(loc: Sequence[str | int]) -> str:
-    """messages.0.content.1.text; pydantic adds the kind of message or part behind its number."""
-    names = [str(name) for at, name in enumerate(loc) if isinstance(name, int) or not (at and _is_number(loc[at - 1]))]
+    """messages.0.content.1.text; without the kinds that pydantic adds where a field may be one of several models."""
+    names = [str(name) for name in loc]
+    if names[:1] == ["messages"]:
+        if names[2:4] == ["user", "content"]:
+            del names[5:6]
+        del names[2:3]
+    elif names[:1] == ["response_format"]:
+        del names[1:2]
     return ".".join(names)
-
-
-def _is_number(name: str | int) -> bool:
-    return isinstance(name, int)
 
 
 def of_intake(error: IntakeError, param: str) -> ApiError:
@@ -96,6 +111,7 @@ async def answer_error(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, HTTPException):
         message = _SAFE.get(error.status_code, "bad request")
         return ApiError(error.status_code, message, code=_CODES.get(error.status_code)).response
-    if isinstance(error, ValueError) and type(error).__module__.startswith("vl2."):  # one line for a person
-        return invalid(None, str(error)).response
+    for kind, (param, code) in _FOR_CLIENTS.items():
+        if isinstance(error, kind):
+            return invalid(param, str(error), code).response
     return unexpected(error).response

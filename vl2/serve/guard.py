@@ -54,6 +54,7 @@ class Guard:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self.app, self._service, self._settings = app, service, service.settings
         self._metrics = service.metrics
+        self._origins = [origin.encode() for origin in self._settings.cors_origins]
         self._keys = [key.encode() for key in self._settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,6 +91,8 @@ class Guard:
             raise ApiError(431, f"headers of more than {most} bytes; send fewer", code="headers_too_large")
         if scope["path"].startswith("/v1/") or scope["path"] == "/metrics":
             self._check_key(headers.get(b"authorization", b""))
+        if headers.get(b"sec-fetch-site") == b"cross-site" and headers.get(b"origin", b"") not in self._origins:
+            raise ApiError(403, "pages of other sites may not use this server", code="cross_site")
         if scope["method"] != "POST":
             await self.app(scope, receive, send)
             return

@@ -80,8 +80,26 @@ class StreamOptions(_Request):
     include_usage: bool | None = None
 
 
-class ResponseFormat(_Request):
+class PlainFormat(_Request):
     type: Literal["text"]
+
+
+class JsonObjectFormat(_Request):
+    type: Literal["json_object"]
+
+
+class JsonSchema(_Request):
+    """strict: the schema is always enforced, whatever this says."""
+
+    name: str = Field(min_length=1, max_length=64)
+    description: str | None = None
+    json_schema: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(_Request):
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
 
 
 def _as_list(stop: Any) -> Any:
@@ -120,7 +138,9 @@ class ChatRequest(_Request):
     stop_repetition: bool | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
-    response_format: ResponseFormat | None = None
+    response_format: Annotated[
+        PlainFormat | JsonObjectFormat | JsonSchemaFormat | None, Field(discriminator="type")
+    ] = None
     user: str | None = Field(None, max_length=256)
 
     @model_validator(mode="after")
