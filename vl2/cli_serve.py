@@ -63,6 +63,7 @@ def serve(
 ) -> None:
     """Serve an OpenAI-compatible API."""
     import logging
+    import warnings
 
     from vl2.serve.app import create_app
     from vl2.serve.connections import make_server
@@ -71,6 +72,7 @@ def serve(
     logging.basicConfig(
         level="INFO" if access_log else "WARNING", format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
+    warnings.filterwarnings("ignore", "no region read")  # what a model says is no news for who runs the server
     settings = Settings(
         model_name=name or model, api_keys=_keys(api_key_file), cors_origins=tuple(cors_origin or ()),
         fetch_urls=fetch, image_hosts=tuple(image_host or ()), max_queue=max_queue, max_pixels=max_pixels,

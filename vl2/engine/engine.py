@@ -108,6 +108,13 @@ class Engine:
         """Do now what the first requests would otherwise wait for: compile kernels and capture graphs, on CUDA."""
         self.runner.prepare()
 
+    def is_alive(self) -> bool:
+        """Whether the device still computes; after some errors it never does again in this process."""
+        try:
+            return float(torch.ones(1, device=self.model.device)) == 1
+        except RuntimeError:
+            return False
+
     def check(self, prompt: Prompt, params: SamplingParams) -> int:
         """How many tokens the answer may have at most; raises CapacityError as `submit` would."""
         context = self.model.config.language_config.max_position_embeddings

@@ -90,8 +90,7 @@ async def health(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """200 if requests for work are taken."""
     service: Service = request.app.state.service
-    is_ready = service.is_open and service.is_healthy
-    return JSONResponse(Health(status=service.state).model_dump(), 200 if is_ready else 503)
+    return JSONResponse(Health(status=service.state).model_dump(), 200 if service.is_open else 503)
 
 
 async def metrics(request: Request) -> Response:

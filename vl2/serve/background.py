@@ -31,12 +31,12 @@ def in_background(app: Any, *, start_sec: float = 120.0, wait: bool = True) -> I
     thread.start()
     deadline = time.monotonic() + start_sec
     try:
-        while not server.started or (wait and not service.is_open):
-            if service.error:
-                raise service.error
+        while not server.started or (wait and service.state == "loading"):
             if time.monotonic() > deadline or not thread.is_alive():
-                raise TimeoutError(f"the server did not start within {start_sec:g} seconds")
+                raise service.error or TimeoutError(f"the server did not start within {start_sec:g} seconds")
             time.sleep(0.02)
+        if service.error:
+            raise service.error
         yield server
     finally:
         service.drain()

@@ -3,9 +3,9 @@
     event loop   generate, abort --commands-->  engine thread   take commands, step, take commands, step, ...
                  Generation.next  <--outputs--                  one call back a step, for all requests together
 
-A step that fails ends the requests that ran in it; those that wait go on. Three in a row mean that the device is lost:
-everything fails and `is_healthy` says so. The trap: only the engine's thread touches the engine, apart from
-`Engine.check` and `Engine.stats`, which only read.
+A step that fails ends the requests that ran in it; those that wait go on. If the device does not compute any more, or
+many steps in a row failed, everything fails and `is_healthy` says so. The trap: only the engine's thread touches the
+engine, apart from `Engine.check` and `Engine.stats`, which only read.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from vl2.processing.render import Prompt
 from vl2.sampling import SamplingParams
 
 log = logging.getLogger("vl2.serve")
-_MOST_FAILURES = 3
+_MOST_FAILURES = 8
 
 
 class EngineFailure(Exception):
@@ -134,11 +134,10 @@ class EngineLoop:
     def _run(self) -> None:
         while not (self._is_closed and self._commands.empty()):
             self._beat = time.monotonic()
-            try:
-                self._commands.get(block=not self._engine.has_work)()
-                continue
-            except queue.Empty:
+            if self._engine.has_work and self._commands.empty():
                 self._step()
+            else:
+                self._commands.get()()
 
     def _step(self) -> None:
         try:
@@ -146,7 +145,7 @@ class EngineLoop:
         except Exception:
             log.exception("a step of the engine failed")
             self._num_failures += 1
-            self._is_lost = self._num_failures >= _MOST_FAILURES
+            self._is_lost = self._num_failures >= _MOST_FAILURES or not self._engine.is_alive()
             running = {sequence.request_id for sequence in self._engine.scheduler.running}
             hit = [one for one, number in self._numbers.items() if self._is_lost or number in running]
             self._fail(hit, "the engine failed while it worked on this request")

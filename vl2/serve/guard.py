@@ -78,6 +78,11 @@ class Guard:
                 await self._serve(scope, receive, note, resources)
             except ApiError as error:
                 await error.response(scope, receive, note)
+            except asyncio.CancelledError:  # drain_sec are over
+                if self._service.state != "draining":
+                    raise
+                if not sent:
+                    await self._not_ready().response(scope, receive, note)
             except Exception as error:
                 if sent:
                     raise
@@ -98,7 +103,7 @@ class Guard:
             return
         admission = self._service.admission
         if not self._service.is_open:
-            raise ApiError(503, "the server is not ready; try again later", code="not_ready", retry_sec=5)
+            raise self._not_ready()
         if scope["path"] in _WORK:
             admission.check()
         received = Received(admission)
@@ -108,6 +113,12 @@ class Guard:
             return
         scope["state"] |= {"received": received, "arrived": time.monotonic()}
         await self._run(scope, receive, send, received)
+
+    def _not_ready(self) -> ApiError:
+        return ApiError(
+            503, f"the server takes no requests now ({self._service.state}); try again later", code="not_ready",
+            retry_sec=5,
+        )  # fmt: skip
 
     def _check_key(self, authorization: bytes) -> None:
         kind, _, key = authorization.partition(b" ")

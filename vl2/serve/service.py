@@ -63,7 +63,7 @@ class Service:
     @property
     def is_open(self) -> bool:
         """Whether requests for work are taken."""
-        return self.state == "open"
+        return self.state == "open" and self.is_healthy
 
     @property
     def is_healthy(self) -> bool:
@@ -84,8 +84,8 @@ class Service:
             return
         self._model, self._engine_loop = model, EngineLoop(model.engine, self.settings.stall_sec)
         self.admission.most += model.engine.scheduler.max_running
-        self.state = "open"
-        log.info("ready: %s", self.settings.model_name)
+        if self.state == "loading":  # and not told to stop meanwhile
+            self.state = "open"
 
     def drain(self) -> None:
         """Take no more requests for work."""
