@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from vl2.api import Answer
+from vl2.api import Answer, Model
 from vl2.grammar import JSON_OBJECT, Grammar, GrammarError
 from vl2.processing.render import Prompt
 from vl2.sampling import SamplingParams
@@ -88,7 +88,14 @@ async def sampling_of(body: ChatRequest, service: Service) -> list[SamplingParam
     n = body.n or 1
     if n > settings.max_choices:
         raise invalid("n", f"n: {n} choices exceed the limit of {settings.max_choices}")
-    logprobs = (body.top_logprobs or 0) if body.logprobs else None
+    loop = asyncio.get_running_loop()
+    grammar = await loop.run_in_executor(service.preparing, grammar_of, body, service.model)
+    options = options_of(body, settings.default_max_tokens)
+    return [SamplingParams(**options, grammar=grammar, seed=seed_of(body.seed, index)) for index in range(n)]
+
+
+def options_of(body: ChatRequest, default_max_tokens: int) -> dict[str, Any]:
+    """What the request says of SamplingParams, without seed and grammar."""
     options: dict[str, Any] = {
         "temperature": body.temperature,
         "top_p": body.top_p,
@@ -96,15 +103,14 @@ async def sampling_of(body: ChatRequest, service: Service) -> list[SamplingParam
         "repetition_penalty": body.repetition_penalty,
         "stop": tuple(body.stop) if body.stop else None,
         "stop_repetition": body.stop_repetition,
-        "max_tokens": body.max_completion_tokens or body.max_tokens or settings.default_max_tokens,
-        "logprobs": logprobs,
-        "grammar": await _grammar(body, service),
+        "max_tokens": body.max_completion_tokens or body.max_tokens or default_max_tokens,
+        "logprobs": (body.top_logprobs or 0) if body.logprobs else None,
     }
-    given = {name: value for name, value in options.items() if value is not None}
-    return [SamplingParams(**given, seed=seed_of(body.seed, index)) for index in range(n)]
+    return {name: value for name, value in options.items() if value is not None}
 
 
-async def _grammar(body: ChatRequest, service: Service) -> Grammar | None:
+def grammar_of(body: ChatRequest, model: Model) -> Grammar | None:
+    """What the answer must be like. Raises ApiError."""
     if isinstance(body.response_format, JsonSchemaFormat):
         wanted, param = body.response_format.json_schema.json_schema, "response_format.json_schema.schema"
     elif isinstance(body.response_format, JsonObjectFormat):
@@ -112,7 +118,7 @@ async def _grammar(body: ChatRequest, service: Service) -> Grammar | None:
     else:
         return None
     try:
-        return await asyncio.get_running_loop().run_in_executor(service.preparing, service.model.grammar, wanted)
+        return model.grammar(wanted)
     except GrammarError as error:
         raise invalid(param, f"{param}: {str(error).removeprefix('json_schema: ')}") from None
 

@@ -22,12 +22,7 @@ Messages = Sequence[SystemMessage | UserMessage | AssistantMessage]
 
 async def prompt_of(messages: Messages, service: Service) -> Prompt:
     """The prompt of a conversation. Raises ApiError, or a ValueError of the renderer."""
-    found = [
-        (f"messages.{at}.content.{number}.image_url", part.image_url)
-        for at, message in enumerate(messages)
-        for number, part in enumerate(message.content)
-        if isinstance(part, ImagePart)
-    ]
+    found = images_of(messages)
     if len(found) > service.settings.max_images:
         most = service.settings.max_images
         raise invalid("messages", f"messages: {len(found)} images exceed the limit of {most}", "too_many_images")
@@ -37,21 +32,36 @@ async def prompt_of(messages: Messages, service: Service) -> Prompt:
     finally:  # if one is bad, those that have not begun are dropped
         for task in tasks:
             task.cancel()
-    conversation = [_message(message, images) for message in messages]
+    conversation = [message_of(message, images) for message in messages]
     render = service.model.renderer.render
     return await asyncio.get_running_loop().run_in_executor(
         service.preparing, lambda: render(conversation, for_generation=True)
     )
 
 
-async def tiled(image: ImageUrl, num_images: int, param: str, service: Service) -> TiledImage:
-    """One image of a conversation with so many. Raises ApiError."""
+def is_tiled(image: ImageUrl, num_images: int, param: str) -> bool:
+    """Whether an image of a conversation with so many is cut into tiles. Raises ApiError."""
     if image.detail == "high" and num_images > MAX_TILED_IMAGES:
         raise invalid(
             f"{param}.detail", f"{param}.detail: high is for at most {MAX_TILED_IMAGES} images, this model gives more "
             "images one tile each; leave it out, or send fewer images",
         )  # fmt: skip
-    tiling = num_images <= MAX_TILED_IMAGES and image.detail != "low"
+    return num_images <= MAX_TILED_IMAGES and image.detail != "low"
+
+
+def images_of(messages: Messages) -> list[tuple[str, ImageUrl]]:
+    """The images of a conversation, each with the name of its field."""
+    return [
+        (f"messages.{at}.content.{number}.image_url", part.image_url)
+        for at, message in enumerate(messages)
+        for number, part in enumerate(message.content)
+        if isinstance(part, ImagePart)
+    ]
+
+
+async def tiled(image: ImageUrl, num_images: int, param: str, service: Service) -> TiledImage:
+    """One image of a conversation with so many. Raises ApiError."""
+    tiling = is_tiled(image, num_images, param)
     loop = asyncio.get_running_loop()
     url, field = image.url, f"{param}.url"
     if url[:5].lower() != "data:" and not service.settings.fetch_urls:
@@ -69,7 +79,8 @@ async def tiled(image: ImageUrl, num_images: int, param: str, service: Service) 
         raise of_intake(error, field) from None
 
 
-def _message(message: SystemMessage | UserMessage | AssistantMessage, images: Iterator[TiledImage]) -> Message:
+def message_of(message: SystemMessage | UserMessage | AssistantMessage, images: Iterator[TiledImage]) -> Message:
+    """A message with its images, each on a line of its own."""
     if isinstance(message, SystemMessage):
         return Message("system", (Text("\n".join(part.text for part in message.content)),))
     if isinstance(message, AssistantMessage):
