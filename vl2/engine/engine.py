@@ -29,6 +29,7 @@ from vl2.sampling import FinishReason, Sampler, SamplingParams, on_device
 
 _GPU_SHARE = 0.85  # of the memory that is free when the engine is built
 _ENCODED_AHEAD = 2  # requests whose images are encoded while they wait
+_PATIENCE = 8  # steps; where steps that only decode are graphs, one that does not takes the host longer than the device
 _CPU_BYTES = 1 << 30  # at most; memory that no request reaches is never touched
 
 
@@ -89,6 +90,8 @@ class Engine:
             prefix_cache=prefix_cache and not deterministic, deterministic=deterministic,
         )  # fmt: skip
         self.runner = Runner(model, num_blocks, block_size, image_cache_bytes, max_running, deterministic, graphs)
+        if self.runner.use_graphs:
+            self.scheduler.patience = _PATIENCE
         cuda = model.device.type == "cuda"
         run_ahead = cuda if run_ahead is None else run_ahead
         encode_beside = cuda if encode_beside is None else encode_beside
@@ -106,7 +109,7 @@ class Engine:
 
     def prepare(self) -> None:
         """Do now what the first requests would otherwise wait for: compile kernels and capture graphs, on CUDA."""
-        self.runner.prepare()
+        self.runner.prepare(self.scheduler.step_tokens)
 
     def is_alive(self) -> bool:
         """Whether the device still computes; after some errors it never does again in this process."""
