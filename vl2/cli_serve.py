@@ -90,7 +90,7 @@ def serve(
 
     server = make_server(create_app(load, settings), host, port, access_log)
     server.when_ready = lambda url: progress_console.print(f"serving {settings.model_name} at {url}", highlight=False)
-    server.run_or_raise()
+    server.run_until_stopped()
 
 
 def _keys(file: Path | None) -> tuple[str, ...]:

@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from asking import chat, png, send, user
+from typer.testing import CliRunner
 
 import vl2
 from vl2.api import Model
+from vl2.cli_serve import app
 from vl2.serve.connections import PatientServer
 
 LONG = {"max_tokens": 40_000, "stream": True}  # of the endless model: minutes
@@ -97,6 +99,21 @@ def test_a_full_queue(make_endless: Callable[..., Model], serve: Any) -> None:
         clients.pop().close()
         eventually(lambda: is_idle(server))
         assert chat(server.url, n=2, max_tokens=1).status == 200
+
+
+def test_who_waits_long_hears_something(
+    make_endless: Callable[..., Model], serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or proxies would give up."""
+    monkeypatch.setattr("vl2.serve.answers._PATIENCE_SEC", 0.1)
+    with serve(make_endless(max_running=1)) as server:
+        running, waiting = begin(server.url), begin(server.url, max_tokens=2)
+        received = b""
+        while received.count(b": waiting\n\n") < 2:
+            received += waiting.recv(1000)
+        running.close()
+        assert b"[DONE]" in until_done(waiting)
+        waiting.close()
 
 
 def test_a_flood_is_answered_or_refused_but_never_fails(make_endless: Callable[..., Model], serve: Any) -> None:
@@ -307,10 +324,9 @@ def test_the_command_drains_before_it_stops() -> None:
 
 
 def test_the_command_says_in_one_line_what_is_wrong() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "vl2", "serve", "--port", "0", "--model", "./nowhere"], capture_output=True, text=True,
-        timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("vl2: ")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for options in (["--port", "0", "--model", "./nowhere"], ["--port", str(taken.getsockname()[1])]):
+            done = CliRunner().invoke(app, ["serve", *options])
+            assert done.exit_code == 2
+            assert done.output.startswith("vl2: ")
+            assert done.output.count("\n") == 1, done.output

@@ -22,19 +22,21 @@ from vl2.serve.engine_loop import EngineFailure
 from vl2.serve.errors import ApiError
 from vl2.serve.service import Service
 
+_PATIENCE_SEC = 15.0  # of whoever waits for a first token; proxies give up after a minute without a byte
+
 
 @dataclass
 class Piece:
     """More of one answer.
 
     text: plain. logprobs: of tokens that now certainly belong to the answer. answer: on the last piece.
-    num_cached: tokens of the prompt that were cached already.
+    num_cached: tokens of the prompt that were cached already; None on a piece that only says that it takes long.
     """
 
     text: str = ""
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     answer: Answer | None = None
-    num_cached: int = 0
+    num_cached: int | None = None
 
 
 async def one_answer(
@@ -53,12 +55,16 @@ async def one_answer(
     clock = _Clock(service, prompt, arrived)
     generation = service.engine_loop.generate(prompt, params)
     resources.callback(generation.abort)
+    patience: float | None = _PATIENCE_SEC
     while True:
         try:
-            outputs = await generation.next()
+            outputs = await generation.next(patience)
         except EngineFailure as error:
             raise ApiError(500, str(error), code="engine_failed") from None
-        piece = Piece(num_cached=outputs[0].num_found)
+        if not outputs:
+            yield Piece()
+            continue
+        patience, piece = None, Piece(num_cached=outputs[0].num_found)
         count = 0
         for output in outputs:
             begin = len(reply.raw)

@@ -4,10 +4,10 @@ with in_background(create_app(lambda: vl2.load("nano"))) as server:
     requests.get(server.url + "/v1/models")
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from vl2.serve.connections import PatientServer, make_server
@@ -15,7 +15,7 @@ from vl2.serve.connections import PatientServer, make_server
 _END_SEC = 30.0
 
 
-@contextmanager
+@contextlib.contextmanager
 def in_background(app: Any, *, start_sec: float = 120.0, wait: bool = True) -> Iterator[PatientServer]:
     """Serve `create_app`'s application until the block ends; `url` of the server says where.
 
@@ -27,7 +27,12 @@ def in_background(app: Any, *, start_sec: float = 120.0, wait: bool = True) -> I
     """
     server = make_server(app, "127.0.0.1", 0)
     service = app.state.service
-    thread = threading.Thread(target=server.run, name="vl2-serve", daemon=True)
+
+    def run() -> None:
+        with contextlib.suppress(Exception):  # of loading, which is raised below
+            server.run_until_stopped()
+
+    thread = threading.Thread(target=run, name="vl2-serve", daemon=True)
     thread.start()
     deadline = time.monotonic() + start_sec
     try:

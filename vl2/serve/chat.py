@@ -44,6 +44,7 @@ from vl2.serve.service import Service
 
 M = TypeVar("M", bound=BaseModel)
 _LARGE = 2**18  # bytes of JSON that are not parsed on the event loop
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 EVENT_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # proxies must not collect events
 
 
@@ -200,6 +201,9 @@ class _Maker:
         try:
             async for index, piece in pieces:
                 self._note(piece)
+                if piece.num_cached is None:
+                    yield b": waiting\n\n"
+                    continue
                 if index not in begun:
                     begun.add(index)
                     yield self._chunk(with_usage, index, {"role": "assistant", "content": ""})
@@ -236,4 +240,4 @@ class _Maker:
 
 def event(content: dict[str, Any]) -> bytes:
     """A server-sent event."""
-    return b"data: " + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + _compact(content).encode() + b"\n\n"

@@ -5,6 +5,7 @@ SIGTERM --> /ready says no, unready_sec pass --> no new connections, drain_sec f
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -14,28 +15,31 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vl2.serve.service import Service
 
+_BACKLOG = 1024  # connections that the system keeps until they are accepted
+
 
 class PatientServer(uvicorn.Server):
     """Drains its service first, and ends with the error of a model that cannot be loaded.
 
+    service: what it drains.
     when_ready: called with the server's URL once requests are taken.
     """
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, sock: socket.socket) -> None:
         super().__init__(config)
-        self.service = service
+        self.service, self._sock = service, sock
         self._is_announced = False
         self.when_ready: Callable[[str], object] = lambda url: None
 
     @property
     def url(self) -> str:
-        """Where it listens, once it does."""
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        """Where it listens."""
+        host, port = self._sock.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def run_or_raise(self) -> None:
-        """Serve until told to stop. Raises what loading the model raised."""
-        self.run()
+    def run_until_stopped(self) -> None:
+        """Serve. Raises what loading the model raised."""
+        self.run([self._sock])
         if self.service.error:
             raise self.service.error
 
@@ -58,7 +62,12 @@ def make_server(app: Any, host: str, port: int, access_log: bool = False) -> Pat
 
     Args:
         port: 0 takes a free one.
+
+    Raises: OSError if it cannot listen there.
     """
+    sock = socket.create_server(
+        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG
+    )
     service: Service = app.state.service
     settings = service.settings
 
@@ -66,10 +75,10 @@ def make_server(app: Any, host: str, port: int, access_log: bool = False) -> Pat
         header_sec, write_sec, most_header_bytes = settings.header_sec, settings.write_sec, settings.max_header_bytes
 
     config = uvicorn.Config(
-        app, host=host, port=port, http=Connection, ws="none", lifespan="on", access_log=access_log,
-        log_level="warning", server_header=False, timeout_graceful_shutdown=int(settings.drain_sec), backlog=1024,
+        app, http=Connection, ws="none", lifespan="on", access_log=access_log,
+        log_level="warning", server_header=False, timeout_graceful_shutdown=int(settings.drain_sec), backlog=_BACKLOG,
     )  # fmt: skip
-    return PatientServer(config, service)
+    return PatientServer(config, service, sock)
 
 
 class _Connection(HttpToolsProtocol):

@@ -22,6 +22,7 @@ from vl2.sampling import SamplingParams
 
 log = logging.getLogger("vl2.serve")
 _MOST_FAILURES = 8
+_JOIN_SEC = 10.0  # a step may hang; the thread ends with the process
 
 
 class EngineFailure(Exception):
@@ -38,9 +39,16 @@ class Generation:
         self._news = asyncio.Event()
         self.is_over = False
 
-    async def next(self) -> list[StepOutput]:
-        """All tokens since the last call, at least one. Raises EngineFailure, or what `Engine.submit` raises."""
-        await self._news.wait()
+    async def next(self, patience_sec: float | None = None) -> list[StepOutput]:
+        """All tokens since the last call; none if nothing came for so long.
+
+        Raises: EngineFailure, or what `Engine.submit` raises.
+        """
+        try:
+            async with asyncio.timeout(patience_sec):
+                await self._news.wait()
+        except TimeoutError:
+            return []
         if self._outputs:
             outputs, self._outputs = self._outputs, []
             if self._error is None:
@@ -127,7 +135,7 @@ class EngineLoop:
         """Stop after the step under way; what is not done fails."""
         self._is_closed = True
         self._commands.put(lambda: self._fail(list(self._numbers), "the server is shutting down"))
-        await asyncio.to_thread(self._thread.join, self._stall_sec)
+        await asyncio.to_thread(self._thread.join, _JOIN_SEC)
 
     # On the engine's thread
 

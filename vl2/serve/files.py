@@ -163,11 +163,8 @@ async def _whole(
     async for piece in one_answer(service, prompt, params, resources, arrived):
         num_cached = piece.num_cached if num_cached is None else num_cached
         if piece.answer:
-            return piece.answer, usage_of(prompt, num_cached, piece.answer.completion_tokens)
+            return piece.answer, usage_of(prompt, num_cached or 0, piece.answer.completion_tokens)
     raise AssertionError("an answer ends with a piece that has it")
-
-
-T = TypeVar("T")
 
 
 async def _in_thread(service: Service, work: Any) -> Any:

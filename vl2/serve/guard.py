@@ -73,7 +73,7 @@ class Guard:
             await send(message)
 
         with self._metrics.open.track_inprogress(), ExitStack() as resources:
-            scope["state"]["resources"] = resources
+            scope.setdefault("state", {})["resources"] = resources
             try:
                 await self._serve(scope, receive, note, resources)
             except ApiError as error:
@@ -90,7 +90,7 @@ class Guard:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, resources: ExitStack) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        size = sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["raw_path"])
+        size = sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["path"])
         if size + len(scope["query_string"]) > self._settings.max_header_bytes:
             most = self._settings.max_header_bytes
             raise ApiError(431, f"headers of more than {most} bytes; send fewer", code="headers_too_large")

@@ -4,12 +4,14 @@ loading --start--> open --drain--> draining --close--> closed
 """
 
 import asyncio
+import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 from vl2.api import Model
 from vl2.engine.types import EngineStats
@@ -22,6 +24,7 @@ from vl2.serve.metrics import Metrics
 from vl2.serve.settings import Settings
 
 log = logging.getLogger("vl2.serve")
+T = TypeVar("T")
 _FETCHES = 16  # downloads at a time
 
 
@@ -77,8 +80,8 @@ class Service:
     async def start(self) -> None:
         """Load the model and open."""
         try:
-            model = await asyncio.to_thread(self._load)
-            await asyncio.to_thread(model.engine.prepare)
+            model = await _in_daemon(self._load)
+            await _in_daemon(model.engine.prepare)
         except Exception as error:
             self.state, self.error = "failed", error
             return
@@ -108,3 +111,29 @@ class Service:
                 404, f"model: this server has {self.settings.model_name!r}; /v1/models lists it", param="model",
                 code="model_not_found",
             )  # fmt: skip
+
+
+async def _in_daemon(work: Callable[[], T]) -> T:
+    """The result of work in a thread that nobody waits for when the process is told to stop."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: Exception | None) -> None:
+        if future.cancelled():
+            return
+        if error:
+            future.set_exception(error)
+        else:
+            future.set_result(cast("T", result))
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the event loop may be gone
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="vl2-load", daemon=True).start()
+    return await future
