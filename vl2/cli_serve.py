@@ -1,6 +1,7 @@
 """The command that serves: `vl2 serve`."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,6 @@ from vl2.cli import (
     QuantizeOption,
     app,
     load_model,
-    progress_console,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ def serve(
         return load_model(model, device, dtype, offline, max_pixels, quantize, engine)
 
     server = make_server(create_app(load, settings), host, port, access_log)
-    server.when_ready = lambda url: progress_console.print(f"serving {settings.model_name} at {url}", highlight=False)
+    server.when_ready = lambda url: print(f"serving {settings.model_name} at {url}", file=sys.stderr, flush=True)
+    if host not in ("127.0.0.1", "::1", "localhost") and not settings.api_keys:
+        print(f"anybody who reaches {host} may use this server; --api-key-file or {KEYS_VARIABLE}", file=sys.stderr)
     server.run_until_stopped()
 
 

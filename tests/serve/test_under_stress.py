@@ -241,6 +241,19 @@ def test_a_device_that_is_lost(make_endless: Callable[..., Model], serve: Any, m
         assert send(server.url, "/health").status == 503
 
 
+def test_an_engine_in_disorder(make_endless: Callable[..., Model], serve: Any, monkeypatch: Any) -> None:
+    """What fails outside of steps leaves nobody waiting."""
+    model = make_endless()
+    with serve(model) as server:
+        first, second = begin(server.url), begin(server.url)
+        eventually(lambda: server.service.stats().num_running == 2)
+        monkeypatch.setattr(model.engine.scheduler, "finish", lambda sequence: [].remove(sequence))
+        first.close()
+        assert b'"code":"engine_failed"' in until_done(second)
+        assert send(server.url, "/health").status == 503
+        second.close()
+
+
 def test_an_engine_that_hangs(make_endless: Callable[..., Model], serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_endless()
     go_on, step = threading.Event(), model.engine.step

@@ -103,7 +103,8 @@ async def answers(
             await is_known.wait()
         try:
             async for piece in one_answer(service, prompt, params[index], resources, arrived):
-                is_known.set()
+                if piece.num_cached is not None:
+                    is_known.set()
                 pieces.put_nowait((index, piece))
         except Exception as error:
             pieces.put_nowait(error)

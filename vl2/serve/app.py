@@ -117,8 +117,6 @@ async def model(request: Request) -> Response:
 
 def _card(request: Request) -> ModelCard:
     service: Service = request.app.state.service
-    if service.state == "loading":
-        raise ApiError(503, "the model is loading; try again later", code="not_ready", retry_sec=5)
     context = service.model.config.language_config.max_position_embeddings
     return ModelCard(id=service.settings.model_name, created=service.created, max_model_len=context)
 

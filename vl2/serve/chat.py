@@ -54,8 +54,11 @@ async def chat(request: Request) -> Response:
     resources: ExitStack = request.state.resources
     body = await parse(ChatRequest, request)
     service.check_model(body.model)
-    params = await sampling_of(body, service)
-    resources.enter_context(service.admission.enter(len(params)))
+    n, most = body.n or 1, service.settings.max_choices
+    if n > most:
+        raise invalid("n", f"n: {n} choices exceed the limit of {most}")
+    resources.enter_context(service.admission.enter(n))
+    params = await sampling_of(body, n, service)
     prompt = await prompt_of(body.messages, service)
     request.state.received.release()
     service.model.engine.check(prompt, params[0])
@@ -63,7 +66,7 @@ async def chat(request: Request) -> Response:
     pieces = answers(service, prompt, params, resources, request.state.arrived)
     if body.stream:
         return StreamingResponse(maker.events(pieces), media_type="text/event-stream", headers=EVENT_HEADERS)
-    return json_response(await maker.whole(pieces, len(params)))
+    return json_response(await maker.whole(pieces, n))
 
 
 def json_response(model: BaseModel) -> Response:
@@ -83,15 +86,11 @@ async def parse(kind: type[M], request: Request) -> M:
         raise refused(error.errors(include_url=False, include_context=False, include_input=False)) from None
 
 
-async def sampling_of(body: ChatRequest, service: Service) -> list[SamplingParams]:
+async def sampling_of(body: ChatRequest, n: int, service: Service) -> list[SamplingParams]:
     """Options of each choice. Raises ApiError."""
-    settings = service.settings
-    n = body.n or 1
-    if n > settings.max_choices:
-        raise invalid("n", f"n: {n} choices exceed the limit of {settings.max_choices}")
     loop = asyncio.get_running_loop()
     grammar = await loop.run_in_executor(service.preparing, grammar_of, body, service.model)
-    options = options_of(body, settings.default_max_tokens)
+    options = options_of(body, service.settings.default_max_tokens)
     return [SamplingParams(**options, grammar=grammar, seed=seed_of(body.seed, index)) for index in range(n)]
 
 

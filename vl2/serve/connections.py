@@ -76,7 +76,7 @@ def make_server(app: Any, host: str, port: int, access_log: bool = False) -> Pat
 
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="on", access_log=access_log,
-        log_level="warning", server_header=False, timeout_graceful_shutdown=int(settings.drain_sec), backlog=_BACKLOG,
+        log_level="error", server_header=False, timeout_graceful_shutdown=int(settings.drain_sec), backlog=_BACKLOG,
     )  # fmt: skip
     return PatientServer(config, service, sock)
 

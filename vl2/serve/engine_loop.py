@@ -121,7 +121,7 @@ class EngineLoop:
         if not self.num_live:
             self._beat = time.monotonic()
         self.num_live += 1
-        if self._is_lost or self._is_closed:
+        if self._is_closed:
             generation.fail(EngineFailure("the engine does not run"))
         else:
             self._commands.put(lambda: self._submit(generation, prompt, params))
@@ -134,7 +134,7 @@ class EngineLoop:
     async def close(self) -> None:
         """Stop after the step under way; what is not done fails."""
         self._is_closed = True
-        self._commands.put(lambda: self._fail(list(self._numbers), "the server is shutting down"))
+        self._commands.put(lambda: self._drop(list(self._numbers), "the server is shutting down"))
         await asyncio.to_thread(self._thread.join, _JOIN_SEC)
 
     # On the engine's thread
@@ -142,10 +142,14 @@ class EngineLoop:
     def _run(self) -> None:
         while not (self._is_closed and self._commands.empty()):
             self._beat = time.monotonic()
-            if self._engine.has_work and self._commands.empty():
-                self._step()
-            else:
-                self._commands.get()()
+            try:
+                if self._engine.has_work and self._commands.empty() and not self._is_lost:
+                    self._step()
+                else:
+                    self._commands.get()()
+            except Exception:  # not of a step, so the engine is no longer what it should be
+                log.exception("the engine is lost")
+                self._lose()
 
     def _step(self) -> None:
         try:
@@ -153,10 +157,12 @@ class EngineLoop:
         except Exception:
             log.exception("a step of the engine failed")
             self._num_failures += 1
-            self._is_lost = self._num_failures >= _MOST_FAILURES or not self._engine.is_alive()
+            if self._num_failures >= _MOST_FAILURES or not self._engine.is_alive():
+                self._lose()
+                return
             running = {sequence.request_id for sequence in self._engine.scheduler.running}
-            hit = [one for one, number in self._numbers.items() if self._is_lost or number in running]
-            self._fail(hit, "the engine failed while it worked on this request")
+            hit = [generation for generation, number in self._numbers.items() if number in running]
+            self._drop(hit, "the engine failed while it worked on this request")
             return
         self._num_failures = 0
         news: dict[Generation, list[StepOutput]] = {}
@@ -169,6 +175,9 @@ class EngineLoop:
             self._call(lambda: [generation.take(tokens) for generation, tokens in news.items()])
 
     def _submit(self, generation: Generation, prompt: Prompt, params: SamplingParams) -> None:
+        if self._is_lost:
+            self._fail([generation], "the engine does not run")
+            return
         try:
             number = self._engine.submit(prompt, params)
         except Exception as error:
@@ -183,9 +192,20 @@ class EngineLoop:
             del self._generations[number]
             self._engine.abort(number)
 
-    def _fail(self, generations: list[Generation], message: str) -> None:
+    def _drop(self, generations: list[Generation], message: str) -> None:
         for generation in generations:
             self._abort(generation)
+        self._fail(generations, message)
+
+    def _lose(self) -> None:
+        """Nothing works any more; the engine is not touched again."""
+        self._is_lost = True
+        generations = list(self._numbers)
+        self._numbers.clear()
+        self._generations.clear()
+        self._fail(generations, "the engine does not run")
+
+    def _fail(self, generations: list[Generation], message: str) -> None:
         self._call(lambda: [generation.fail(EngineFailure(message)) for generation in generations])
 
     def _call(self, function: Callable[[], object]) -> None:

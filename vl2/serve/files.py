@@ -8,6 +8,7 @@ A page that cannot be read is a result with an error; the others are read all th
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -50,7 +51,7 @@ async def ocr(request: Request) -> Response:
     numbers = choose_pages(document, form.pages, min(form.max_pages or most, most))
     resources.enter_context(service.admission.enter(min(_PAGES_AT_ONCE, len(numbers))))
     params = SamplingParams(max_tokens=form.max_tokens or service.settings.default_max_tokens, stop_repetition=True)
-    pages = read_pages(service, document, numbers, params, resources, request.state.arrived)
+    pages = read_pages(service, document, numbers, params, resources)
     if form.stream:
         return StreamingResponse(
             _lines(service, document, numbers, pages), media_type="application/x-ndjson", headers=EVENT_HEADERS
@@ -119,16 +120,15 @@ async def read_form(kind: type[F], request: Request) -> tuple[bytes, F]:
 
 
 async def read_pages(
-    service: Service, document: Document, numbers: list[int], params: SamplingParams, resources: ExitStack,
-    arrived: float,
-) -> AsyncIterator[Page]:  # fmt: skip
+    service: Service, document: Document, numbers: list[int], params: SamplingParams, resources: ExitStack
+) -> AsyncIterator[Page]:
     """Pages in the order in which they are done, several at once."""
     left = iter(numbers)
     done: asyncio.Queue[Page] = asyncio.Queue()
 
     async def work() -> None:
         for number in left:
-            done.put_nowait(await _read_page(service, document, number, params, resources, arrived))
+            done.put_nowait(await _read_page(service, document, number, params, resources))
 
     for _ in range(min(_PAGES_AT_ONCE, len(numbers))):
         resources.callback(asyncio.create_task(work()).cancel)
@@ -137,8 +137,10 @@ async def read_pages(
 
 
 async def _read_page(
-    service: Service, document: Document, number: int, params: SamplingParams, resources: ExitStack, arrived: float
+    service: Service, document: Document, number: int, params: SamplingParams, resources: ExitStack
 ) -> Page:
+    begun = time.monotonic()
+
     def render() -> Prompt:
         image = document.page(number, service.model.config.candidate_resolutions)
         return service.model.renderer.render([ask_message([image], READ_PROMPT)], for_generation=True)
@@ -146,7 +148,7 @@ async def _read_page(
     try:
         prompt = await _in_thread(service, render)
         service.model.engine.check(prompt, params)
-        answer, usage = await _whole(service, prompt, params, resources, arrived)
+        answer, usage = await _whole(service, prompt, params, resources, begun)
     except (ApiError, ValueError) as error:
         return Page(page=number, error=str(error))
     except Exception as error:

@@ -82,7 +82,7 @@ class Guard:
                 if self._service.state != "draining":
                     raise
                 if not sent:
-                    await self._not_ready().response(scope, receive, note)
+                    await self._service.not_ready().response(scope, receive, note)
             except Exception as error:
                 if sent:
                     raise
@@ -96,14 +96,13 @@ class Guard:
             raise ApiError(431, f"headers of more than {most} bytes; send fewer", code="headers_too_large")
         if scope["path"].startswith("/v1/") or scope["path"] == "/metrics":
             self._check_key(headers.get(b"authorization", b""))
-        if headers.get(b"sec-fetch-site") == b"cross-site" and headers.get(b"origin", b"") not in self._origins:
-            raise ApiError(403, "pages of other sites may not use this server", code="cross_site")
+            self._check_site(headers)
         if scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         admission = self._service.admission
         if not self._service.is_open:
-            raise self._not_ready()
+            raise self._service.not_ready()
         if scope["path"] in _WORK:
             admission.check()
         received = Received(admission)
@@ -114,12 +113,6 @@ class Guard:
         scope["state"] |= {"received": received, "arrived": time.monotonic()}
         await self._run(scope, receive, send, received)
 
-    def _not_ready(self) -> ApiError:
-        return ApiError(
-            503, f"the server takes no requests now ({self._service.state}); try again later", code="not_ready",
-            retry_sec=5,
-        )  # fmt: skip
-
     def _check_key(self, authorization: bytes) -> None:
         kind, _, key = authorization.partition(b" ")
         given = key.strip() if kind.lower() == b"bearer" else b""
@@ -127,6 +120,11 @@ class Guard:
         matches = [hmac.compare_digest(given, one) for one in self._keys]
         if self._keys and not any(matches):
             raise ApiError(401, "a valid API key is needed: Authorization: Bearer KEY", code="invalid_api_key")
+
+    def _check_site(self, headers: dict[bytes, bytes]) -> None:
+        """Raises ApiError (403) if a browser says that it was told to ask by a page of somebody else."""
+        if headers.get(b"sec-fetch-site") == b"cross-site" and headers.get(b"origin", b"") not in self._origins:
+            raise ApiError(403, "pages of other sites may not use this server", code="cross_site")
 
     async def _read(self, received: Received, receive: Receive, declared: bytes) -> bool:
         """Read the body; False if the client left meanwhile. Raises ApiError (400, 408, 413, 429)."""

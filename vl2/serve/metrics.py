@@ -34,7 +34,7 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self.finished = Counter("vl2_answers", "Finished answers", ["finish_reason"], registry=registry)
-        self.prompt_tokens = Counter("vl2_prompt_tokens", "Tokens of prompts", registry=registry)
+        self.prompt_tokens = Counter("vl2_prompt_tokens", "Tokens of prompts, once for each choice", registry=registry)
         self.image_tokens = Counter("vl2_image_tokens", "Tokens of prompts that stand for images", registry=registry)
         registry.register(_EngineCollector(stats, num_queued))
 

@@ -55,7 +55,9 @@ class Service:
 
     @property
     def model(self) -> Model:
-        assert self._model is not None, "requests for work are refused while the model loads"
+        """Raises ApiError (503) while it loads."""
+        if self._model is None:
+            raise self.not_ready()
         return self._model
 
     @property
@@ -103,6 +105,12 @@ class Service:
         self.decoders.close()
         self.preparing.shutdown(wait=False, cancel_futures=True)
         self.fetching.shutdown(wait=False, cancel_futures=True)
+
+    def not_ready(self) -> ApiError:
+        """Why requests for work are refused."""
+        return ApiError(
+            503, f"the server takes no requests now ({self.state}); try again later", code="not_ready", retry_sec=5
+        )
 
     def check_model(self, name: str | None) -> None:
         """Raises ApiError (404) if a request names another model."""

@@ -42,7 +42,7 @@ class Settings:
     max_body_bytes: int = 64 * 2**20
     max_bodies_bytes: int = 512 * 2**20
     max_header_bytes: int = 32 * 2**10
-    body_sec: float = 60.0
+    body_sec: float = 120.0
     header_sec: float = 15.0
     write_sec: float = 60.0
     max_choices: int = 16
