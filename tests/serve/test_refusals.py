@@ -3,10 +3,13 @@
 import io
 import json
 import re
+import socket
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from typing import Any
 
@@ -14,6 +17,8 @@ import pytest
 from asking import chat, data_url, encoded, form, picture, png, send, user
 from PIL import Image
 
+import vl2
+from vl2.intake.fetch import Fetcher, FetchLimits
 from vl2.serve.connections import PatientServer
 
 OK_TEXT = "The black cat sits down."
@@ -144,8 +149,6 @@ def test_other_content_types_paths_and_methods(scripted: PatientServer) -> None:
 
 
 def test_huge_bodies_and_headers(scripted_checkpoint: Any, serve: Callable[..., Any]) -> None:
-    import vl2
-
     with serve(lambda: vl2.load(scripted_checkpoint), max_body_bytes=100_000, max_file_bytes=40_000) as server:
         reply = chat(server.url, user("x" * 100_000))
         check_refusal(reply, 413, None)
@@ -174,6 +177,45 @@ def test_inner_addresses_are_not_fetched(scripted: PatientServer, url: str) -> N
     assert reply.error["code"] == "url_forbidden"
 
 
+class Pictures(BaseHTTPRequestHandler):
+    """A web site with a picture, one that is too large, and a way to inner addresses."""
+
+    def do_GET(self) -> None:
+        body = {"/cat.png": png(), "/long.png": b"x" * 50_000}.get(self.path, b"")
+        self.send_response(302 if self.path == "/away" else 200)
+        self.send_header("location", "http://169.254.169.254/latest/meta-data")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *_: Any) -> None:
+        """Quiet."""
+
+
+def test_urls(scripted_checkpoint: Any, serve: Callable[..., Any]) -> None:
+    """A picture of a public address is fetched; the size is watched, and so is where redirects lead."""
+    site = ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
+    threading.Thread(target=site.serve_forever, daemon=True).start()
+
+    def dial(address: str, port: int, seconds: float) -> socket.socket:
+        assert (address, port) == ("93.184.215.14", 80)
+        return socket.create_connection(site.server_address[:2], seconds)  # type: ignore[arg-type]
+
+    def answer(path: str) -> Any:
+        return chat(server.url, of_user(image_part(f"http://example.com/{path}")))
+
+    with serve(lambda: vl2.load(scripted_checkpoint)) as server:
+        limits = FetchLimits(max_bytes=40_000)
+        addresses = {"example.com": ["93.184.215.14"]}
+        server.service.fetcher = Fetcher(limits, resolve=lambda host, _: addresses.get(host, [host]), dial=dial)
+        assert answer("cat.png").json["choices"][0]["message"]["content"] == OK_TEXT
+        assert answer("long.png").error["code"] == "too_large"
+        assert answer("away").error["code"] == "url_forbidden"
+        assert answer("nothing").error["code"] == "not_an_image"
+    site.shutdown()
+    site.server_close()
+
+
 @pytest.mark.parametrize(
     "url", ["/etc/passwd", "file:///etc/passwd", "ftp://example.com/x", "receipt.png", "", "C:\\x.png"]
 )
@@ -184,8 +226,6 @@ def test_paths_are_no_urls(scripted: PatientServer, url: str) -> None:
 
 
 def test_downloads_can_be_turned_off(scripted_checkpoint: Any, serve: Callable[..., Any]) -> None:
-    import vl2
-
     with serve(lambda: vl2.load(scripted_checkpoint), fetch_urls=False) as server:
         reply = chat(server.url, of_user(image_part("https://example.com/x.png")))
         assert reply.error["code"] == "url_forbidden"
