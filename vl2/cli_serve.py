@@ -47,6 +47,9 @@ def serve(
     ] = None,
     max_running: Annotated[int, typer.Option(help="Answers made at a time.", min=1)] = 64,
     max_queue: Annotated[int, typer.Option(help="Answers that may wait; then 429.", min=0)] = 256,
+    step_tokens: Annotated[
+        int | None, typer.Option(help="Tokens that one step computes; longer prompts take several.", min=1)
+    ] = None,
     max_pixels: Annotated[int, typer.Option(help="Of an image, width x height.", min=1)] = 40_000_000,
     max_file_mib: Annotated[int, typer.Option(help="Of an image or document.", min=1)] = 32,
     max_pages: Annotated[int, typer.Option(help="Of a document.", min=1)] = 100,
@@ -82,6 +85,8 @@ def serve(
     engine = {"max_running": max_running}
     if cache_gib is not None:
         engine["cache_bytes"] = int(cache_gib * 2**30)
+    if step_tokens is not None:
+        engine["step_tokens"] = step_tokens
 
     def load() -> "Model":
         if random_weights:
