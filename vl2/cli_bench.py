@@ -39,6 +39,8 @@ def bench(
     size: Annotated[
         str,
         typer.Option(
+            "--size",
+            "--context",
             help="decode, attention: cached tokens; prefill, moe: tokens; vision: tiles; ttft: n for n x n; "
             "serve: requests."
         ),
