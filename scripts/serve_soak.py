@@ -155,7 +155,7 @@ def memory_mib(process: int) -> float:
 
 async def soak(url: str, process: int, seconds: float, drops: int) -> int:
     first = Soak(url, 0)
-    await first.run(max(seconds / 4, 2), drops // 10)  # caches fill, pools start
+    await first.run(max(seconds / 4, 1), drops // 10)  # caches fill, pools start
     start, before = await idle(url), memory_mib(process)
     main = Soak(url, 1)
     main.expected = first.expected

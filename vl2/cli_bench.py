@@ -42,7 +42,7 @@ def bench(
             "--size",
             "--context",
             help="decode, attention: cached tokens; prefill, moe: tokens; vision: tiles; ttft: n for n x n; "
-            "serve: requests."
+            "serve: requests.",
         ),
     ] = "",
     batch: Annotated[

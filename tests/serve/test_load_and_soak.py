@@ -1,6 +1,7 @@
 """The scripts that measure a server, for seconds instead of minutes."""
 
 import asyncio
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -16,17 +17,13 @@ SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts"
 @pytest.fixture
 def scripts(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    import loopback_client
-    import serve_load
-    import serve_soak
-
-    return loopback_client, serve_load, serve_soak
+    return [importlib.import_module(name) for name in ("loopback_client", "serve_load", "serve_soak")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads memory from /proc")
 def test_soak(scripts: Any, nano_server: PatientServer, capsys: pytest.CaptureFixture[str]) -> None:
     """Good, bad, aborted and dropped requests; everything is as before."""
-    assert asyncio.run(scripts[2].soak(nano_server.url, os.getpid(), 4, 100)) == 0
+    assert asyncio.run(scripts[2].soak(nano_server.url, os.getpid(), 1.5, 100)) == 0
     printed = capsys.readouterr().out
     assert "100 opened and dropped" in printed
     assert "0 things went wrong" in printed
