@@ -75,6 +75,7 @@ def serve(
     logging.basicConfig(
         level="INFO" if access_log else "WARNING", format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
+    logging.getLogger("python_multipart").setLevel("ERROR")  # which warns of every malformed form
     warnings.filterwarnings("ignore", "no region read")  # what a model says is no news for who runs the server
     settings = Settings(
         model_name=name or model, api_keys=_keys(api_key_file), cors_origins=tuple(cors_origin or ()),

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -108,7 +109,7 @@ async def read_form(kind: type[F], request: Request) -> tuple[bytes, F]:
                     raise invalid(name, f"{name}: file must be a file, everything else a plain field")
                 else:
                     fields[name] = value
-    except HTTPException:
+    except (HTTPException, FormParserError):
         raise invalid(None, "the form is malformed, or has more than one file or too many fields") from None
     if encoded is None:
         raise invalid("file", "file: required; an image, a PDF or a TIFF", "missing_parameter")
