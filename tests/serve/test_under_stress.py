@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 import vl2
 from vl2.api import Model
 from vl2.cli_serve import app
+from vl2.intake.decode import DecodeLimits, DecoderPool
 from vl2.serve.connections import PatientServer
 
 LONG = {"max_tokens": 40_000, "stream": True}  # of the endless model: minutes
@@ -175,6 +177,21 @@ def test_a_decoder_that_is_killed(scripted: PatientServer) -> None:
         replies = list(threads.map(lambda n: chat(scripted.url, user("?", png(seed=n))), range(8)))
     assert {reply.status for reply in replies} == {200}
     assert not set(workers) & scripted.service.decoders._live
+
+
+def test_a_decoder_that_dies_or_hangs_of_a_file(scripted_checkpoint: Any, serve: Any) -> None:
+    """Whoever sent the file is told so; the next one is served by a new process."""
+    bad = Path(__file__).parent.parent / "intake" / "bad_worker.py"
+    command = (sys.executable, "-P", str(bad))
+    with (
+        serve(lambda: vl2.load(scripted_checkpoint)) as server,
+        DecoderPool(1, DecodeLimits(seconds=1.0, max_pixels=100), command=command) as pool,
+    ):
+        server.service.decoders = pool
+        for file, code in ((b"die", "decoder_failed"), (b"hang", "timeout"), (b"huge", "decoder_failed")):
+            reply = chat(server.url, user("?", file))
+            assert (reply.status, reply.error["code"]) == (400, code)
+            assert chat(server.url, user("?", b"good")).status == 200
 
 
 @contextlib.contextmanager
