@@ -68,8 +68,11 @@ def serve(
     import logging
     import warnings
 
-    from vl2.serve.app import create_app
-    from vl2.serve.connections import make_server
+    try:
+        from vl2.serve.app import create_app
+        from vl2.serve.connections import make_server
+    except ImportError as error:
+        raise ValueError(f"vl2 serve needs {error.name}: pip install 'vl2[serve]'") from None
     from vl2.serve.settings import Settings
 
     logging.basicConfig(

@@ -360,3 +360,13 @@ def test_the_command_says_in_one_line_what_is_wrong() -> None:
             assert done.exit_code == 2
             assert done.output.startswith("vl2: ")
             assert done.output.count("\n") == 1, done.output
+
+
+def test_the_command_names_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("vl2.serve")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "httptools", None)
+    monkeypatch.delitem(sys.modules, "uvicorn.protocols.http.httptools_impl")
+    done = CliRunner().invoke(app, ["serve", "--port", "0"])
+    assert done.exit_code == 2
+    assert done.output == "vl2: vl2 serve needs httptools: pip install 'vl2[serve]'\n"

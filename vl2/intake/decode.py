@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -24,7 +25,7 @@ from PIL import Image
 
 from vl2.intake.errors import IntakeError
 from vl2.intake.worker import CANVAS, COUNT, READY, REQUEST, RESPONSE, WHOLE, Status
-from vl2.processing.documents import Document
+from vl2.processing.documents import Document, is_pdf
 
 _START_SECONDS = 60.0  # a machine under load may take long to start Python
 # The rest of the environment, with the server's keys and tokens, is none of a decoder's business.
@@ -99,7 +100,13 @@ class DecoderPool:
 
         Raises: IntakeError, and so does `Document.page`.
         """
+        if is_pdf(encoded) and find_spec("pypdfium2") is None:
+            raise IntakeError("not_an_image", f"{field}: a PDF, which this server does not read (extra vl2[pdf])")
         outcome = self._run(encoded, field, COUNT)
+        if outcome.status == Status.NOT_AN_IMAGE:
+            raise IntakeError(
+                "not_an_image", f"{field}: no document, or a damaged one; send a whole PDF or image"
+            )
         if outcome.status != Status.COUNTED:
             _image_of(outcome, self.limits, field)
         return Document(field, _Pages(self, encoded, field, outcome.width), is_image=bool(outcome.height))
