@@ -104,9 +104,7 @@ class DecoderPool:
             raise IntakeError("not_an_image", f"{field}: a PDF, which this server does not read (extra vl2[pdf])")
         outcome = self._run(encoded, field, COUNT)
         if outcome.status == Status.NOT_AN_IMAGE:
-            raise IntakeError(
-                "not_an_image", f"{field}: no document, or a damaged one; send a whole PDF or image"
-            )
+            raise IntakeError("not_an_image", f"{field}: no document, or a damaged one; send a whole PDF or image")
         if outcome.status != Status.COUNTED:
             _image_of(outcome, self.limits, field)
         return Document(field, _Pages(self, encoded, field, outcome.width), is_image=bool(outcome.height))
