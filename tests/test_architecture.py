@@ -35,16 +35,16 @@ RANKS: dict[int, dict[str, str]] = {
         "hub": "",
     },
     5: {
-        "train": "section device config layout files data model processing",
+        "train": "section device config layout files kernels data model processing",
         "eval": "files sampling processing data",
         "api": "config device sampling processing grammar model engine hub",
         "draw": "config layout files processing",
-        "bench": "config layout files kernels sampling processing model family generate engine",
     },
     6: {
         "chat": "processing api",
         "answerer": "processing data eval api",
         "serve": "sampling intake processing grammar engine api",
+        "bench": "config layout files kernels sampling processing model data family generate engine train",
     },
 }
 ALLOWED = {part: set(names.split()) for parts in RANKS.values() for part, names in parts.items()}

@@ -66,6 +66,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "flash_full": [(ALL, {"ROWS": 128, "KEYS": 64, "num_warps": 4, "num_stages": 3})],
     "linear": [(ALL, {"ELEMENTS": 2048, "num_warps": 4})],
     "gate": [(ALL, {"COLS": 1024, "num_warps": 4})],
+    "cross_entropy": [(ALL, {"COLS": 4096, "num_warps": 8})],
     "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
 }
 

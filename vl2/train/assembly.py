@@ -6,20 +6,23 @@ from pathlib import Path
 import torch
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
+from torch import nn
 
 from vl2.config import VL2Config, read_config
 from vl2.data.conversations import Conversations, read_conversations
 from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.device import pick_device
+from vl2.model.moe import RoutedExperts
 from vl2.model.vl2 import VL2
-from vl2.model.weights import load, save
+from vl2.model.weights import load, read_tensors, save
 from vl2.processing.processor import ProcessorConfig, write_processor
 from vl2.processing.render import Renderer
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
 from vl2.section import ConfigError
 from vl2.train.config import BYTE_TOKENIZER, TrainConfig
 from vl2.train.patch_head import PatchHead
+from vl2.train.sharding import Sharding
 
 
 @dataclass(frozen=True)
@@ -40,22 +43,33 @@ class Assembly:
 
     @property
     def bfloat16(self) -> bool:
-        choice = self.config.precision
-        return choice == "bfloat16" or (choice == "auto" and self.device.type == "cuda")
+        return in_bfloat16(self.config, self.device)
 
 
-def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | None, device_id: int = 0) -> Assembly:
+def in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
+    """Whether the recipe wants products in bfloat16 on this device."""
+    return config.precision in ("bfloat16", "all_bfloat16") or (config.precision == "auto" and device.type == "cuda")
+
+
+def assemble(
+    config: TrainConfig,
+    synth: SynthSource | None,
+    checkpoint: Path | None,
+    device_id: int = 0,
+    sharding: Sharding | None = None,
+) -> Assembly:
     """Build a run, the same on every rank.
 
     Args:
         synth: generators, if the mixture names synthetic tasks.
         device_id: which device, if the recipe leaves it open and there are several.
         checkpoint: directory whose weights replace those the recipe starts from.
+        sharding: how the model lies on the ranks, if not whole on each.
 
     Raises: ConfigError, WeightsError, and what reading tokenizers and records raises.
     """
     device = pick_device(config.device, device_id)
-    model = _model(config, device, checkpoint)
+    model = _model(config, device, checkpoint, sharding)
     tokenizer = _tokenizer(config)
     vocabulary = model.config.language_config.vocab_size
     if tokenizer.vocab_size > vocabulary:
@@ -72,7 +86,7 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
     return Assembly(config, device, model, head, tokenizer, sources, tuple(left_out))
 
 
-def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -> VL2:
+def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None, sharding: Sharding | None) -> VL2:
     start = checkpoint or (Path(config.model.weights) if config.model.weights else None)
     if start is not None:
         if quantization := read_config(start / "config.json").quantization_config:
@@ -80,15 +94,34 @@ def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -
                 f"{start}: its weights are quantised ({quantization.experts}) and cannot be trained; start from the "
                 "original weights"
             )
-        model = load(start, device, torch.float32)
-        if config.model.config is not None and model.config != config.model.config:
+        stored = read_config(start / "config.json")
+        if config.model.config is not None and stored != config.model.config:
             raise ConfigError(f"{start}: its config.json differs from the recipe's model; resume with the same recipe")
+        if sharding:
+            model = sharding.divide(stored, read_tensors(start), bfloat16=in_bfloat16(config, device))
+        elif config.precision == "all_bfloat16":  # never in float32 on the device
+            model = narrow(load(start, "cpu", torch.float32)).to(device)
+        else:
+            model = load(start, device, torch.float32)
     else:
         assert config.model.config is not None
         model = VL2(config.model.config)  # initialised on the CPU, so that every device starts from the same weights
         model.initialize(config.seed)
-        model = model.to(device)
+        if sharding:
+            model = sharding.divide(model.config, model.named_parameters(), bfloat16=in_bfloat16(config, device))
+        else:
+            model = (narrow(model) if config.precision == "all_bfloat16" else model).to(device)
     return model.train()
+
+
+def narrow(model: VL2) -> VL2:
+    """Put into bfloat16 what is multiplied in it: weights of linear layers and experts. The stream stays float32."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.weight.data = module.weight.data.bfloat16()
+        elif isinstance(module, RoutedExperts):
+            module.gate_up.data, module.down.data = module.gate_up.data.bfloat16(), module.down.data.bfloat16()
+    return model
 
 
 def _patch_head(
@@ -140,8 +173,12 @@ def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
     return PackedDataset(spec, assembly.sources, renderer, config, budget, tokenizer.special.pad)
 
 
-def export(assembly: Assembly, path: Path) -> None:
-    """Write the model in official layout, bfloat16, with its tokenizer and processor: what `vl2.load` reads."""
-    save(assembly.model, path, torch.bfloat16)
+def export(assembly: Assembly, path: Path, checkpoint: Path | None = None) -> None:
+    """Write the model in official layout, bfloat16, with its tokenizer and processor: what `vl2.load` reads.
+
+    Args:
+        checkpoint: where to read the weights, if the model lies on several ranks.
+    """
+    save(assembly.model, path, torch.bfloat16, tensors=read_tensors(checkpoint) if checkpoint else None)
     assembly.tokenizer.save(path)
     write_processor(ProcessorConfig.of(assembly.model.config), path)
