@@ -200,6 +200,8 @@ class Scheduler:
         self.running.append(sequence)
         sequence.blocks, sequence.num_remembered = found, len(found)
         sequence.num_computed = len(found) * self.block_size
+        if sequence.num_found is None:
+            sequence.num_found = sequence.num_computed
         sequence.slot = self._slots.pop()
         self.num_cached_tokens += sequence.num_computed
         return True
