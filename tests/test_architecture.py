@@ -33,11 +33,12 @@ RANKS: dict[int, dict[str, str]] = {
         "engine": "config sampling processing model kernels",
         "family": "config layout processing model",
         "hub": "",
+        "extraction": "processing grammar",
     },
     5: {
         "train": "section device config layout files data model processing",
         "eval": "files sampling processing data",
-        "api": "config device sampling processing grammar model engine hub",
+        "api": "config device sampling processing grammar extraction model engine hub",
         "draw": "config layout files processing",
         "bench": "config layout files kernels sampling processing model family generate engine",
     },
@@ -57,6 +58,7 @@ FRONT = {
     "cli_training",
     "cli_bench",
     "cli_serve",
+    "cli_extract",
 }  # these may import anything
 
 FORBIDDEN_CALLS = {
