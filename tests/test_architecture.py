@@ -141,7 +141,7 @@ def test_optional_packages_stay_where_they_are_needed() -> None:
         "matplotlib": "train", "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
         "pypdfium2": "processing", "llguidance": "grammar", "starlette": "serve", "uvicorn": "serve",
         "pydantic": "serve batch", "prometheus_client": "serve", "python_multipart": "serve", "httptools": "serve",
-        "hypothesis": "", "pytest": "", "jsonschema": "",
+        "ray": "serve", "hypothesis": "", "pytest": "", "jsonschema": "",
     }  # fmt: skip
     for path in MODULES:
         for node in ast.walk(tree(path)):
