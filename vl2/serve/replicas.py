@@ -9,7 +9,7 @@ clients get a 500, upon which those of OpenAI try again by themselves; an answer
 
 import asyncio
 import os
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve  # type: ignore[import-not-found]
@@ -35,13 +35,13 @@ class ReplicaOptions(BaseModel):
     dtype: str = "auto"
     quantize: Literal["fp8", "int4", "int8"] | None = None
     local_files_only: bool = False
-    replicas: int = Field(1, ge=1)
-    gpus: float = Field(0, ge=0)
-    cpus: float = Field(1, ge=0)
+    replicas: Annotated[int, Field(ge=1)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    cpus: Annotated[float, Field(ge=0)] = 1.0
     fetch: bool = True
-    max_running: int = Field(64, ge=1)
-    max_queue: int = Field(256, ge=0)
-    drain_sec: float = Field(60, ge=1)
+    max_running: Annotated[int, Field(ge=1)] = 64
+    max_queue: Annotated[int, Field(ge=0)] = 256
+    drain_sec: Annotated[float, Field(ge=1)] = 60.0
 
 
 @serve.ingress()
