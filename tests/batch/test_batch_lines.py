@@ -92,6 +92,8 @@ def test_half_a_line_is_dropped_at_every_length(tmp_path: Path) -> None:
         ('{"custom_id": "a", "body": {}}\n', "line 1: no result of a batch"),
         ("hello\n", "line 1: not JSON"),
         ("hello\n{", "line 1: not JSON"),
+        ("hello", "line 1: half a line, and no result"),
+        ('{"id": "a", "custom_id": "a", "response": {}}', "line 1: half a line, and no result"),
     ],
 )
 def test_a_file_of_something_else_is_left_alone(text: str, what: str, tmp_path: Path) -> None:

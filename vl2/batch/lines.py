@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 URL = "/v1/chat/completions"
+_START = b'{"custom_id": "'  # of a result; half a line of something else is not ours to drop
 
 
 class BatchError(ValueError):
@@ -110,11 +111,13 @@ class Results:
     def _recover(self, path: Path) -> None:
         """Take note of whole lines and drop half a line at the end."""
         for number, offset, line in _lines(path):
+            where = f"{path}, line {number}"
             if not line.endswith(b"\n"):
+                if not _START.startswith(line[: len(_START)]):
+                    raise BatchError(f"{where}: half a line, and no result of a batch; give another file")
                 os.ftruncate(self._file, offset)
                 os.fsync(self._file)
                 break
-            where = f"{path}, line {number}"
             row = _row(line, where)
             if row["custom_id"] in self.done:
                 raise BatchError(f"{where}: a second result of {row['custom_id']!r}")
