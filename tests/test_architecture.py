@@ -44,7 +44,7 @@ RANKS: dict[int, dict[str, str]] = {
     6: {
         "chat": "processing api",
         "answerer": "processing data eval api",
-        "serve": "sampling intake processing grammar engine api",
+        "serve": "config sampling layout intake processing grammar engine api",
     },
 }
 ALLOWED = {part: set(names.split()) for parts in RANKS.values() for part, names in parts.items()}
