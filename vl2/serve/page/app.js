@@ -4,6 +4,7 @@ import { ApiError, models, tiles } from "./api.js";
 import { at, h } from "./dom.js";
 import { setUpExamples } from "./examples.js";
 import { closeSource, openSource, pictureOf, shownPicture } from "./files.js";
+import { listenForFiles } from "./giving.js";
 import { openSettings, samplingFields, setUpSettings } from "./settings.js";
 import { show } from "./stage.js";
 import { article } from "./talk.js";
@@ -11,7 +12,7 @@ import { article } from "./talk.js";
 const ACTIONS = { ask, locate, read };
 const WORDS = {
   ask: { send: "Ask", hint: "Ask about the image" },
-  locate: { send: "Locate", hint: "What to find, for example: the total" },
+  locate: { send: "Locate", hint: "For example: the total" },
   read: { send: "Read", hint: "" },
 };
 const RETRY_MS = { 503: 1000, 0: 3000 };
@@ -53,8 +54,8 @@ async function refresh() {
   const { current, regions } = state, picture = shownPicture(current);
   at("pager").hidden = current.numPages === 1;
   at("page-number").textContent = `${current.page} / ${current.numPages}`;
-  at("previous").disabled = current.page === 1;
-  at("next").disabled = current.page === current.numPages;
+  at("previous").ariaDisabled = String(current.page === 1); // disabled ones would lose the focus
+  at("next").ariaDisabled = String(current.page === current.numPages);
   at("tiles").ariaPressed = String(state.tiled);
   at("strip").replaceChildren(...(state.sources.length > 1 ? state.sources.map(thumbnail) : []));
   if (!state.tiled) return show(picture, { regions });
@@ -72,7 +73,10 @@ function thumbnail(source) {
   const image = h("img", { src: shownPicture(source).url, alt: "" });
   const open = h("button", { type: "button", title: source.name, ariaLabel: source.name }, image);
   open.ariaPressed = String(source === state.current);
-  open.onclick = () => look(shownPicture(source));
+  open.onclick = () => {
+    look(shownPicture(source));
+    at("strip").querySelector("[aria-pressed=true]").focus(); // this button was replaced
+  };
   if (shownPicture(source).sent || state.running) return h("li", {}, open);
   const remove = h("button", { type: "button", class: "remove", ariaLabel: `Remove ${source.name}` }, "✕");
   remove.onclick = () => {
@@ -89,7 +93,7 @@ function refreshComposer() {
   at("question").hidden = reads;
   at("pages").hidden = !(reads && manyPages);
   at("question").placeholder = WORDS[mode()].hint;
-  at("send").textContent = reads && state.current?.isDocument ? "Read the document" : reads ? "Read all text" : WORDS[mode()].send;
+  at("send").textContent = reads && !manyPages ? "Read all text" : WORDS[mode()].send;
   at("send").hidden = Boolean(state.running);
   at("stop").hidden = !state.running;
   const names = newPictures().map((picture) => picture.name);
@@ -104,6 +108,7 @@ function look(picture, regions = []) {
 }
 
 async function turnPage(source, page, regions = []) {
+  if (page < 1 || page > source.numPages) return;
   try {
     look(await pictureOf(source, page), regions);
   } catch (error) {
@@ -153,46 +158,50 @@ function newEntry() {
   return entry;
 }
 
-async function run() {
+function run() {
   if (state.running || !state.current) return;
   if (mode() !== "read" && !at("question").value.trim()) return at("question").focus();
   if (!state.model) return complain(new ApiError(503));
   const entry = newEntry(), view = article(entry, { look, lookAtPage, say });
-  state.running = new AbortController();
+  const controller = state.running = new AbortController();
   at("question").value = "";
   state.regions = [];
   at("log").append(view.element);
+  at("log").scrollTop = at("log").scrollHeight;
   const hadFocus = document.activeElement === at("send");
-  await refresh();
+  refresh();
   if (hadFocus) at("stop").focus();
   say("Working …");
-  await follow(entry, () => {
+  follow(entry, controller, () => {
+    const log = at("log"), atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
     view.update();
-    at("log").scrollTop = at("log").scrollHeight;
+    if (atEnd) log.scrollTop = log.scrollHeight;
     if (entry.mode === "read" && entry.numPages) say(`${entry.pages.length} of ${entry.numPages} pages read`);
   });
 }
 
 /** Runs the action of an entry to its end, whatever that is. */
-async function follow(entry, changed) {
+async function follow(entry, controller, changed) {
   const started = performance.now(), seconds = () => (performance.now() - started) / 1000;
   const note = () => {
     if (entry.mode === "ask" && entry.answer) entry.firstSeconds ??= seconds();
     changed();
   };
   try {
-    await ACTIONS[entry.mode](entry, state.running.signal, note);
+    await ACTIONS[entry.mode](entry, controller.signal, note);
   } catch (error) {
     if (error.name === "AbortError") entry.finish = "stopped";
     else entry.error = error.message;
     if (error.status === 401) openSettings("key");
     if (!(error instanceof ApiError) && error.name !== "AbortError") console.error(error);
   }
+  if (state.running !== controller) return; // a new conversation has begun
   entry.seconds = seconds();
   if (entry.mode === "ask" && !entry.error && entry.answer) {
     state.turns = [...entry.request.turns.slice(0, -1), { ...entry.request.turns.at(-1), answer: entry.answer }];
     for (const picture of entry.pictures) picture.sent = true;
   }
+  if (entry.error && entry.mode !== "read") at("question").value ||= entry.text; // to try again
   const stopHadFocus = document.activeElement === at("stop");
   state.running = null;
   if (entry.regions.length) look(entry.picture, entry.regions);
@@ -207,7 +216,7 @@ const lookAtPage = (entry, page) => turnPage(entry.request.source, page.page, pa
 function restart() {
   state.running?.abort();
   state.sources.forEach(closeSource);
-  Object.assign(state, { sources: [], current: null, regions: [], turns: [] });
+  Object.assign(state, { sources: [], current: null, regions: [], turns: [], running: null });
   at("log").replaceChildren();
   at("notice").hidden = true;
   document.forms.composer.reset();
@@ -219,6 +228,7 @@ async function connect() {
   try {
     state.model = (await models()).data[0].id;
     at("model").textContent = state.model;
+    at("notice").hidden = true;
     document.title = `${state.model} · vl2`;
   } catch (error) {
     at("model").textContent = { 503: "loading …", 401: "needs a key" }[error.status] ?? "not reachable";
@@ -230,11 +240,6 @@ async function connect() {
 // Which control does what
 
 function listen() {
-  for (const id of ["choose", "add"]) at(id).onclick = () => at("file").click();
-  at("file").onchange = async () => {
-    await open(at("file").files);
-    at("file").value = ""; // so that the same file can be chosen again
-  };
   at("notice").querySelector("button").onclick = () => { at("notice").hidden = true; };
   at("restart").onclick = restart;
   at("stop").onclick = () => state.running?.abort();
@@ -250,36 +255,18 @@ function listen() {
   };
   document.querySelectorAll("[name=mode]").forEach((radio) => { radio.onchange = refresh; });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !at("settings").open) state.running?.abort();
+    if (at("settings").open) return;
+    if (event.key === "Escape") state.running?.abort();
     if (event.key !== "Enter" || event.isComposing) return;
     if ((event.target === at("question") && !event.shiftKey) || event.ctrlKey || event.metaKey) {
       event.preventDefault();
       run();
     }
   });
-  document.addEventListener("paste", (event) => {
-    const files = [...event.clipboardData.files];
-    if (!files.length) return;
-    event.preventDefault();
-    open(files, files.map(({ name }) => (name === "image.png" ? `pasted-${state.sources.length + 1}.png` : name)));
-  });
-  for (const kind of ["dragenter", "dragover"]) {
-    document.addEventListener(kind, (event) => {
-      event.preventDefault();
-      document.body.classList.add("dragging");
-    });
-  }
-  document.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) document.body.classList.remove("dragging");
-  });
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    document.body.classList.remove("dragging");
-    open(event.dataTransfer.files);
-  });
 }
 
 listen();
+listenForFiles(open);
 setUpSettings(connect);
 setUpExamples(async (file, chosenMode, text) => {
   await open([file]);

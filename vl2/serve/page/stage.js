@@ -4,28 +4,31 @@
 //     layer                     where the image lies on the canvas
 //       img, button.box, ...    boxes in percent of the image, so that they follow its size
 //     div.tile, ...             only with tiles
-//     layer                     the global view, small, only with tiles
+//   div.global                  the global view, small, beside it; only with tiles
 import { at, h, place } from "./dom.js";
 
 const COLOURS = ["#d6336c", "#1971c2", "#2b8a3e", "#d9480f", "#7048e8", "#0b7285"];
-const shown = { picture: null, regions: [], tiles: null };
+const shown = { picture: null, regions: [], tiles: null, chosen: -1 };
 
 /** Shows a picture. @param tiles of /v1/tiles for it, or null. @param regions in its pixels. */
 export function show(picture, { regions = [], tiles = null } = {}) {
   Object.assign(shown, { picture, regions, tiles });
   const frame = at("frame"), { width, height } = picture;
   frame.replaceChildren();
+  frame.parentElement.querySelector(".global")?.remove();
   if (tiles) drawTiles(frame);
   else frame.append(place(layer(), [0, 0, width, height], width, height));
   const [canvasWidth, canvasHeight] = tiles ? tiles.local_view.canvas : [width, height];
   frame.style.setProperty("--width", canvasWidth);
   frame.style.setProperty("--height", canvasHeight);
-  frame.classList.toggle("tiled", Boolean(tiles));
+  frame.parentElement.classList.toggle("tiled", Boolean(tiles));
+  highlight(shown.chosen);
   at("caption").textContent = tiles ? tilesInWords(tiles) : `${picture.name} · ${width} × ${height}`;
 }
 
 /** Makes the box with this number stand out; none if it is -1. */
 export function highlight(number) {
+  shown.chosen = number;
   at("frame").querySelectorAll(".box").forEach((box) => {
     box.classList.toggle("chosen", Number(box.dataset.number) === number);
     box.classList.toggle("dim", number >= 0 && Number(box.dataset.number) !== number);
@@ -52,6 +55,7 @@ function drawBox(region, number) {
   box.append(h("span", { class: "label" }, region.label));
   box.dataset.number = number;
   box.classList.toggle("low", region.box[1] < picture.height * 0.08); // no room for the label above it
+  box.classList.toggle("right", region.box[0] > picture.width / 2); // or beside it
   box.style.setProperty("--colour", colourOf(region.label, regions));
   for (const event of ["mouseenter", "focus"]) box.addEventListener(event, () => highlight(number));
   for (const event of ["mouseleave", "blur"]) box.addEventListener(event, () => highlight(-1));
@@ -69,10 +73,9 @@ function drawTiles(frame) {
   }
   const whole = shown.tiles.global_view;
   const image = place(h("img", { src: shown.picture.url, alt: "" }), whole.box, ...whole.canvas);
-  frame.append(h("div", { class: "global", title: "The global view: all of the image on one tile" }, image));
+  frame.after(h("div", { class: "global" }, h("div", {}, image), "global view"));
 }
 
 function tilesInWords({ num_tiles, image_tokens, local_view: { canvas, rows, cols } }) {
-  const local = rows * cols === 1 ? "1 tile" : `${rows} × ${cols} tiles`;
-  return `Canvas ${canvas.join(" × ")}: ${local} and the global view, ${num_tiles} in all, ${image_tokens} image tokens`;
+  return `Canvas ${canvas.join(" × ")} · ${rows} × ${cols} + 1 = ${num_tiles} tiles · ${image_tokens} image tokens`;
 }

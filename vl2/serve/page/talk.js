@@ -22,16 +22,15 @@ export function article(entry, { look, lookAtPage, say }) {
   const element = h("article", {}, asked, names.length > 0 && h("p", { class: "names" }, ...names), body, foot);
 
   function update() {
-    const busy = entry.finish === null && !entry.error;
-    element.ariaBusy = String(busy);
+    const busy = entry.seconds === undefined;
     if (entry.mode === "read") fillPages(body, entry, busy, lookAtPage);
     else body.replaceChildren(entry.answer);
     body.classList.toggle("busy", busy);
     if (busy) return;
-    if (entry.error) body.append(h("p", { class: "error", role: "alert" }, entry.error));
+    if (entry.error) body.append(h("p", { class: "error" }, entry.error));
     const chips = entry.regions.map((region, number) => chip(region, number, entry, look));
     if (chips.length) body.append(h("p", { class: "regions" }, ...chips));
-    foot.replaceChildren(h("small", {}, facts(entry)), ...(entry.error ? [] : copies(entry, say)));
+    foot.replaceChildren(h("small", {}, facts(entry)), entry.error ? "" : copies(entry, say));
   }
 
   update();
@@ -70,8 +69,8 @@ function fillPages(body, entry, busy, lookAtPage) {
 function facts({ finish, usage, seconds, firstSeconds }) {
   const tokens = usage && `${usage.completion_tokens} ${usage.completion_tokens === 1 ? "token" : "tokens"}`;
   const images = usage && `${usage.prompt_tokens_details.image_tokens} image tokens`;
-  const first = firstSeconds && `first word after ${firstSeconds.toFixed(1)} s`;
-  return [FINISHES[finish], tokens, images, first, `${seconds.toFixed(1)} s`].filter(Boolean).join(" · ");
+  const time = `${seconds.toFixed(1)} s` + (firstSeconds ? `, first word after ${firstSeconds.toFixed(1)}` : "");
+  return [FINISHES[finish], tokens, images, time].filter(Boolean).join(" · ");
 }
 
 function copies(entry, say) {
@@ -85,5 +84,5 @@ function copies(entry, say) {
     };
     return made;
   };
-  return [h("span", { class: "space" }), button("Copy JSON", asJson), button("Copy curl", asCurl)];
+  return h("span", {}, button("Copy JSON", asJson), button("Copy curl", asCurl));
 }
