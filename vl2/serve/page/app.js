@@ -182,13 +182,9 @@ function run() {
 
 /** Runs the action of an entry to its end, whatever that is. */
 async function follow(entry, controller, changed) {
-  const started = performance.now(), seconds = () => (performance.now() - started) / 1000;
-  const note = () => {
-    if (entry.mode === "ask" && entry.answer) entry.firstSeconds ??= seconds();
-    changed();
-  };
+  const started = performance.now();
   try {
-    await ACTIONS[entry.mode](entry, controller.signal, note);
+    await ACTIONS[entry.mode](entry, controller.signal, changed);
   } catch (error) {
     if (error.name === "AbortError") entry.finish = "stopped";
     else entry.error = error.message;
@@ -196,7 +192,7 @@ async function follow(entry, controller, changed) {
     if (!(error instanceof ApiError) && error.name !== "AbortError") console.error(error);
   }
   if (state.running !== controller) return; // a new conversation has begun
-  entry.seconds = seconds();
+  entry.seconds = (performance.now() - started) / 1000;
   if (entry.mode === "ask" && !entry.error && entry.answer) {
     state.turns = [...entry.request.turns.slice(0, -1), { ...entry.request.turns.at(-1), answer: entry.answer }];
     for (const picture of entry.pictures) picture.sent = true;

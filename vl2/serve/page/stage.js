@@ -22,6 +22,7 @@ export function show(picture, { regions = [], tiles = null } = {}) {
   frame.style.setProperty("--width", canvasWidth);
   frame.style.setProperty("--height", canvasHeight);
   frame.parentElement.classList.toggle("tiled", Boolean(tiles));
+  frame.parentElement.classList.toggle("wide", canvasWidth > canvasHeight);
   highlight(shown.chosen);
   at("caption").textContent = tiles ? tilesInWords(tiles) : `${picture.name} · ${width} × ${height}`;
 }

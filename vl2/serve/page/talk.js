@@ -66,11 +66,10 @@ function fillPages(body, entry, busy, lookAtPage) {
   }
 }
 
-function facts({ finish, usage, seconds, firstSeconds }) {
+function facts({ finish, usage, seconds }) {
   const tokens = usage && `${usage.completion_tokens} ${usage.completion_tokens === 1 ? "token" : "tokens"}`;
   const images = usage && `${usage.prompt_tokens_details.image_tokens} image tokens`;
-  const time = `${seconds.toFixed(1)} s` + (firstSeconds ? `, first word after ${firstSeconds.toFixed(1)}` : "");
-  return [FINISHES[finish], tokens, images, time].filter(Boolean).join(" · ");
+  return [FINISHES[finish], tokens, images, `${seconds.toFixed(1)} s`].filter(Boolean).join(" · ");
 }
 
 function copies(entry, say) {
