@@ -48,12 +48,13 @@ def visit(browser: Any) -> Iterator[Open]:
         contexts.append(context)
         servers.append(server.url)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: requests.append(request.url))
         page.on("console", lambda message: logged.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: logged.append(str(error)))
         page.logged = logged
         page.goto(server.url)
+        page.locator("#model", has_not_text="connecting").wait_for()
         return page
 
     yield start

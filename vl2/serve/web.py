@@ -20,7 +20,7 @@ from vl2.config import VL2Config
 from vl2.layout import TileGrid, image_token_count
 from vl2.processing.tiling import MAX_TILED_IMAGES, choose_views, letterbox_geometry
 from vl2.serve.chat import json_response
-from vl2.serve.errors import ApiError, invalid
+from vl2.serve.errors import invalid
 from vl2.serve.protocol import Tiles, TilesResponse, View
 from vl2.serve.service import Service
 
@@ -52,8 +52,6 @@ async def index(_: Request) -> Response:
 async def tiles(request: Request) -> Response:
     """How a conversation's images of these sizes are cut. Raises ApiError (400, 503)."""
     service: Service = request.app.state.service
-    if service.state == "loading":
-        raise ApiError(503, "the model is loading; try again later", code="not_ready", retry_sec=5)
     found = [_SIZE.fullmatch(text) for text in request.query_params.getlist("size")]
     sizes = [(int(match[1]), int(match[2])) for match in found if match]
     most = service.settings.max_images

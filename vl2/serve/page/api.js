@@ -77,9 +77,9 @@ export async function* chat(body, signal) {
   const headers = { "content-type": "application/json" };
   const options = { method: "POST", body: JSON.stringify(request), headers, signal };
   for await (const event of pieces(await call("v1/chat/completions", options), "\n\n")) {
-    const data = event.replace(/^data: /, "");
-    if (data === "[DONE]") return;
-    const chunk = JSON.parse(data);
+    if (!event.startsWith("data: ")) continue; // a comment: the server is still there
+    if (event === "data: [DONE]") return;
+    const chunk = JSON.parse(event.slice(6));
     if (chunk.error) throw new ApiError(500, chunk.error);
     yield chunk;
   }
