@@ -49,7 +49,6 @@ def main() -> None:
         page.locator("article .foot small").wait_for()
         ask(page, "Ask", "Is there a dog in the picture?")
         ask(page, "Locate", "the dog")
-        page.locator(".regions button").first.focus()
         page.locator("article").first.locator(".regions button").first.focus()
         save(page, "page-light.png")
         page = browser.new_page(**PHONE)

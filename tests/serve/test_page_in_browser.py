@@ -211,6 +211,31 @@ def test_drop_and_paste(scripted: PatientServer, visit: Open, receipt: bytes) ->
     assert page.locator(".box").count() == asked.locator(".regions button").count() == len(reply["regions"]) == 1
 
 
+def test_copying_without_the_clipboard_api(scripted: PatientServer, visit: Open) -> None:
+    """Browsers have it on https and on this machine only."""
+    page = visit(scripted)
+    page.evaluate("delete Navigator.prototype.clipboard")
+    choose(page, EXAMPLES / "form.png")
+    do(page, "What?").get_by_role("button", name="Copy curl").click()
+    page.locator("#status", has_text="Copy curl: copied").wait_for()
+    page.locator("#question").focus()
+    page.keyboard.press("Control+V")
+    assert page.locator("#question").input_value().startswith("IMAGE1=$(base64 < 'form.png'")
+
+
+def test_a_removed_file_is_not_shown_again(scripted: PatientServer, visit: Open) -> None:
+    page = visit(scripted)
+    choose(page, EXAMPLES / "receipt.png")
+    mode(page, "Locate")
+    located = do(page, "the total")
+    choose(page, EXAMPLES / "form.png")
+    page.get_by_role("button", name="Remove receipt.png").click()
+    located.locator(".regions button").hover()
+    located.locator(".regions button").click()
+    assert page.locator("#caption").inner_text() == "form.png · 384 × 300"
+    assert page.locator(".box").count() == 0
+
+
 def test_tiles(nano_server: PatientServer, visit: Open) -> None:
     """The grid that the model uses, where it lies; none above two images."""
     page = visit(nano_server)
@@ -283,6 +308,7 @@ def test_errors_in_plain_words(nano_server: PatientServer, visit: Open) -> None:
     assert all("400" in page.logged.pop() for _ in range(2))
 
 
+@pytest.mark.filterwarnings("ignore:no region read")
 def test_api_key_and_settings(scripted_checkpoint: Path, serve: Any, visit: Open) -> None:
     """The key is asked for and not kept; settings are kept and sent."""
     with serve(lambda: vl2.load(scripted_checkpoint), api_keys=("secret",)) as server:

@@ -9,12 +9,12 @@ index.html is refused by the browser, not by us.
 
 import re
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Message, Receive, Scope, Send
 
 from vl2.config import VL2Config
 from vl2.layout import TileGrid, image_token_count
@@ -40,8 +40,8 @@ _SIZE = re.compile(r"([1-9]\d{0,8})x([1-9]\d{0,8})", re.ASCII)
 def page_routes() -> list[BaseRoute]:
     """Under paths of their own, so that a wrong method of the API stays a 405."""
     # In a clone the examples are links to those of the repository.
-    files = StaticFiles(directory=PAGE, follow_symlink=True)
-    return [Route("/", index), Route("/v1/tiles", tiles), Mount("/page", _WithHeaders(files))]
+    files = _Files(directory=PAGE, follow_symlink=True)
+    return [Route("/", index), Route("/v1/tiles", tiles), Mount("/page", files)]
 
 
 async def index(_: Request) -> Response:
@@ -78,16 +78,10 @@ def _view(size: tuple[int, int], canvas: tuple[int, int], grid: TileGrid) -> Vie
     return View(canvas=canvas, rows=grid.rows, cols=grid.cols, box=box)
 
 
-class _WithHeaders:
-    """The files of the page with the headers of the page."""
+class _Files(StaticFiles):
+    """With the headers of the page."""
 
-    def __init__(self, app: StaticFiles) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def add(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] += [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-            await send(message)
-
-        await self._app(scope, receive, add)
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers.update(_HEADERS)
+        return response

@@ -101,6 +101,7 @@ function refreshComposer() {
 }
 
 function look(picture, regions = []) {
+  if (!state.sources.includes(picture.source)) return; // it was removed since
   state.current = picture.source;
   picture.source.page = picture.page;
   state.regions = regions;

@@ -23,12 +23,15 @@ export function place(element, [x0, y0, x1, y1], width, height) {
   return element;
 }
 
-/** Copies text; the clipboard API is missing on plain http from other machines. */
+/** Copies text, also where the clipboard API is missing: on plain http from other machines. */
 export async function copy(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  const area = h("textarea", { class: "hidden", value: text });
-  document.body.append(area);
-  area.select();
-  document.execCommand("copy");
-  area.remove();
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = h("textarea", { class: "hidden", value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
 }

@@ -7,7 +7,7 @@
 //   div.global                  the global view, small, beside it; only with tiles
 import { at, h, place } from "./dom.js";
 
-const COLOURS = ["#d6336c", "#1971c2", "#2b8a3e", "#d9480f", "#7048e8", "#0b7285"];
+const COLOURS = ["#d6336c", "#1971c2", "#237032", "#c2410c", "#7048e8", "#0b7285"];
 const shown = { picture: null, regions: [], tiles: null, chosen: -1 };
 
 /** Shows a picture. @param tiles of /v1/tiles for it, or null. @param regions in its pixels. */
