@@ -44,7 +44,7 @@ RANKS: dict[int, dict[str, str]] = {
     6: {
         "chat": "processing api",
         "answerer": "processing data eval api",
-        "serve": "sampling intake processing grammar engine api",
+        "serve": "config sampling layout intake processing grammar engine api",
         "bench": "config layout files kernels sampling processing model data family generate engine train",
     },
     7: {"batch": "sampling intake processing api serve"},
