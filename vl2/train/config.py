@@ -16,8 +16,8 @@ from typing import Any, Self
 
 from vl2.config import PRESETS, VL2Config
 from vl2.section import ConfigError, Section, require
+from vl2.train.groups import LearningRateMultipliers, check_freeze
 
-GROUPS = ("vision", "projector", "language")
 BYTE_TOKENIZER = "bytes"
 
 
@@ -60,22 +60,14 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 @dataclass(frozen=True)
-class LearningRateMultipliers(Section):
-    """Factors on the stage's learning rate by parameter group."""
-
-    vision: float = 1.0
-    projector: float = 1.0
-    language: float = 1.0
-    patch_head: float = 1.0
-
-
-@dataclass(frozen=True)
 class Stage(Section):
     """One stage of training; everything in it is a function of the step.
 
     mixture: table of source (task or entry of `records`) to weight.
     schedule: "cosine" to lr_floor * learning_rate, "step" (divided by sqrt(10) at 50 % and 75 %) or "constant".
-    freeze: groups that do not learn: vision, projector, language.
+    freeze: groups that do not learn: vision, projector, language, or parts of the last: embeddings, attention, dense,
+        router, experts, shared_experts, norms, head.
+    lr_multiplier: table of the same names, and patch_head, to factors on learning_rate.
     mask_prompt: loss on answers only.
     answer_exponent: an answer of n tokens weighs n ** answer_exponent: with 1 every token counts the same, with 0.5
         short answers are not drowned by long transcripts (square averaging: Chen et al. 2024, arXiv 2412.05271, 3.2).
@@ -128,9 +120,7 @@ class Stage(Section):
         require(bool(self.mixture), "mixture", self.mixture, "needs at least one source")
         for source, weight in self.mixture:
             require(weight > 0, f"mixture.{source}", weight, "must be positive; leave the source out instead")
-        for group in self.freeze:
-            require(group in GROUPS, "freeze", group, f"must be among {', '.join(GROUPS)}")
-        require(len(set(self.freeze)) < len(GROUPS), "freeze", self.freeze, "leaves nothing to train")
+        check_freeze(self.freeze)
         points = self.patch_loss_weight
         require(bool(points), "patch_loss_weight", points, "needs at least one (fraction, weight)")
         ordered = all(a[0] <= b[0] for a, b in pairwise(points))

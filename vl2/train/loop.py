@@ -37,6 +37,7 @@ from vl2.train.checkpoint import (
 )
 from vl2.train.config import ConfigError, TrainConfig, read_recipe
 from vl2.train.display import Display, QuietDisplay, make_display
+from vl2.train.groups import expand
 from vl2.train.loss import answer_weights, batch_losses
 from vl2.train.metrics import Meter, MetricsLog
 from vl2.train.optim import (
@@ -312,7 +313,7 @@ def _step(
     run.optimizer.found_inf = 1 - finite.float()
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
-    if stage.bias_update_step and expert_counts is not None and "language" not in stage.freeze:
+    if stage.bias_update_step and expert_counts is not None and "router" not in expand(stage.freeze):
         update_router_bias(assembly.model, run.ranks.total(expert_counts), stage.bias_update_step, finite.float())
     return norm, finite
 

@@ -14,22 +14,9 @@ from torch import Tensor, nn
 from vl2.model.moe import Router
 from vl2.model.vl2 import VL2
 from vl2.train.config import OptimizerSection, Stage
+from vl2.train.groups import expand, group_of
 from vl2.train.muon import muon_step
 from vl2.train.patch_head import PatchHead
-
-_GROUP_OF_PREFIX = {
-    "vision": "vision",
-    "projector": "projector",
-    "image_newline": "projector",
-    "view_seperator": "projector",
-    "language": "language",
-}
-
-
-def group_of(name: str) -> str:
-    """vision, projector or language."""
-    return _GROUP_OF_PREFIX[name.split(".", 1)[0]]
-
 
 def learns(name: str) -> bool:
     """False for what gradients never reach: the unused pooling head, and router biases, which have their own rule."""
@@ -119,8 +106,9 @@ def build_optimizer(model: VL2, patch_head: PatchHead | None, config: OptimizerS
 def freeze_for(stage: Stage, model: VL2, patch_head: PatchHead | None) -> None:
     """Let exactly the groups of this stage learn."""
     model.requires_grad_(False)
+    frozen = expand(stage.freeze)
     for _, group, parameter in learned_parameters(model, patch_head):
-        parameter.requires_grad_(group not in stage.freeze)
+        parameter.requires_grad_(group not in frozen)
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -144,9 +132,8 @@ def rewarm_factor(step: int, rewarm_from: int | None, rewarm_steps: int) -> floa
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, stage: Stage, rate: float) -> None:
-    multipliers = stage.lr_multiplier.to_dict()
     for group in optimizer.param_groups:
-        group["lr"] = rate * multipliers[group["group"]]
+        group["lr"] = rate * stage.lr_multiplier.of(group["group"])
 
 
 def patch_weight(stage: Stage, step: int) -> float:
