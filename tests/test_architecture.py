@@ -118,7 +118,7 @@ def test_optional_packages_stay_where_they_are_needed() -> None:
     """`import vl2` and the model work with the core dependencies alone."""
     extras = {
         "matplotlib": "train", "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
-        "pypdfium2": "processing", "hypothesis": "", "pytest": "",
+        "pypdfium2": "processing", "peft": "model", "hypothesis": "", "pytest": "",
     }  # fmt: skip
     for path in MODULES:
         for node in ast.walk(tree(path)):

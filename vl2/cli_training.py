@@ -16,6 +16,7 @@ from vl2.cli import (
     app,
     errors_in_one_line,
     load_model,
+    loading,
     progress_console,
 )
 
@@ -100,6 +101,26 @@ def train(
 
         source = SynthSource(generate, patch_targets, tuple(TASKS), NUM_LABELS)
         run(recipe, out, resume=resume, overrides=override or (), synth=source, stop_at=stop_at)
+
+
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="Directory of a LoRA adapter in PEFT's format.")],
+    out: Annotated[Path, typer.Option(help="Directory to write; must not exist yet.")],
+    base: Annotated[
+        str, typer.Option(help="What it belongs to, if not what it says: a name, directory or hub id.")
+    ] = "",
+    offline: OfflineOption = False,
+) -> None:
+    """Add an adapter to the weights it belongs to; writes a model in the official layout."""
+    with errors_in_one_line():
+        from vl2.hub import find_model
+        from vl2.model.lora import adapter_base, merge_checkpoint
+
+        source = find_model(base or adapter_base(adapter), local_files_only=offline)
+        with loading(f"merging into {source}") as report:
+            merge_checkpoint(source, adapter, out, report)
+        print(f"{out}: {source} with {adapter}")
 
 
 @app.command("eval")

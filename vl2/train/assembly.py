@@ -13,11 +13,12 @@ from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.device import pick_device
 from vl2.model.vl2 import VL2
-from vl2.model.weights import load, save
-from vl2.processing.processor import ProcessorConfig, write_processor
+from vl2.model.weights import load
 from vl2.processing.render import Renderer
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
 from vl2.section import ConfigError
+from vl2.train.adapters import check_stages
+from vl2.train.adapters import start as start_adapter
 from vl2.train.config import BYTE_TOKENIZER, TrainConfig
 from vl2.train.patch_head import PatchHead
 
@@ -40,8 +41,11 @@ class Assembly:
 
     @property
     def bfloat16(self) -> bool:
-        choice = self.config.precision
-        return choice == "bfloat16" or (choice == "auto" and self.device.type == "cuda")
+        return trains_in_bfloat16(self.config, self.device)
+
+
+def trains_in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
+    return config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
 
 
 def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | None, device_id: int = 0) -> Assembly:
@@ -74,7 +78,12 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
 
 def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -> VL2:
     start = checkpoint or (Path(config.model.weights) if config.model.weights else None)
-    if start is not None:
+    if config.lora:
+        weights, bfloat16 = Path(config.model.weights), trains_in_bfloat16(config, device)
+        dtype = torch.bfloat16 if bfloat16 else torch.float32  # these stay as they are, so need no more digits
+        model = start_adapter(config.lora, weights, checkpoint, device, dtype, config.seed)
+        check_stages(model, config.stages)
+    elif start is not None:
         if quantization := read_config(start / "config.json").quantization_config:
             raise ConfigError(
                 f"{start}: its weights are quantised ({quantization.experts}) and cannot be trained; start from the "
@@ -138,10 +147,3 @@ def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
     config, tokenizer = assembly.model.config, assembly.tokenizer
     renderer = Renderer(tokenizer, config)
     return PackedDataset(spec, assembly.sources, renderer, config, budget, tokenizer.special.pad)
-
-
-def export(assembly: Assembly, path: Path) -> None:
-    """Write the model in official layout, bfloat16, with its tokenizer and processor: what `vl2.load` reads."""
-    save(assembly.model, path, torch.bfloat16)
-    assembly.tokenizer.save(path)
-    write_processor(ProcessorConfig.of(assembly.model.config), path)

@@ -8,7 +8,7 @@ are relative to the recipe's own directory.
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from vl2.config import PRESETS, VL2Config
 from vl2.section import ConfigError, Section, require
+from vl2.train.adapters import LoraSection
 from vl2.train.groups import LearningRateMultipliers, check_freeze
 
 BYTE_TOKENIZER = "bytes"
@@ -89,7 +90,7 @@ class Stage(Section):
     schedule: str = "cosine"
     lr_floor: float = 0.0
     warmup_steps: int = 0
-    lr_multiplier: LearningRateMultipliers = LearningRateMultipliers()
+    lr_multiplier: LearningRateMultipliers = field(default_factory=LearningRateMultipliers)
     freeze: tuple[str, ...] = ()
     mask_prompt: bool = True
     answer_exponent: float = 1.0
@@ -213,6 +214,7 @@ class CheckpointSection(Section):
 class TrainConfig(Section):
     """A whole run.
 
+    lora: train an adapter instead of the model's weights.
     records: table of name to a file of conversations, or a glob of them; a mixture names them beside tasks. Which
         files are read: README, "Train".
     max_bad_records: bad records of an entry of `records` that training goes on without; with more it does not begin.
@@ -234,6 +236,7 @@ class TrainConfig(Section):
     optimizer: OptimizerSection = OptimizerSection()
     loader: LoaderSection = LoaderSection()
     checkpoint: CheckpointSection = CheckpointSection()
+    lora: LoraSection | None = None
     records: tuple[tuple[str, str], ...] = ()
     max_bad_records: int = 0
     device: str = "auto"
@@ -248,6 +251,9 @@ class TrainConfig(Section):
 
     def __post_init__(self) -> None:
         require(bool(self.stages), "stages", self.stages, "needs at least one stage")
+        if self.lora:
+            require(bool(self.model.weights), "lora", "...", "needs model.weights, which the adapter belongs to")
+            require(self.optimizer.name == "adamw", "optimizer.name", self.optimizer.name, "must be adamw with [lora]")
         names = [stage.name for stage in self.stages]
         require(len(set(names)) == len(names), "stages", names, "two stages share a name")
         precisions = ("auto", "bfloat16", "float32")

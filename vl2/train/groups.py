@@ -64,7 +64,9 @@ class LearningRateMultipliers(Section):
 
     def __post_init__(self) -> None:
         for key, value in self.to_dict().items():
-            require(value is None or value >= 0, key, value, "must not be negative; 0 keeps moments but changes nothing")
+            require(
+                value is None or value >= 0, key, value, "must not be negative; 0 keeps moments but changes nothing"
+            )
 
     def of(self, group: str) -> float:
         """Of one of GROUPS, or of patch_head."""

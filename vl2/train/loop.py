@@ -24,7 +24,7 @@ from torch import Tensor
 from vl2.data.loader import default_workers, make_loader, to_device
 from vl2.data.mixture import SynthSource
 from vl2.data.packing import PackedBatch
-from vl2.train.assembly import Assembly, assemble, export, stage_dataset
+from vl2.train.assembly import Assembly, assemble, stage_dataset
 from vl2.train.checkpoint import (
     EXACT,
     CheckpointFormat,
@@ -37,6 +37,7 @@ from vl2.train.checkpoint import (
 )
 from vl2.train.config import ConfigError, TrainConfig, read_recipe
 from vl2.train.display import Display, QuietDisplay, make_display
+from vl2.train.export import WEIGHTS_NAME, export_run
 from vl2.train.groups import expand
 from vl2.train.loss import answer_weights, batch_losses
 from vl2.train.metrics import Meter, MetricsLog
@@ -52,8 +53,6 @@ from vl2.train.optim import (
 )
 from vl2.train.plots import PlotError, draw_plots
 from vl2.train.ranks import Ranks, joined
-
-WEIGHTS_NAME = "weights"
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,8 @@ def compile_blocks(assembly: Assembly) -> None:
     if assembly.device.type != "cuda" or choice == "none":
         return
     model = assembly.model
-    blocks = [model.vision.patch_embed, *model.vision.blocks, *(model.language.layers if choice == "all" else ())]
+    whole = choice == "all" and not assembly.config.lora  # PEFT changes modules while they run
+    blocks = [model.vision.patch_embed, *model.vision.blocks, *(model.language.layers if whole else ())]
     torch._dynamo.config.recompile_limit = max(
         torch._dynamo.config.recompile_limit,
         8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
@@ -364,7 +364,7 @@ def _finish(run: Run) -> Outcome:
     if settings.compact:
         compact = CheckpointFormat(torch.bfloat16, settings.moments, settings.max_file_mib << 20)
         _save(run, run.out / f"compact-{step:06}", compact)
-    export(run.assembly, weights)
+    export_run(run.assembly, run.out)
     try:
         draw_plots(run.out)
     except PlotError as error:

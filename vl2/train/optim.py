@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vl2.model.lora import has_adapter, is_adapter
 from vl2.model.moe import Router
 from vl2.model.vl2 import VL2
 from vl2.train.config import OptimizerSection, Stage
 from vl2.train.groups import expand, group_of
 from vl2.train.muon import muon_step
 from vl2.train.patch_head import PatchHead
+
 
 def learns(name: str) -> bool:
     """False for what gradients never reach: the unused pooling head, and router biases, which have their own rule."""
@@ -30,8 +32,9 @@ def decays(name: str, parameter: Tensor) -> bool:
 
 def learned_parameters(model: VL2, patch_head: PatchHead | None) -> Iterator[tuple[str, str, nn.Parameter]]:
     """(name, group, parameter) of everything the optimizer may change; the head's group is patch_head."""
+    may_learn = is_adapter if has_adapter(model) else learns
     for name, parameter in model.named_parameters():
-        if learns(name):
+        if may_learn(name):
             yield name, group_of(name), parameter
     if patch_head is not None:
         for name, parameter in patch_head.named_parameters():

@@ -1,0 +1,46 @@
+"""What a run leaves for others: weights in official layout, with tokenizer and processor; of an adapter, both forms.
+
+model --(adapter folded in)--> RUN/weights: what `vl2.load` and other tools of the family read
+adapter -----------------------> RUN/adapter: what PEFT reads, and `vl2.load` with the weights it belongs to
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+
+from vl2.model.lora import fold, has_adapter, write_adapter
+from vl2.model.weights import replace_directory, save
+from vl2.processing.processor import ProcessorConfig, write_processor
+from vl2.train.assembly import Assembly
+
+WEIGHTS_NAME, ADAPTER_NAME = "weights", "adapter"
+
+
+def export(assembly: Assembly, path: Path) -> None:
+    """Write the model in official layout, bfloat16, with its tokenizer and processor: what `vl2.load` reads."""
+    save(assembly.model, path, torch.bfloat16)
+    assembly.tokenizer.save(path)
+    write_processor(ProcessorConfig.of(assembly.model.config), path)
+
+
+def export_adapter(assembly: Assembly, path: Path) -> None:
+    """Write the adapter alone; `path` appears whole or stays as it was."""
+    staging = path.with_name(f".{path.name}.writing-{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        write_adapter(assembly.model, staging)
+        replace_directory(staging, path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def export_run(assembly: Assembly, out: Path) -> Path:
+    """Everything that a finished run leaves; an adapter ends up in the weights. Returns where those are."""
+    if has_adapter(assembly.model):
+        export_adapter(assembly, out / ADAPTER_NAME)
+        fold(assembly.model)
+    export(assembly, out / WEIGHTS_NAME)
+    return out / WEIGHTS_NAME
