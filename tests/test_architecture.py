@@ -30,7 +30,7 @@ RANKS: dict[int, dict[str, str]] = {
         "hub": "",
     },
     5: {
-        "train": "section device config layout files data model processing",
+        "train": "section device config layout files data model processing hub",
         "eval": "files sampling processing data",
         "api": "config device sampling processing model engine hub",
         "draw": "config layout files processing",

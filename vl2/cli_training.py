@@ -83,7 +83,15 @@ def check(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="debug, nano, tiny-finetune, or the path of a recipe.toml.")],
+    recipe: Annotated[
+        str, typer.Argument(help="finetune, lora, debug, nano, tiny, small, base, or the path of a recipe.toml.")
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="Your records for finetune and lora: a file or glob (--set records.mine=...).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="What to start from: a name, directory or hub id.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Directory of the run.")] = Path("runs/latest"),
     resume: Annotated[Path | None, typer.Option(help="A checkpoint, or a run whose newest one is taken.")] = None,
     override: Annotated[
@@ -100,7 +108,9 @@ def train(
         from vl2.train.loop import train as run
 
         source = SynthSource(generate, patch_targets, tuple(TASKS), NUM_LABELS)
-        run(recipe, out, resume=resume, overrides=override or (), synth=source, stop_at=stop_at)
+        named = {"records.mine": data, "model.weights": model}
+        changes = [*(f"{key}={value}" for key, value in named.items() if value is not None), *(override or ())]
+        run(recipe, out, resume=resume, overrides=changes, synth=source, stop_at=stop_at)
 
 
 @app.command()

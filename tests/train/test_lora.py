@@ -22,7 +22,7 @@ from vl2.train.loop import Outcome, train
 from vl2.train.metrics import read_metrics
 from vl2.train.optim import build_optimizer
 
-peft = pytest.importorskip("peft", minversion="0.18")
+peft = pytest.importorskip("peft", minversion="0.21")
 
 SHORT = ("stages.0.steps=4", "stages.0.warmup_steps=1", "log_every=1", "checkpoint.every_sec=0")
 LORA = (

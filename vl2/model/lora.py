@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -71,10 +71,11 @@ def attach(
         torch.manual_seed(seed)
         _inject(model, config)
     if dropout:
-        modules: list[Any] = list(model.modules())
-        for layer in modules:
+        for layer in model.modules():
             if isinstance(layer, _peft().tuners.lora.Linear):
-                layer.lora_dropout[_NAME] = nn.Dropout(dropout)  # PEFT itself refuses it where a stack is adapted
+                cast(Any, layer).lora_dropout[_NAME] = nn.Dropout(
+                    dropout
+                )  # PEFT itself refuses it where a stack is adapted
 
 
 def _peft() -> Any:

@@ -56,13 +56,24 @@ class LearningStage(Protocol):
 
 
 def start(
-    section: LoraSection, weights: Path, checkpoint: Path | None, device: torch.device, dtype: torch.dtype, seed: int
+    section: LoraSection,
+    base: str,
+    weights: Path,
+    checkpoint: Path | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    seed: int,
 ) -> VL2:
-    """A model with an adapter, new or from a checkpoint. Raises WeightsError, AdapterError."""
+    """A model with an adapter, new or from a checkpoint. Raises WeightsError, AdapterError.
+
+    Args:
+        base: how others find the weights.
+        weights: where they are.
+    """
     model = load(weights, device, dtype)
     attach(
         model, rank=section.rank, alpha=section.alpha, dropout=section.dropout, targets=section.targets,
-        base=str(weights), seed=seed,
+        base=base, seed=seed,
     )  # fmt: skip
     torch.manual_seed(seed)  # of dropout; a checkpoint brings its own state
     if checkpoint is not None:

@@ -12,6 +12,7 @@ from vl2.data.conversations import Conversations, read_conversations
 from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.device import pick_device
+from vl2.hub import find_model
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load
 from vl2.processing.render import Renderer
@@ -19,8 +20,9 @@ from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
 from vl2.section import ConfigError
 from vl2.train.adapters import check_stages
 from vl2.train.adapters import start as start_adapter
-from vl2.train.config import BYTE_TOKENIZER, TrainConfig
+from vl2.train.config import TrainConfig
 from vl2.train.patch_head import PatchHead
+from vl2.train.recipe_paths import BYTE_TOKENIZER
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,20 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
     Raises: ConfigError, WeightsError, and what reading tokenizers and records raises.
     """
     device = pick_device(config.device, device_id)
-    model = _model(config, device, checkpoint)
-    tokenizer = _tokenizer(config)
+    weights = find_model(config.model.weights) if config.model.weights else None
+    _check_trainable(weights if config.lora else checkpoint or weights)
+    sources, left_out = _sources(config, synth)  # mistakes in data show before gigabytes of weights are read
+    tokenizer = _tokenizer(config, weights)
+    model = _model(config, device, weights, checkpoint)
     vocabulary = model.config.language_config.vocab_size
     if tokenizer.vocab_size > vocabulary:
         raise ConfigError(f"vocab_size = {vocabulary}: the tokenizer has {tokenizer.vocab_size} ids; use a larger one")
+    head = _patch_head(config, synth, model.config, device)
+    return Assembly(config, device, model, head, tokenizer, sources, left_out)
+
+
+def _sources(config: TrainConfig, synth: SynthSource | None) -> tuple[Sources, tuple[str, ...]]:
+    """What the mixture names, every record checked, and what is to be said of bad ones."""
     records: dict[str, Conversations] = {}
     left_out: list[str] = []
     for name, pattern in config.records:
@@ -72,32 +83,33 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
     sources = Sources(synth, records)
     for stage in config.stages:
         sources.check([name for name, _ in stage.mixture])
-    head = _patch_head(config, synth, model.config, device)
-    return Assembly(config, device, model, head, tokenizer, sources, tuple(left_out))
+    return sources, tuple(left_out)
 
 
-def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None) -> VL2:
-    start = checkpoint or (Path(config.model.weights) if config.model.weights else None)
-    if config.lora:
-        weights, bfloat16 = Path(config.model.weights), trains_in_bfloat16(config, device)
-        dtype = torch.bfloat16 if bfloat16 else torch.float32  # these stay as they are, so need no more digits
-        model = start_adapter(config.lora, weights, checkpoint, device, dtype, config.seed)
-        check_stages(model, config.stages)
-    elif start is not None:
-        if quantization := read_config(start / "config.json").quantization_config:
-            raise ConfigError(
-                f"{start}: its weights are quantised ({quantization.experts}) and cannot be trained; start from the "
-                "original weights"
-            )
+def _model(config: TrainConfig, device: torch.device, weights: Path | None, checkpoint: Path | None) -> VL2:
+    start = checkpoint or weights
+    if start is not None and not config.lora:
         model = load(start, device, torch.float32)
         if config.model.config is not None and model.config != config.model.config:
             raise ConfigError(f"{start}: its config.json differs from the recipe's model; resume with the same recipe")
+    elif weights is not None and config.lora:
+        dtype = torch.bfloat16 if trains_in_bfloat16(config, device) else torch.float32  # they stay as they are
+        model = start_adapter(config.lora, config.model.weights, weights, checkpoint, device, dtype, config.seed)
+        check_stages(model, config.stages)
     else:
         assert config.model.config is not None
         model = VL2(config.model.config)  # initialised on the CPU, so that every device starts from the same weights
         model.initialize(config.seed)
         model = model.to(device)
     return model.train()
+
+
+def _check_trainable(weights: Path | None) -> None:
+    if weights and (quantization := read_config(weights / "config.json").quantization_config):
+        raise ConfigError(
+            f"{weights}: its weights are quantised ({quantization.experts}) and cannot be trained; start from the "
+            "original weights"
+        )
 
 
 def _patch_head(
@@ -112,10 +124,11 @@ def _patch_head(
     return head.to(device)
 
 
-def _tokenizer(config: TrainConfig) -> Tokenizer:
+def _tokenizer(config: TrainConfig, weights: Path | None) -> Tokenizer:
     if config.model.tokenizer == BYTE_TOKENIZER:
         return byte_tokenizer()
-    path = Path(config.model.tokenizer or config.model.weights)
+    path = Path(config.model.tokenizer) if config.model.tokenizer else weights
+    assert path is not None
     return Tokenizer.from_file(path / "tokenizer.json" if path.is_dir() else path)
 
 

@@ -8,7 +8,7 @@ are relative to the recipe's own directory.
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +18,7 @@ from vl2.config import PRESETS, VL2Config
 from vl2.section import ConfigError, Section, require
 from vl2.train.adapters import LoraSection
 from vl2.train.groups import LearningRateMultipliers, check_freeze
-
-BYTE_TOKENIZER = "bytes"
+from vl2.train.recipe_paths import absolute_name, names_file, with_absolute_paths
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class ModelSection(Section):
     """What is trained.
 
     preset: architecture of a model with random weights, changed by the table `config`.
-    weights: or a directory of weights in official layout to start from.
+    weights: or a directory of weights in official layout to start from, "nano", "tiny", "small", "base" or a hub id.
     tokenizer: path of tokenizer.json; "bytes" for one token per byte; empty to take the one beside `weights`.
     """
 
@@ -316,7 +315,7 @@ def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
     for override in overrides:
         _override(values, override)
     try:
-        return _with_absolute_paths(TrainConfig.from_dict(values), path.resolve().parent)
+        return with_absolute_paths(TrainConfig.from_dict(values), path.resolve().parent)
     except ConfigError as error:
         raise ConfigError(f"{path.name}: {error}") from None
 
@@ -328,6 +327,8 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    if isinstance(value, str) and names_file(key):
+        value = absolute_name(value, Path.cwd())  # what a person types is relative to where they are
     _set(values, key.split("."), value, override)
 
 
@@ -348,11 +349,3 @@ def _set(node: Any, keys: list[str], value: Any, override: str) -> None:
             node[key] = value
     else:
         raise ConfigError(f"override {override!r}: {key!r} lies inside a plain value")
-
-
-def _with_absolute_paths(config: TrainConfig, base: Path) -> TrainConfig:
-    def absolute(name: str) -> str:
-        return str((base / name).resolve()) if name and name != BYTE_TOKENIZER else name
-
-    model = replace(config.model, weights=absolute(config.model.weights), tokenizer=absolute(config.model.tokenizer))
-    return replace(config, model=model, records=tuple((name, absolute(path)) for name, path in config.records))
