@@ -10,12 +10,15 @@ from pathlib import Path
 
 import torch
 
+from vl2.files import write_whole
 from vl2.model.lora import fold, has_adapter, write_adapter
 from vl2.model.weights import replace_directory, save
 from vl2.processing.processor import ProcessorConfig, write_processor
 from vl2.train.assembly import Assembly
+from vl2.train.card import model_card
+from vl2.train.checkpoint import TrainState
 
-WEIGHTS_NAME, ADAPTER_NAME = "weights", "adapter"
+WEIGHTS_NAME, ADAPTER_NAME, CARD_NAME = "weights", "adapter", "README.md"
 
 
 def export(assembly: Assembly, path: Path) -> None:
@@ -37,10 +40,11 @@ def export_adapter(assembly: Assembly, path: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def export_run(assembly: Assembly, out: Path) -> Path:
-    """Everything that a finished run leaves; an adapter ends up in the weights. Returns where those are."""
+def export_run(assembly: Assembly, out: Path, state: TrainState) -> None:
+    """Everything that a finished run leaves; an adapter ends up in the weights."""
     if has_adapter(assembly.model):
         export_adapter(assembly, out / ADAPTER_NAME)
         fold(assembly.model)
     export(assembly, out / WEIGHTS_NAME)
-    return out / WEIGHTS_NAME
+    with write_whole(out / WEIGHTS_NAME / CARD_NAME) as staging:
+        staging.write_text(model_card(assembly.config, state.step, state.counters), encoding="utf-8")

@@ -364,7 +364,7 @@ def _finish(run: Run) -> Outcome:
     if settings.compact:
         compact = CheckpointFormat(torch.bfloat16, settings.moments, settings.max_file_mib << 20)
         _save(run, run.out / f"compact-{step:06}", compact)
-    export_run(run.assembly, run.out)
+    export_run(run.assembly, run.out, run.state)
     try:
         draw_plots(run.out)
     except PlotError as error:
