@@ -34,6 +34,7 @@ RANKS: dict[int, dict[str, str]] = {
         "eval": "files sampling processing data",
         "api": "config device sampling processing model engine hub",
         "draw": "config layout files processing",
+        "downloads": "files intake",
         "bench": "config layout files kernels sampling processing model family generate engine",
     },
     6: {"chat": "processing api", "answerer": "processing data eval api"},
@@ -118,7 +119,7 @@ def test_optional_packages_stay_where_they_are_needed() -> None:
     """`import vl2` and the model work with the core dependencies alone."""
     extras = {
         "matplotlib": "train", "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
-        "pypdfium2": "processing", "peft": "model", "hypothesis": "", "pytest": "",
+        "pypdfium2": "processing", "peft": "model", "datasets": "data", "hypothesis": "", "pytest": "",
     }  # fmt: skip
     for path in MODULES:
         for node in ast.walk(tree(path)):

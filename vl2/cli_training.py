@@ -21,6 +21,7 @@ from vl2.cli import (
 )
 
 if TYPE_CHECKING:
+    from vl2.data.image_references import Fetch
     from vl2.eval.runner import Answerer
 
 
@@ -63,15 +64,20 @@ def data() -> None:
 
 @data_app.command()
 def check(
-    files: Annotated[list[str], typer.Argument(help="Files or globs: JSONL, JSON, Parquet, WebDataset .tar.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Files or globs: JSONL, JSON, Parquet, WebDataset .tar; or datasets:NAME.")
+    ],
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Download images that are named by URL, and keep them.")
+    ] = False,
 ) -> None:
     """Check every record and every image's header; exit code 2 if any is bad."""
     with errors_in_one_line():
         from vl2.data.conversations import ConversationFile, check_file, find_files
 
-        bad = 0
+        bad, downloads = 0, _downloads() if fetch else None
         for path in [path for pattern in files for path in find_files(pattern)]:
-            file = ConversationFile(path)
+            file = ConversationFile(path, downloads)
             with _progress() as progress:
                 bar = progress.add_task(path.name, total=len(file))
                 report, _ = check_file(file, lambda done, _, p=progress, b=bar: p.update(b, completed=done))
@@ -79,6 +85,19 @@ def check(
             print("\n  ".join(report.lines()))
         if bad:
             raise typer.Exit(2)
+
+
+def _fetch(url: str, field: str) -> Path:
+    """By name, so that it travels to worker processes, and made when it is needed, since few records have URLs."""
+    return _downloads()(url, field)
+
+
+def _downloads() -> "Fetch":
+    try:
+        from vl2.downloads import Downloads
+    except ImportError as error:
+        raise ValueError("downloading images needs urllib3: pip install 'vl2[serve]'") from error
+    return Downloads()
 
 
 @app.command()
@@ -110,7 +129,7 @@ def train(
         source = SynthSource(generate, patch_targets, tuple(TASKS), NUM_LABELS)
         named = {"records.mine": data, "model.weights": model}
         changes = [*(f"{key}={value}" for key, value in named.items() if value is not None), *(override or ())]
-        run(recipe, out, resume=resume, overrides=changes, synth=source, stop_at=stop_at)
+        run(recipe, out, resume=resume, overrides=changes, synth=source, stop_at=stop_at, fetch=_fetch)
 
 
 @app.command()

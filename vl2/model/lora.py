@@ -109,7 +109,7 @@ def has_adapter(model: VL2) -> bool:
 
 def write_adapter(model: VL2, path: Path) -> None:
     """Write an adapter into an existing directory, as PEFT would. Exact: float32."""
-    config: Any = model.peft_config[_NAME]  # PEFT puts it there
+    config: Any = cast(Any, model).peft_config[_NAME]  # PEFT puts it there
     tensors = {name: p.detach().cpu().contiguous() for name, p in _factors(model).items()}
     save_file(tensors, path / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     values = {**config.to_dict(), "inference_mode": True}

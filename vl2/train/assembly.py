@@ -9,6 +9,7 @@ from tokenizers import Tokenizer as Backend
 
 from vl2.config import VL2Config, read_config
 from vl2.data.conversations import Conversations, read_conversations
+from vl2.data.image_references import Fetch
 from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.device import pick_device
@@ -50,20 +51,27 @@ def trains_in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
     return config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
 
 
-def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | None, device_id: int = 0) -> Assembly:
+def assemble(
+    config: TrainConfig,
+    synth: SynthSource | None,
+    checkpoint: Path | None,
+    device_id: int = 0,
+    fetch: Fetch | None = None,
+) -> Assembly:
     """Build a run, the same on every rank.
 
     Args:
         synth: generators, if the mixture names synthetic tasks.
         device_id: which device, if the recipe leaves it open and there are several.
         checkpoint: directory whose weights replace those the recipe starts from.
+        fetch: what downloads images, if the recipe allows it.
 
     Raises: ConfigError, WeightsError, and what reading tokenizers and records raises.
     """
     device = pick_device(config.device, device_id)
     weights = find_model(config.model.weights) if config.model.weights else None
     _check_trainable(weights if config.lora else checkpoint or weights)
-    sources, left_out = _sources(config, synth)  # mistakes in data show before gigabytes of weights are read
+    sources, left_out = _sources(config, synth, fetch)  # mistakes in data show before gigabytes of weights are read
     tokenizer = _tokenizer(config, weights)
     model = _model(config, device, weights, checkpoint)
     vocabulary = model.config.language_config.vocab_size
@@ -73,12 +81,16 @@ def assemble(config: TrainConfig, synth: SynthSource | None, checkpoint: Path | 
     return Assembly(config, device, model, head, tokenizer, sources, left_out)
 
 
-def _sources(config: TrainConfig, synth: SynthSource | None) -> tuple[Sources, tuple[str, ...]]:
+def _sources(config: TrainConfig, synth: SynthSource | None, fetch: Fetch | None) -> tuple[Sources, tuple[str, ...]]:
     """What the mixture names, every record checked, and what is to be said of bad ones."""
+    if config.fetch_images and fetch is None:
+        raise ConfigError("fetch_images = true: nothing here can download; train with the command vl2 train")
     records: dict[str, Conversations] = {}
     left_out: list[str] = []
     for name, pattern in config.records:
-        records[name], reports = read_conversations(pattern, config.max_bad_records)
+        records[name], reports = read_conversations(
+            pattern, config.max_bad_records, fetch if config.fetch_images else None
+        )
         left_out += [line for report in reports for line in report.lines()]
     sources = Sources(synth, records)
     for stage in config.stages:

@@ -4,7 +4,6 @@ The trap: paths of the machine that trained say nothing to others; a card names 
 """
 
 from pathlib import Path
-from typing import Any
 
 from vl2.hub import PUBLISHED
 from vl2.train.config import Stage, TrainConfig
@@ -44,7 +43,7 @@ def model_card(config: TrainConfig, step: int, counters: dict[str, float]) -> st
     begun = f"the weights of {Path(named).name if Path(named).is_absolute() else named}" if start else "random weights"
     how = _lora(config) if config.lora else "All weights of the groups that a stage does not freeze were trained."
     totals = ", ".join(f"{int(counters.get(key, 0)):,} {key}" for key in ("tokens", "prompts", "tiles"))
-    rows = "".join(_row(stage, config) for stage in config.stages)
+    rows = "".join(_row(stage) for stage in config.stages)
     sources = (
         "".join(f"- `{name}`: {Path(path).name}\n" for name, path in config.records) or "- none but synthetic ones\n"
     )
@@ -90,10 +89,9 @@ def _lora(config: TrainConfig) -> str:
     return f"LoRA of rank {config.lora.rank} (alpha {config.lora.alpha:g}) on {targets}, added to the weights."
 
 
-def _row(stage: Stage, config: TrainConfig) -> str:
-    cells: list[Any] = [
-        stage.name, f"{stage.steps:,}", f"{stage.learning_rate:g}", stage.schedule,
-        ", ".join(stage.freeze) or "nothing", f"{stage.tokens_per_batch * stage.accumulation:,}", "answers" if stage.mask_prompt else "all text",
-        ", ".join(f"{name} {weight:g}" for name, weight in stage.mixture),
-    ]  # fmt: skip
-    return f"| {' | '.join(map(str, cells))} |\n"
+def _row(stage: Stage) -> str:
+    sources = ", ".join(f"{name} {weight:g}" for name, weight in stage.mixture)
+    frozen, loss = ", ".join(stage.freeze) or "nothing", "answers" if stage.mask_prompt else "all text"
+    tokens, rate = stage.tokens_per_batch * stage.accumulation, f"{stage.learning_rate:g}"
+    cells = stage.name, f"{stage.steps:,}", rate, stage.schedule, frozen, f"{tokens:,}", loss, sources
+    return f"| {' | '.join(cells)} |\n"

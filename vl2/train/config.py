@@ -18,7 +18,7 @@ from vl2.config import PRESETS, VL2Config
 from vl2.section import ConfigError, Section, require
 from vl2.train.adapters import LoraSection
 from vl2.train.groups import LearningRateMultipliers, check_freeze
-from vl2.train.recipe_paths import absolute_name, names_file, with_absolute_paths
+from vl2.train.recipe_paths import absolute_name, absolute_record, names_file, with_absolute_paths
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,7 @@ class TrainConfig(Section):
     records: table of name to a file of conversations, or a glob of them; a mixture names them beside tasks. Which
         files are read: README, "Train".
     max_bad_records: bad records of an entry of `records` that training goes on without; with more it does not begin.
+    fetch_images: download images that records name by http(s) URL, from public addresses only, and keep them.
     device: "auto", "cpu", "cuda" or "cuda:N".
     precision: "bfloat16" (autocast over float32 weights), "float32", or "auto": bfloat16 on CUDA.
     compile: "none", "vision" (blocks of the tower) or "all" (decoder layers too); ignored on CPU.
@@ -238,6 +239,7 @@ class TrainConfig(Section):
     lora: LoraSection | None = None
     records: tuple[tuple[str, str], ...] = ()
     max_bad_records: int = 0
+    fetch_images: bool = False
     device: str = "auto"
     precision: str = "auto"
     compile: str = "all"
@@ -328,7 +330,8 @@ def _override(values: dict[str, Any], override: str) -> None:
     except tomllib.TOMLDecodeError:
         value = text
     if isinstance(value, str) and names_file(key):
-        value = absolute_name(value, Path.cwd())  # what a person types is relative to where they are
+        absolute = absolute_record if key.startswith("records.") else absolute_name
+        value = absolute(value, Path.cwd())  # what a person types is relative to where they are
     _set(values, key.split("."), value, override)
 
 

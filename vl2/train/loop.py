@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vl2.data.image_references import Fetch
 from vl2.data.loader import default_workers, make_loader, to_device
 from vl2.data.mixture import SynthSource
 from vl2.data.packing import PackedBatch
@@ -110,6 +111,7 @@ def train(
     synth: SynthSource | None = None,
     stop_at: int | None = None,
     display: Display | None = None,
+    fetch: Fetch | None = None,
 ) -> Outcome:
     """Train as a recipe says.
 
@@ -121,12 +123,13 @@ def train(
         synth: generators for the synthetic tasks that the mixture names.
         stop_at: end after this step of the whole run, as a time limit would.
         display: where progress goes.
+        fetch: what downloads images, if the recipe allows it.
 
     Raises: ConfigError, WeightsError, CheckpointError, NonFiniteError and other ValueErrors with one clear line.
     """
     config = read_recipe(recipe, overrides)
     with joined(config.device) as ranks:
-        return _train(config, out, resume, synth, stop_at, display, ranks)
+        return _train(config, out, resume, synth, stop_at, display, ranks, fetch)
 
 
 def _train(
@@ -137,12 +140,13 @@ def _train(
     stop_at: int | None,
     display: Display | None,
     ranks: Ranks,
+    fetch: Fetch | None,
 ) -> Outcome:
     stored = read_state(find_checkpoint(resume)) if resume else None
     out.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.tf32
     started = time.monotonic()
-    assembly = assemble(config, synth, stored.path if stored else None, ranks.device_id)
+    assembly = assemble(config, synth, stored.path if stored else None, ranks.device_id, fetch)
     optimizer = build_optimizer(assembly.model, assembly.patch_head, config.optimizer)
     if stored:
         restore(stored, assembly.model, assembly.patch_head, optimizer)

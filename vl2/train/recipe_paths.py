@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vl2.data.hf_datasets import PREFIX, is_dataset
 from vl2.hub import PUBLISHED
 
 if TYPE_CHECKING:
@@ -21,6 +22,15 @@ BYTE_TOKENIZER = "bytes"
 def names_file(key: str) -> bool:
     """Whether a key of a recipe names a file or a directory."""
     return key in ("model.weights", "model.tokenizer") or key.startswith("records.")
+
+
+def absolute_record(name: str, base: Path) -> str:
+    """As a file or glob, or with the prefix of Hugging Face datasets, of which a name on the hub stays."""
+    if not is_dataset(name):
+        return str((base / Path(name).expanduser()).resolve())
+    place, hash_mark, split = name.removeprefix(PREFIX).partition("#")
+    path = (base / place).resolve()
+    return f"{PREFIX}{path if path.is_dir() else place}{hash_mark}{split}"
 
 
 def absolute_name(name: str, base: Path) -> str:
@@ -35,5 +45,5 @@ def absolute_name(name: str, base: Path) -> str:
 def with_absolute_paths(config: "TrainConfig", base: Path) -> "TrainConfig":
     """The recipe with every relative path beside itself made absolute."""
     weights, tokenizer = (absolute_name(name, base) for name in (config.model.weights, config.model.tokenizer))
-    records = tuple((name, str((base / path).resolve())) for name, path in config.records)
+    records = tuple((name, absolute_record(path, base)) for name, path in config.records)
     return replace(config, model=replace(config.model, weights=weights, tokenizer=tokenizer), records=records)
