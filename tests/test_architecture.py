@@ -38,6 +38,7 @@ RANKS: dict[int, dict[str, str]] = {
         "bench": "config layout files kernels sampling processing model family generate engine",
     },
     6: {"chat": "processing api", "answerer": "processing data eval api"},
+    7: {"early_evaluation": "data synth eval api answerer train"},
 }
 ALLOWED = {part: set(names.split()) for parts in RANKS.values() for part, names in parts.items()}
 RANK = {part: rank for rank, parts in RANKS.items() for part in parts}

@@ -121,6 +121,7 @@ def train(
     """Train as a recipe says; Ctrl-C stops with a checkpoint."""
     with errors_in_one_line():
         from vl2.data.mixture import SynthSource
+        from vl2.early_evaluation import EarlyEvaluation
         from vl2.synth.patches import patch_targets
         from vl2.synth.registry import TASKS, generate
         from vl2.synth.sample import NUM_LABELS
@@ -129,7 +130,10 @@ def train(
         source = SynthSource(generate, patch_targets, tuple(TASKS), NUM_LABELS)
         named = {"records.mine": data, "model.weights": model}
         changes = [*(f"{key}={value}" for key, value in named.items() if value is not None), *(override or ())]
-        run(recipe, out, resume=resume, overrides=changes, synth=source, stop_at=stop_at, fetch=_fetch)
+        run(
+            recipe, out, resume=resume, overrides=changes, synth=source, stop_at=stop_at, fetch=_fetch,
+            evaluator=EarlyEvaluation(),
+        )  # fmt: skip
 
 
 @app.command()

@@ -63,6 +63,8 @@ def _open(name: str) -> Any:
         raise DatasetError(f"{PREFIX}{name}: cannot be opened ({reason})") from error
     if isinstance(found, datasets.DatasetDict):
         if split not in found:
-            raise DatasetError(f"{PREFIX}{name}: holds splits {', '.join(map(str, found))}; add one, as in {PREFIX}{place}#train")
+            raise DatasetError(
+                f"{PREFIX}{name}: holds splits {', '.join(map(str, found))}; add one, as in {PREFIX}{place}#train"
+            )
         return found[split]
     return found

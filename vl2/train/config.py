@@ -17,6 +17,7 @@ from typing import Any, Self
 from vl2.config import PRESETS, VL2Config
 from vl2.section import ConfigError, Section, require
 from vl2.train.adapters import LoraSection
+from vl2.train.evaluation import EvaluationSection
 from vl2.train.groups import LearningRateMultipliers, check_freeze
 from vl2.train.recipe_paths import absolute_name, absolute_record, names_file, with_absolute_paths
 
@@ -214,6 +215,8 @@ class TrainConfig(Section):
     """A whole run.
 
     lora: train an adapter instead of the model's weights.
+    evaluation: scores while training.
+    tensorboard: also write curves for TensorBoard, to RUN/tensorboard.
     records: table of name to a file of conversations, or a glob of them; a mixture names them beside tasks. Which
         files are read: README, "Train".
     max_bad_records: bad records of an entry of `records` that training goes on without; with more it does not begin.
@@ -237,6 +240,8 @@ class TrainConfig(Section):
     loader: LoaderSection = LoaderSection()
     checkpoint: CheckpointSection = CheckpointSection()
     lora: LoraSection | None = None
+    evaluation: EvaluationSection | None = None
+    tensorboard: bool = False
     records: tuple[tuple[str, str], ...] = ()
     max_bad_records: int = 0
     fetch_images: bool = False
@@ -330,7 +335,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     except tomllib.TOMLDecodeError:
         value = text
     if isinstance(value, str) and names_file(key):
-        absolute = absolute_record if key.startswith("records.") else absolute_name
+        absolute = absolute_record if "records." in key else absolute_name
         value = absolute(value, Path.cwd())  # what a person types is relative to where they are
     _set(values, key.split("."), value, override)
 

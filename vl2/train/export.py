@@ -40,11 +40,20 @@ def export_adapter(assembly: Assembly, path: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def export_run(assembly: Assembly, out: Path, state: TrainState) -> None:
-    """Everything that a finished run leaves; an adapter ends up in the weights."""
+def export_current(assembly: Assembly, out: Path) -> Path:
+    """What a run in progress has learned, as `vl2.load` takes it: its weights, or its adapter alone."""
     if has_adapter(assembly.model):
         export_adapter(assembly, out / ADAPTER_NAME)
-        fold(assembly.model)
+        return out / ADAPTER_NAME
     export(assembly, out / WEIGHTS_NAME)
+    return out / WEIGHTS_NAME
+
+
+def export_run(assembly: Assembly, out: Path, state: TrainState) -> None:
+    """Everything that a finished run leaves; an adapter ends up in the weights."""
+    export_current(assembly, out)
+    if has_adapter(assembly.model):
+        fold(assembly.model)
+        export(assembly, out / WEIGHTS_NAME)
     with write_whole(out / WEIGHTS_NAME / CARD_NAME) as staging:
         staging.write_text(model_card(assembly.config, state.step, state.counters), encoding="utf-8")

@@ -3,7 +3,7 @@
     read_recipe -> assemble -> for each stage: for each step:
         this rank's batches (prefetched) -> forward, backward for each -> sum over ranks
         -> clip -> step (or skip) -> router biases -> metrics
-        now and then: metrics line, checkpoint; at the end: checkpoint, exported weights, plots
+        now and then: metrics line with scores, checkpoint; at the end: checkpoint, exported weights, plots
 
 The trap: nothing in a step asks the device for a number. A step whose loss or gradient is not finite is skipped on the
 device, and the host learns of it with the next metrics line.
@@ -38,6 +38,7 @@ from vl2.train.checkpoint import (
 )
 from vl2.train.config import ConfigError, TrainConfig, read_recipe
 from vl2.train.display import Display, QuietDisplay, make_display
+from vl2.train.evaluation import Evaluator
 from vl2.train.export import WEIGHTS_NAME, export_run
 from vl2.train.groups import expand
 from vl2.train.loss import answer_weights, batch_losses
@@ -54,6 +55,7 @@ from vl2.train.optim import (
 )
 from vl2.train.plots import PlotError, draw_plots
 from vl2.train.ranks import Ranks, joined
+from vl2.train.reports import Board, Pace, evaluate_now
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class Run:
     out: Path
     ranks: Ranks
     log: MetricsLog | None
+    board: Board | None
+    evaluator: Evaluator | None
+    pace: Pace
     display: Display
     stop_at: int
     stopping: threading.Event
@@ -112,6 +117,7 @@ def train(
     stop_at: int | None = None,
     display: Display | None = None,
     fetch: Fetch | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Outcome:
     """Train as a recipe says.
 
@@ -124,12 +130,13 @@ def train(
         stop_at: end after this step of the whole run, as a time limit would.
         display: where progress goes.
         fetch: what downloads images, if the recipe allows it.
+        evaluator: what scores, if the recipe wants that.
 
     Raises: ConfigError, WeightsError, CheckpointError, NonFiniteError and other ValueErrors with one clear line.
     """
     config = read_recipe(recipe, overrides)
     with joined(config.device) as ranks:
-        return _train(config, out, resume, synth, stop_at, display, ranks, fetch)
+        return _train(config, out, resume, synth, stop_at, display, ranks, fetch, evaluator)
 
 
 def _train(
@@ -141,7 +148,9 @@ def _train(
     display: Display | None,
     ranks: Ranks,
     fetch: Fetch | None,
+    evaluator: Evaluator | None,
 ) -> Outcome:
+    _check_evaluation(config, evaluator)
     stored = read_state(find_checkpoint(resume)) if resume else None
     out.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.tf32
@@ -155,10 +164,15 @@ def _train(
     _check_shares(config, state.step, ranks)
     stop_at = min(stop_at or config.total_steps, config.total_steps)
     log = MetricsLog(out, state.step) if ranks.is_first else None
+    board = Board(out, state.step) if ranks.is_first and config.tensorboard else None
     try:
         shown = display or (make_display() if ranks.is_first else QuietDisplay())
         with shown, _signals() as stopping, _repeatable(config, assembly.device):
-            run = Run(assembly, optimizer, state, out, ranks, log, shown, stop_at, stopping, started=started)
+            pace = Pace(state.step)
+            run = Run(
+                assembly, optimizer, state, out, ranks, log, board, evaluator, pace, shown, stop_at, stopping,
+                started=started,
+            )  # fmt: skip
             if stored:
                 shown.say(f"resumed {stored.path} at step {state.step}, moments: {stored.moments}")
             for line in assembly.left_out:
@@ -168,8 +182,17 @@ def _train(
                 _run_stage(run)
             return _finish(run)
     finally:
-        if log:
-            log.close()
+        for writer in (log, board):
+            if writer:
+                writer.close()
+
+
+def _check_evaluation(config: TrainConfig, evaluator: Evaluator | None) -> None:
+    """Before anything is read or built."""
+    if config.evaluation and evaluator is None:
+        raise ConfigError("evaluation: nothing here can score; train with the command vl2 train")
+    if config.evaluation and evaluator:
+        evaluator.check(config.evaluation)
 
 
 def _check_shares(config: TrainConfig, step: int, ranks: Ranks) -> None:
@@ -267,7 +290,8 @@ def _run_stage(run: Run) -> None:
         meter.add_step(norm, finite, waited)
         state.step += 1
         run.check_stop()
-        if run.stopped or step == steps - 1 or state.step % config.log_every == 0 or _due_by_step(run):
+        due = _due_by_step(run) or _due_for_evaluation(run)
+        if run.stopped or step == steps - 1 or state.step % config.log_every == 0 or due:
             _report(run, meter, stage.name, rate)  # counts what every rank did since, so that checkpoints know it
             if run.stopped:
                 break
@@ -329,9 +353,18 @@ def _report(run: Run, meter: Meter, stage: str, rate: float) -> None:
     totals = {key: int(run.state.counters[key]) for key in counts}
     record = {"step": run.state.step, "stage": stage, "learning_rate": rate, **means}
     record |= {"total": totals, "elapsed_sec": round(elapsed, 2)}
-    if run.log:
-        run.log.write(record)
+    record["remaining_sec"] = run.pace.remaining_sec(run.state.step, run.stop_at)
+    if run.ranks.is_first and run.evaluator and run.config.evaluation and (run.stopped or _due_for_evaluation(run)):
+        record["evaluation"] = evaluate_now(run.assembly, run.out, run.config.evaluation, run.evaluator)
+        run.pace.skip()
+    for writer in (run.log, run.board):
+        if writer:
+            writer.write(record)
     run.display.show(record, run.config.total_steps)
+
+
+def _due_for_evaluation(run: Run) -> bool:
+    return run.config.evaluation is not None and run.state.step % run.config.evaluation.every_steps == 0
 
 
 def _due_by_step(run: Run) -> bool:

@@ -21,7 +21,7 @@ BYTE_TOKENIZER = "bytes"
 
 def names_file(key: str) -> bool:
     """Whether a key of a recipe names a file or a directory."""
-    return key in ("model.weights", "model.tokenizer") or key.startswith("records.")
+    return key in ("model.weights", "model.tokenizer") or key.startswith(("records.", "evaluation.records."))
 
 
 def absolute_record(name: str, base: Path) -> str:
@@ -46,4 +46,9 @@ def with_absolute_paths(config: "TrainConfig", base: Path) -> "TrainConfig":
     """The recipe with every relative path beside itself made absolute."""
     weights, tokenizer = (absolute_name(name, base) for name in (config.model.weights, config.model.tokenizer))
     records = tuple((name, absolute_record(path, base)) for name, path in config.records)
-    return replace(config, model=replace(config.model, weights=weights, tokenizer=tokenizer), records=records)
+    evaluation = config.evaluation
+    if evaluation:
+        held_out = tuple((name, str((base / path).resolve())) for name, path in evaluation.records)
+        evaluation = replace(evaluation, records=held_out)
+    model = replace(config.model, weights=weights, tokenizer=tokenizer)
+    return replace(config, model=model, records=records, evaluation=evaluation)
