@@ -35,6 +35,7 @@ RANKS: dict[int, dict[str, str]] = {
         "api": "config device sampling processing model engine hub",
         "draw": "config layout files processing",
         "downloads": "files intake",
+        "training_cost": "config model family",
         "bench": "config layout files kernels sampling processing model family generate engine",
     },
     6: {"chat": "processing api", "answerer": "processing data eval api"},
