@@ -31,7 +31,7 @@ GIB = 2**30
 class TrainingCost:
     """One way to train a model on packs of PACK_TOKENS tokens with PACK_TILES tiles, in bytes, on one device.
 
-    method: "AdamW", "AdamW, moments int8" or "LoRA".
+    method: "AdamW", "AdamW, moments int8", the same with precision "all_bfloat16", or "LoRA".
     weights: float32, and bfloat16 copies of them that products read: of one layer's experts at a time, and of all else.
         Of LoRA the frozen ones, in bfloat16, the adapter, and one layer's experts with it added and their gradient.
     activations: what layers keep; recomputed: if they keep their inputs only and repeat the rest.
@@ -71,6 +71,7 @@ def training_costs(config: VL2Config, tflops: float) -> list[TrainingCost]:
     rows = [
         ("AdamW", trained, full, 4 * trained, 8 * trained, all_flops),
         ("AdamW, moments int8", trained, full, 4 * trained, 2 * trained + scales, all_flops),
+        ("all_bfloat16, moments int8", trained, 2 * total, 2 * trained, 2 * trained + scales, all_flops),
         ("LoRA", adapter, 2 * total + 4 * adapter + 4 * layer_experts, 4 * adapter, 8 * adapter, lora_flops),
     ]
     return [
