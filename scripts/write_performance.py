@@ -27,7 +27,7 @@ from vl2.files import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKS = "<!-- results:start -->", "<!-- results:end -->"
-KINDS = ("decode", "prefill", "vision", "ttft", "serve", "moe", "attention")
+KINDS = ("decode", "prefill", "vision", "ttft", "serve", "moe", "attention", "train")
 MODELS = ("nano", "tiny", "small", "base")
 PLAIN = "plain loop"  # our own reference, no peer
 MET, MISSED, FREE = "tab:green", "tab:red", "tab:blue"
@@ -95,9 +95,10 @@ def table(content: dict[str, Any], name: str, targets: list[dict[str, Any]]) -> 
     compared, facts = any(best_peer(row) for row in rows), {key for row in rows for key in row["facts"]}
     head = ["case", "ours ms (low - p90)", "a second", "floor ms", "of floor"]
     head += ["target"] * any(held) + [f"{peer} ms" for peer in peers] + ["best peer"] * compared
+    head += ["of floor without optimizer"] * ("of_floor_without_optimizer" in facts)
     head += ["experts a layer"] * ("distinct_experts" in facts) + ["peak GB"] * ("peak_memory_bytes" in facts)
     lines = [
-        f"#### {content['kind']}, {content['model']}\n",
+        f"#### {content['kind']}, {content['model']}{layers_of(content)}\n",
         "| " + " | ".join(head) + " |",
         "|---|" + "---:|" * (len(head) - 1),
     ]
@@ -113,6 +114,8 @@ def table(content: dict[str, Any], name: str, targets: list[dict[str, Any]]) -> 
         cells += ["; ".join(verdicts) or "-"] * any(held)
         cells += [milliseconds(row["peers"][peer]["median"]) if peer in row["peers"] else "-" for peer in peers]
         cells += [f"{speedup:.2f}x" if speedup else "-"] * compared
+        if "of_floor_without_optimizer" in facts:
+            cells.append(f"{row['facts']['of_floor_without_optimizer']:.0%}")
         if "distinct_experts" in facts:
             cells.append(f"{row['facts']['distinct_experts']:.1f}" if "distinct_experts" in row["facts"] else "-")
         if "peak_memory_bytes" in facts:
@@ -120,6 +123,11 @@ def table(content: dict[str, Any], name: str, targets: list[dict[str, Any]]) -> 
         lines.append("| " + " | ".join(cells) + " |")
     lines.append(f"\n{machine_of(content)}. `bench/results/{name}`\n")
     return "\n".join(lines)
+
+
+def layers_of(content: dict[str, Any]) -> str:
+    """How many decoder layers were trained: rarely all."""
+    return f", {content['layers']} decoder layers" if content["kind"] == "train" else ""
 
 
 def milliseconds(seconds: float) -> str:

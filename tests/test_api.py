@@ -1,6 +1,7 @@
 """The front door, with a model that answers "The black cat sits down." and a box to everything."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import vl2
 from vl2.api import Model
 from vl2.config import ConfigError
 from vl2.device import DeviceError, pick_device
+from vl2.grammar import GrammarError
 from vl2.hub import ModelNotFoundError
 from vl2.model.weights import WeightsError, quantize_checkpoint
 from vl2.processing.images import ImageError
@@ -72,6 +74,19 @@ def test_dtypes(dtype: str | torch.dtype, scripted_checkpoint: Path, picture: Im
     loaded = vl2.load(scripted_checkpoint, dtype=dtype, device="cpu")
     assert str(loaded.network.dtype) == f"torch.{dtype}".replace("torch.torch", "torch")
     assert loaded.ask(picture, "?").text == TEXT
+
+
+def test_json_of_a_schema(model: Model, picture: Image.Image) -> None:
+    """As a mapping or as text; a bad schema is found before anything runs."""
+    schema: dict[str, Any] = {"type": "object", "properties": {"cats": {"enum": [" sits", 3]}}, "required": ["cats"]}
+    schema["additionalProperties"] = False
+    for options in ({"json_schema": schema}, {"json_schema": json.dumps(schema)}, {"grammar": model.grammar(schema)}):
+        answer = model.ask(picture, "How many cats?", **options)
+        assert json.loads(answer.text) in ({"cats": " sits"}, {"cats": 3})
+        assert answer.finish_reason == "stop"
+    with pytest.raises(GrammarError, match="uniqueItems is not supported"):
+        model.ask_stream(picture, "?", json_schema={"uniqueItems": True})
+    assert not model.engine.has_work
 
 
 def test_quantised_models_answer(tmp_path: Path, scripted_checkpoint: Path, picture: Image.Image) -> None:

@@ -21,7 +21,12 @@ RANKS: dict[int, dict[str, str]] = {
     0: {"section": "", "layout": "", "files": "", "kernels": "", "device": ""},
     1: {"config": "section", "sampling": "kernels"},
     2: {"processing": "section config layout files"},
-    3: {"model": "config layout kernels", "data": "config layout files processing", "intake": "processing"},
+    3: {
+        "model": "config layout kernels",
+        "data": "config layout files processing",
+        "intake": "processing",
+        "grammar": "processing",
+    },
     4: {
         "synth": "files processing data",
         "generate": "sampling processing model",
@@ -30,20 +35,32 @@ RANKS: dict[int, dict[str, str]] = {
         "hub": "",
     },
     5: {
-        "train": "section device config layout files data model processing hub",
+        "train": "section device config layout files kernels data model processing hub",
         "eval": "files sampling processing data",
-        "api": "config device sampling processing model engine hub",
+        "api": "config device sampling processing grammar model engine hub",
         "draw": "config layout files processing",
         "downloads": "files intake",
         "training_cost": "config model family",
-        "bench": "config layout files kernels sampling processing model family generate engine",
     },
-    6: {"chat": "processing api", "answerer": "processing data eval api"},
+    6: {
+        "chat": "processing api",
+        "answerer": "processing data eval api",
+        "serve": "sampling intake processing grammar engine api",
+        "bench": "config layout files kernels sampling processing model data family generate engine train",
+    },
     7: {"early_evaluation": "data synth eval api answerer train"},
 }
 ALLOWED = {part: set(names.split()) for parts in RANKS.values() for part, names in parts.items()}
 RANK = {part: rank for rank, parts in RANKS.items() for part in parts}
-FRONT = {"__init__", "__main__", "cli", "cli_documents", "cli_training", "cli_bench"}  # these may import anything
+FRONT = {
+    "__init__",
+    "__main__",
+    "cli",
+    "cli_documents",
+    "cli_training",
+    "cli_bench",
+    "cli_serve",
+}  # these may import anything
 
 FORBIDDEN_CALLS = {
     "eval", "exec", "compile", "__import__", "torch.load", "yaml.load", "os.system", "os.popen", "marshal.loads",
@@ -121,7 +138,9 @@ def test_optional_packages_stay_where_they_are_needed() -> None:
     """`import vl2` and the model work with the core dependencies alone."""
     extras = {
         "matplotlib": "train", "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
-        "pypdfium2": "processing", "peft": "model", "datasets": "data", "hypothesis": "", "pytest": "",
+        "pypdfium2": "processing", "llguidance": "grammar", "starlette": "serve", "uvicorn": "serve",
+        "pydantic": "serve", "prometheus_client": "serve", "python_multipart": "serve", "httptools": "serve",
+        "peft": "model", "datasets": "data", "hypothesis": "", "pytest": "", "jsonschema": "",
     }  # fmt: skip
     for path in MODULES:
         for node in ast.walk(tree(path)):

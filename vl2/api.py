@@ -24,6 +24,7 @@ from vl2.device import pick_device, pick_dtype
 from vl2.engine.detokenizer import Detokenizer
 from vl2.engine.engine import Engine
 from vl2.engine.types import StepOutput
+from vl2.grammar import Grammar, Grammars
 from vl2.hub import find_model
 from vl2.model.lora import ADAPTER_CONFIG, AdapterError, adapter_base, fold, read_adapter
 from vl2.model.vl2 import VL2
@@ -76,13 +77,18 @@ class PageAnswer:
     error: str | None = None
 
 
-class _Reply:
-    """One answer in the making."""
+class Reply:
+    """One answer in the making. Build with `Model.reply`."""
 
     def __init__(self, prompt: Prompt, detokenizer: Detokenizer) -> None:
         self._prompt, self._detokenizer = prompt, detokenizer
         self._start = time.perf_counter()
         self._ttft: float | None = None
+
+    @property
+    def raw(self) -> str:
+        """All text so far, with tags, also what `push` still holds back."""
+        return self._detokenizer.text
 
     def push(self, output: StepOutput) -> str:
         """Take one token; returns text that is certain to belong to the answer."""
@@ -137,8 +143,9 @@ class Model:
     """A loaded model with its tokenizer. Build with `vl2.load`.
 
     Sampling options of every method are the fields of `SamplingParams`: temperature, top_p, top_k,
-    repetition_penalty, seed, max_tokens, stop, stop_repetition. The default is greedy. A model belongs to one thread,
-    as its engine.
+    repetition_penalty, seed, max_tokens, stop, stop_repetition; and json_schema, a mapping or text: the answer is then
+    JSON of this schema unless its finish reason is "length" (`vl2.grammar`). The default is greedy. A model belongs to
+    one thread, as its engine.
 
     Args:
         max_pixels: limit on the size of images.
@@ -150,7 +157,7 @@ class Model:
     ) -> None:
         self.network, self.tokenizer, self.config = network, tokenizer, network.config
         self.max_pixels, self._engine_options = max_pixels, dict(engine or {})
-        self._renderer = Renderer(tokenizer, network.config, max_pixels)
+        self.renderer = Renderer(tokenizer, network.config, max_pixels)
 
     def ask(self, images: Source | Sequence[Source], question: str, **sampling: Any) -> Answer:
         """Answer a question about one or several images."""
@@ -181,7 +188,7 @@ class Model:
             pages: as "1-3,7", "5-" or numbers from 1; None is all.
             max_pages: limit on how many are read; None is 500.
         """
-        params = SamplingParams(**_tupled({**_READING, **sampling}))
+        params = self._params({**_READING, **sampling})
         document = source if isinstance(source, Document) else open_document(source, self.max_pixels)
         try:
             numbers = choose_pages(document, pages, max_pages)
@@ -205,15 +212,15 @@ class Model:
 
     def chat_stream(self, messages: Sequence[Message], **sampling: Any) -> Stream:
         """As `chat`, piece by piece. Bad input raises here, not while iterating."""
-        params = SamplingParams(**_tupled(sampling))
-        prompt = self._renderer.render(messages, for_generation=True)
+        params = self._params(sampling)
+        prompt = self.renderer.render(messages, for_generation=True)
         self.engine.check(prompt, params)
         return Stream(piece for _, piece in self._run([prompt], params))
 
     def chat_batch(self, conversations: Sequence[Sequence[Message]], **sampling: Any) -> list[Answer]:
         """Answers to several conversations, decoded together; the same as one by one."""
-        params = SamplingParams(**_tupled(sampling))
-        prompts = [self._renderer.render(messages, for_generation=True) for messages in conversations]
+        params = self._params(sampling)
+        prompts = [self.renderer.render(messages, for_generation=True) for messages in conversations]
         answers = {number: piece for number, piece in self._run(prompts, params) if isinstance(piece, Answer)}
         return [answers[number] for number in range(len(prompts))]
 
@@ -222,10 +229,29 @@ class Model:
         """What all methods run on; built when first needed."""
         return Engine(self.network, self.tokenizer.special.eos, **self._engine_options)
 
+    def grammar(self, schema: Mapping[str, Any] | str) -> Grammar:
+        """What makes answers JSON of this schema, for `SamplingParams.grammar`; compiled once.
+
+        Raises GrammarError for what cannot be enforced, and if llguidance is not installed.
+        """
+        return self._grammars.of(schema)
+
+    @cached_property
+    def _grammars(self) -> Grammars:
+        return Grammars(self.tokenizer)
+
+    def _params(self, sampling: dict[str, Any]) -> SamplingParams:
+        options = dict(sampling)
+        if isinstance(options.get("stop"), list):
+            options["stop"] = tuple(options["stop"])
+        if (schema := options.pop("json_schema", None)) is not None:
+            options["grammar"] = self.grammar(schema)
+        return SamplingParams(**options)
+
     def _read_pages(
         self, document: Document, numbers: list[int], params: SamplingParams, close: bool
     ) -> Iterator[PageAnswer]:
-        replies: dict[int, tuple[int, _Reply]] = {}  # request of the stream -> page, of those under way
+        replies: dict[int, tuple[int, Reply]] = {}  # request of the stream -> page, of those under way
         failed: list[PageAnswer] = []
 
         def requests() -> Iterator[tuple[Prompt, SamplingParams]]:
@@ -233,12 +259,12 @@ class Model:
             for number in numbers:
                 try:
                     image = document.page(number, self.config.candidate_resolutions)
-                    prompt = self._renderer.render([ask_message([image], READ_PROMPT)], for_generation=True)
+                    prompt = self.renderer.render([ask_message([image], READ_PROMPT)], for_generation=True)
                     self.engine.check(prompt, params)
                 except ValueError as error:  # the other pages are read all the same
                     failed.append(PageAnswer(number, None, str(error)))
                 else:
-                    replies[next(count)] = number, self._reply(prompt, params)
+                    replies[next(count)] = number, self.reply(prompt, params)
                     yield prompt, params
 
         try:
@@ -259,12 +285,13 @@ class Model:
             if close:
                 document.close()
 
-    def _reply(self, prompt: Prompt, params: SamplingParams) -> _Reply:
+    def reply(self, prompt: Prompt, params: SamplingParams) -> Reply:
+        """What makes an answer of the tokens of a request, for whoever runs the engine himself."""
         eos = self.tokenizer.special.eos
-        return _Reply(prompt, Detokenizer(self.tokenizer, params.stop, eos, params.stop_repetition))
+        return Reply(prompt, Detokenizer(self.tokenizer, params.stop, eos, params.stop_repetition))
 
     def _run(self, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[tuple[int, str | Answer]]:
-        replies = [self._reply(prompt, params) for prompt in prompts]
+        replies = [self.reply(prompt, params) for prompt in prompts]
         for number, output in self.engine.stream(list(prompts), [params] * len(prompts)):
             yield number, replies[number].push(output)
             if answer := replies[number].answer():
@@ -322,8 +349,3 @@ def load(
 def _as_list(images: Source | Sequence[Source]) -> list[Source]:
     single = isinstance(images, str | bytes | Path | PILImage.Image)
     return [images] if single else list(images)  # type: ignore[list-item, arg-type]
-
-
-def _tupled(sampling: dict[str, Any]) -> dict[str, Any]:
-    stop = sampling.get("stop")
-    return {**sampling, "stop": tuple(stop)} if isinstance(stop, list) else sampling

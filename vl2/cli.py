@@ -1,4 +1,4 @@
-"""The command line: `vl2 ask`, `ground`, `ocr`, `chat`, `tiles`, `info`, `quantize`, `synth`, `train`, `eval`.
+"""The command line: `vl2 ask`, `ground`, `ocr`, `chat`, `tiles`, `info`, `quantize`, `serve`, `synth`, ...
 
 Heavy modules are imported inside the commands, so that `vl2 --help` is instant. Bad input ends with one line and exit
 code 2.
@@ -88,12 +88,13 @@ StopRepetition = Annotated[bool, typer.Option(help="End an answer that repeats i
 
 
 def load_model(
-    name: str, device: str, dtype: str, offline: bool, max_pixels: int | None = None, quantize: str | None = None
-) -> "Model":
+    name: str, device: str, dtype: str, offline: bool, max_pixels: int | None = None, quantize: str | None = None,
+    engine: dict[str, int] | None = None,
+) -> "Model":  # fmt: skip
     with loading(f"loading {name}") as report:
         from vl2.api import load  # takes a second, in which the bar is seen
 
-        options = {"local_files_only": offline, "max_pixels": max_pixels, "quantize": quantize}
+        options = {"local_files_only": offline, "max_pixels": max_pixels, "quantize": quantize, "engine": engine}
         return load(name, device=device, dtype=dtype, progress=report, **options)
 
 
@@ -400,8 +401,9 @@ def _print_facts(row: dict[str, Any], as_json: bool) -> None:
 
 def main() -> None:
     """Entry point of the `vl2` command."""
-    from vl2 import cli_bench, cli_training  # registers bench, synth, data, train and eval
+    from vl2 import cli_bench, cli_serve, cli_training  # registers bench, serve, synth, data, train and eval
 
     assert cli_bench
+    assert cli_serve
     assert cli_training
     app()

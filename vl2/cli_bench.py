@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 _SIZES = {
     "decode": "512", "prefill": "441,2017", "vision": "1,10", "ttft": "1,3", "serve": "32", "moe": "1,8,64,256",
-    "attention": "2048",
+    "attention": "2048", "train": "8192",
 }  # fmt: skip
 
 
 @app.command()
 def bench(
-    kind: Annotated[str, typer.Argument(help="decode, prefill, vision, ttft, serve, moe or attention.")],
+    kind: Annotated[str, typer.Argument(help="decode, prefill, vision, ttft, serve, moe, attention or train.")],
     model: ModelOption = "nano",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -39,8 +39,10 @@ def bench(
     size: Annotated[
         str,
         typer.Option(
-            help="decode, attention: cached tokens; prefill, moe: tokens; vision: tiles; ttft: n for n x n; "
-            "serve: requests."
+            "--size",
+            "--context",
+            help="decode, attention: cached tokens; prefill, moe, train: tokens; vision: tiles; ttft: n for n x n; "
+            "serve: requests.",
         ),
     ] = "",
     batch: Annotated[
@@ -48,9 +50,13 @@ def bench(
     ] = "1",
     prompt: Annotated[int, typer.Option(help="serve: tokens of a prompt.", min=2)] = 1024,
     answer: Annotated[int, typer.Option(help="serve: tokens of an answer.", min=1)] = 512,
+    sequence: Annotated[int, typer.Option(help="train: tokens of a packed sequence.", min=2)] = 4096,
+    tiles: Annotated[int, typer.Option(help="train: tiles that the tower learns from, apart.", min=1)] = 8,
+    moments: Annotated[str, typer.Option(help="train: of AdamW, float32 or int8.")] = "float32",
+    recompute: Annotated[str, typer.Option(help="train: none, layers or selective, as in a recipe.")] = "none",
     repeats: Annotated[int, typer.Option(help="Of each case.", min=2)] = 20,
     layers: Annotated[int | None, typer.Option(help="Only so many decoder layers, with random weights.", min=1)] = None,
-    peers: Annotated[bool, typer.Option(help="decode, prefill, moe: measure transformers, too.")] = True,
+    peers: Annotated[bool, typer.Option(help="decode, prefill, moe, train: measure transformers, too.")] = True,
     plain: Annotated[
         bool | None, typer.Option(help="decode: measure the plain loop, too; as a rule only on a CPU with peers.")
     ] = None,
@@ -61,7 +67,9 @@ def bench(
     """Measure ours, peers and the floor of this machine side by side."""
     with errors_in_one_line():
         from vl2.bench import runs
+        from vl2.bench.training import Training
 
+        how = Training(sequence, tiles, moments, recompute)
         if kind not in runs.KINDS:
             raise runs.BenchError(f"bench {kind!r}: must be one of {', '.join(runs.KINDS)}")
         sizes, batches = _numbers(size or _SIZES[kind], "--size"), _numbers(batch, "--batch")
@@ -71,7 +79,11 @@ def bench(
                 raise runs.BenchError(f"--quantize {quantize!r}: {kind} measures layers that are not quantised")
             bench = _without_model(model, device, dtype, repeats)
         else:
+            if kind == "train" and quantize:
+                raise runs.BenchError(f"--quantize {quantize!r}: quantised weights cannot be trained")
+            random_weights = random_weights or kind == "train"
             bench = _with_model(model, device, dtype, offline, room, layers, random_weights, repeats, quantize)
+            bench.how = how
             model = f"{model} {quantize}" if quantize else model
             bench.prompt, bench.answer = prompt, answer
             bench.plain = peers and bench.device.type == "cpu" if plain is None else plain

@@ -66,7 +66,7 @@ def generate(
         produced[prompt] += 1
         finish: FinishReason | None = None
         if token_id == eos_id:
-            finish = "stop"
+            finish = samplers[prompt].end
         elif produced[prompt] >= limits[prompt]:
             finish = "length"
         else:

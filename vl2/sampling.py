@@ -1,4 +1,4 @@
-"""How the next token is chosen: greedy, temperature, top-k, top-p, repetition penalty, with a seed per request.
+"""How the next token is chosen: greedy, temperature, top-k, top-p, penalty, grammar, with a seed per request.
 
     logits of a request --Sampler.choose--> token id                  on the host, one request at a time
     logits of many, Sampler.draw of each --kernels.choose--> tokens   on their device, if all are `on_device`
@@ -10,14 +10,15 @@ who chooses tokens of a request elsewhere moves `Sampler.position` on.
 import math
 import secrets
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from vl2.kernels.choose import choose_reference
 
-# The end token or a stop string; max_tokens or the end of the context; the answer went round in circles.
+# The end token or a stop string; max_tokens, the end of the context, or what a grammar may cost; the answer went round
+# in circles.
 FinishReason = Literal["stop", "length", "repetition"]
 MAX_LOGPROBS = 20
 _TINY = 2.0**-126  # the smallest normal float32; its inverse is one, too
@@ -25,6 +26,27 @@ _TINY = 2.0**-126  # the smallest normal float32; its inverse is one, too
 
 class SamplingError(ValueError):
     """A sampling option outside its range; the message names it, its value and the limit."""
+
+
+class Matcher(Protocol):
+    """Follows one answer and says what may come next."""
+
+    def allowed(self, count: int) -> Tensor:
+        """(V,) bool for the ids below `count`, on the CPU; at least one is true."""
+        ...
+
+    def advance(self, token_id: int) -> None: ...
+
+    @property
+    def error(self) -> str:
+        """Why it could not go on, or ""; the end token is then all that is allowed."""
+        ...
+
+
+class Grammar(Protocol):
+    """What answers must be like; `vl2.grammar` makes those of JSON schemas."""
+
+    def start(self) -> Matcher: ...
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,7 @@ class SamplingParams:
     stop_repetition: end an answer that says the same again and again (`vl2.engine.repetition`) and cut it after the
         second time.
     logprobs: report the probability of each token, and this many of the likeliest ones beside it; None reports none.
+    grammar: only tokens that it allows are chosen; an answer that no limit and no stop string cuts short meets it.
     """
 
     temperature: float = 0.0
@@ -53,6 +76,7 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     stop_repetition: bool = False
     logprobs: int | None = None
+    grammar: Grammar | None = None
 
     def __post_init__(self) -> None:
         finite = math.isfinite(self.temperature) and self.temperature >= 0
@@ -76,7 +100,7 @@ def _require(condition: bool, name: str, value: object, rule: str) -> None:
 
 def on_device(params: SamplingParams) -> bool:
     """Whether `kernels.choose` can choose for this request: nothing but the logits and its Draw is needed."""
-    return params.repetition_penalty == 1 and params.logprobs is None
+    return params.repetition_penalty == 1 and params.logprobs is None and params.grammar is None
 
 
 class Draw(NamedTuple):
@@ -105,6 +129,7 @@ class Sampler:
     def __init__(self, params: SamplingParams, prompt_ids: list[int]) -> None:
         self._params = params
         self._seen = set(prompt_ids) if params.repetition_penalty != 1 else set()
+        self._matcher = params.grammar.start() if params.grammar else None
         self.seed = secrets.randbits(64) if params.seed is None else params.seed
         self.position = 0
         self.draw = Draw.of(params, self.seed)
@@ -119,11 +144,22 @@ class Sampler:
             logits_V = logits_V.index_copy(
                 0, seen, torch.where(penalised > 0, penalised / penalty, penalised * penalty)
             )
+        if self._matcher:
+            allowed_V = self._matcher.allowed(len(logits_V)).to(logits_V.device)
+            lowest = torch.finfo(logits_V.dtype).min  # an allowed token comes before all others even if it is no number
+            logits_V = logits_V.nan_to_num(lowest, neginf=lowest).masked_fill(~allowed_V, -torch.inf)
         token = int(logits_V.argmax()) if params.temperature == 0 else self._draw(logits_V.float().cpu())
         self.position += 1
         if params.repetition_penalty != 1:
             self._seen.add(token)
+        if self._matcher:
+            self._matcher.advance(token)
         return token
+
+    @property
+    def end(self) -> FinishReason:
+        """What an end token that was chosen means."""
+        return "length" if self._matcher and self._matcher.error else "stop"
 
     def _draw(self, logits_V: Tensor) -> int:
         temperature, top_k, top_p, seed = self.draw

@@ -1,4 +1,4 @@
-"""What training a member of the family takes, in bytes and operations: of all weights, or an adapter (`vl2 info --train`).
+"""What training a member of the family takes, in bytes and operations (`vl2 info --train`).
 
     slots(config) --counts--> weights, gradients, moments of the optimizer
     one layer of each kind at its real width, on a few tokens --what autograd keeps--> bytes a token, bytes a tile

@@ -278,7 +278,7 @@ def test_command_of_one_layer(kind: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(os.environ, "COLUMNS", "200")
     path = tmp_path / "results.json"
     ran = CliRunner().invoke(
-        app, ["bench", kind, "--device", "cpu", "--size", "1,8", "--repeats", "2", "--out", str(path)]
+        app, ["bench", kind, "--device", "cpu", "--context", "1,8", "--repeats", "2", "--out", str(path)]
     )
     assert ran.exit_code == 0, ran.stderr
     assert "of floor" in ran.stdout

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vl2.bench.ours import text_prompt
+from vl2.engine import prompt_graph
 from vl2.engine.engine import Engine
 from vl2.engine.graphs import Graphs
 from vl2.engine.image_cache import ImageCache, digest
@@ -123,24 +125,31 @@ def compute_graphs(engine: Engine, patch: pytest.MonkeyPatch) -> None:
     engine.runner.use_graphs = engine.runner.images.use_graphs = True
 
 
+def test_more_prompts_than_a_graph_takes(models: dict[str, VL2], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt_graph, "MOST_SEQUENCES", 2)
+    monkeypatch.setattr(prompt_graph, "MOST_TOKENS", 128)
+    model = models["small"]
+    texts = [text_prompt(model.config, length, length) for length in (60, 61, 5, 120, 9, 7, 3)]
+    expected = [[token.token_id for token in generate(model, [one], [GREEDY], NEVER)] for one in texts]
+    engine = Engine(model, NEVER, block_size=16)
+    compute_graphs(engine, monkeypatch)
+    monkeypatch.setattr(engine.runner, "_run", None)
+    assert run_all(engine, texts) == expected
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_steps_of_a_graph(
     kind: str, models: dict[str, VL2], mixed_prompts: list[Prompt], expected: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of different sequences, drafts, and short ends of prompts after a known prefix."""
-    engine = Engine(models[kind], NEVER, block_size=16, speculate=2)
+    engine = Engine(models[kind], NEVER, block_size=16, speculate=2, max_running=3)
     compute_graphs(engine, monkeypatch)
     engine.prepare()
     assert run_all(engine, mixed_prompts) == expected[kind]
-    replays, steps = engine.runner.graphs.num_replays, engine.stats().num_steps
-    assert replays == steps  # the first of prompts
-    assert run_all(engine, mixed_prompts[1:2]) == expected[kind][1:2]
-    assert (
-        engine.runner.graphs.num_replays - replays == engine.stats().num_steps - steps
-    )  # of the prompt, only the end is new
-    sampled = SamplingParams(max_tokens=LENGTH, temperature=1.5, top_p=0.9, seed=5)
-    plain = Engine(models[kind], NEVER, block_size=16)
-    assert run_all(engine, mixed_prompts, sampled) == run_all(plain, mixed_prompts, sampled)
+    replays, steps = engine.runner.num_replays, engine.stats().num_steps
+    assert replays > steps  # some had prompts, too
+    assert run_all(engine, mixed_prompts[1:2]) == expected[kind][1:2]  # of this prompt, only the end is new
+    assert engine.runner.num_replays - replays == engine.stats().num_steps - steps
 
 
 @pytest.mark.parametrize("kind", KINDS)

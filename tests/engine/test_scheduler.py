@@ -23,8 +23,8 @@ def sequence(number: int, length: int, limit: int, start: int = 0) -> Sequence:
     )
 
 
-def scheduler(num_blocks: int, step_tokens: int = 8) -> Scheduler:
-    return Scheduler(BlockPool(num_blocks), BLOCK, max_running=4, step_tokens=step_tokens)
+def scheduler(num_blocks: int, step_tokens: int = 8, patience: int = 0) -> Scheduler:
+    return Scheduler(BlockPool(num_blocks), BLOCK, max_running=4, step_tokens=step_tokens, patience=patience)
 
 
 def run(plan: Scheduler) -> list[Chunk]:
@@ -60,6 +60,41 @@ def test_decoding_comes_before_prompts_and_long_prompts_come_in_chunks() -> None
     assert steps[1] == [(first, 3, 1), (long, 5, 7)]
     assert steps[2] == [(first, 4, 1), (long, 12, 7)]
     assert steps[3] == [(first, 5, 1), (long, 19, 1)]
+
+
+def test_a_prompt_that_the_next_step_takes_whole_is_not_cut() -> None:
+    plan = scheduler(32, step_tokens=12)
+    first, second, third = sequence(0, 6, 9), sequence(1, 7, 2, 100), sequence(2, 3, 2, 200)
+    for one in (first, second, third):
+        plan.add(one)
+    steps = [[(c.sequence, c.start, c.count) for c in run(plan)] for _ in range(2)]
+    assert steps == [[(first, 0, 6)], [(first, 6, 1), (second, 0, 7), (third, 0, 3)]]
+
+
+def test_prompts_gather_where_many_decode() -> None:
+    """For some steps, until they fill half of one; not while few decode."""
+    plan = scheduler(64, step_tokens=16, patience=3)
+    running = [sequence(number, 2, 30, 100 * number) for number in range(2)]
+    for one in running:
+        plan.add(one)
+    assert len(run(plan)) == 2
+    late = sequence(5, 3, 2, 500)
+    plan.add(late)
+    counts = [len(run(plan)) for _ in range(4)]
+    assert counts == [2, 2, 2, 3]  # alone, it is patient
+    more = [sequence(6, 3, 30, 600), sequence(7, 5, 30, 700)]
+    for one in more:
+        plan.add(one)
+    run(plan)
+    assert not any(one.is_running for one in more)  # there is room for one, which is little
+    run(plan)  # late is done now
+    assert all(one.is_running for one in more)  # together they are enough
+    few = Scheduler(BlockPool(64), BLOCK, max_running=8, step_tokens=16, patience=3)
+    for one in (sequence(0, 2, 30), sequence(1, 2, 30, 50)):
+        few.add(one)
+    run(few)
+    few.add(sequence(2, 2, 30, 100))
+    assert len(run(few)) == 3
 
 
 def test_drafts_take_only_what_nobody_needs() -> None:
@@ -144,7 +179,7 @@ def test_random_traffic(seed: int) -> None:
     """Every request finishes with all its tokens, in bounded time, and no block is shared by mistake."""
     rng = Random(seed)
     num_blocks, step_tokens = rng.randint(4, 12), rng.randint(4, 24)
-    plan = scheduler(num_blocks, step_tokens=step_tokens)
+    plan = scheduler(num_blocks, step_tokens=step_tokens, patience=rng.choice([0, 3]))
     ahead = rng.random() < 0.5  # the next step is planned before this one's tokens are known
     under_way: list[Sequence] = []
     alive: list[Sequence] = []

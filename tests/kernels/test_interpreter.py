@@ -14,7 +14,7 @@ triton = pytest.importorskip("triton", reason="Triton is not installed")
 
 NAMES = [
     "paged_attention", "experts", "router", "norm", "rotary", "linear", "gated", "latent", "choose",
-    "quantized_experts", "flash",
+    "quantized_experts", "flash", "cross_entropy",
 ]  # fmt: skip
 
 

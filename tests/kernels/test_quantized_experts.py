@@ -53,7 +53,8 @@ def check(arguments: Layer, exact: bool) -> None:
         assert kernels.can_run(x)
         got = kernels.quantized_experts(*arguments)
     assert got.dtype == x.dtype
-    torch.testing.assert_close(got.float(), expected, atol=1e-4 if exact else 8e-2, rtol=1e-4 if exact else 3e-2)
+    part = 1e-4 if exact else 3e-2
+    torch.testing.assert_close(got.float(), expected, atol=part if exact else part * expected.std().item(), rtol=part)
 
 
 # int4: three groups of 128 and one of 32, one of 64 and five of 32; fp8: sizes that nothing divides
@@ -115,7 +116,7 @@ def test_writing_out_is_dequantizing(scheme: str, width: int, dtype: torch.dtype
 @pytest.mark.parametrize("tokens", [2, 12])
 def test_layer_of_a_model(tokens: int, make_model: Callable[..., VL2], triton_device: str) -> None:
     """The layer takes these kernels for quantised experts, and its own for shared ones."""
-    model = quantize_model(make_model("base", moe_intermediate_size=32).to(triton_device), "int4")
+    model = quantize_model(make_model("base", moe_intermediate_size=32), "int4").to(triton_device)
     layer = model.language.layers[1].get_submodule("mlp")
     x = torch.randn(tokens, 32, device=triton_device)
     with torch.no_grad():

@@ -18,7 +18,7 @@ def tolerance(dtype: torch.dtype) -> float:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize(("tokens", "heads", "groups", "width"), [(1, 4, 2, 32), (5, 3, 3, 24)])
+@pytest.mark.parametrize(("tokens", "heads", "groups", "width"), [(1, 4, 2, 32), (5, 3, 3, 24), (70, 2, 1, 24)])
 @torch.no_grad()
 def test_heads(tokens: int, heads: int, groups: int, width: int, dtype: torch.dtype, triton_device: str) -> None:
     torch.manual_seed(tokens)

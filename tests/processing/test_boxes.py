@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vl2.processing.boxes import LAST, Box, Region, format_regions, parse_box_list, parse_regions, to_thousandths
+from vl2.processing.boxes import (
+    LAST,
+    Box,
+    PlainStream,
+    Region,
+    format_regions,
+    parse_box_list,
+    parse_regions,
+    to_thousandths,
+)
 
 SIZES = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
 TAGS = ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>"]
@@ -142,3 +151,30 @@ def test_boxes_outside_the_image_are_clamped():
 def test_labels_that_hold_tags_are_refused():
     with pytest.raises(ValueError, match="tags"):
         format_regions("a<|/ref|>b", [], (10, 10))
+
+
+PIECES = st.lists(
+    st.sampled_from([*TAGS, "[[1, 2, 3, 4]]", "[[", "a cat", " ", "\n", "<", "<|", "<|re", "|>", "<|x|>", "é"])
+)
+
+
+@given(PIECES, st.randoms(use_true_random=False))
+def test_plain_text_of_a_stream_is_that_of_the_whole(pieces, random):
+    """However it is cut, and nothing that was said is taken back."""
+    text = "".join(pieces)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = parse_regions(text, (10, 10))[1].strip()
+    for cuts in (pieces, list(text), [text]):
+        stream = PlainStream()
+        assert "".join([stream.push(piece) for piece in cuts] + [stream.finish()]) == whole
+    at = sorted(random.randint(0, len(text)) for _ in range(3))
+    stream = PlainStream()
+    cuts = [text[a:b] for a, b in zip([0, *at], [*at, len(text)], strict=True)]
+    assert "".join([stream.push(piece) for piece in cuts] + [stream.finish()]) == whole
+
+
+def test_plain_text_comes_as_soon_as_it_is_certain():
+    stream = PlainStream()
+    pieces = ["The", " ", "<|ref|>", "cat", "<|/ref|>", "<|det|>", "[[1,2,3,4]]", "<|/det|>", " sits", "."]
+    assert [stream.push(piece) for piece in pieces] == ["The", "", "", "", "", "", "", " cat", " sits", "."]

@@ -106,6 +106,7 @@ def test_metrics_name_every_task_and_expert(straight: Outcome) -> None:
     (router,) = last["expert_load"]
     assert len(router) == 16
     assert sum(router) == pytest.approx(16, abs=0.05)
+    assert last["dead_experts"] == router.count(0)
 
 
 def test_router_bias_moves_by_the_step(straight: Outcome) -> None:
@@ -138,7 +139,7 @@ def test_compact_checkpoint(moments: str, tmp_path: Path) -> None:
 def test_time_limit_stops_with_a_checkpoint_and_the_same_learning_rate(straight: Outcome, tmp_path: Path) -> None:
     outcome = run(tmp_path, *MIXED, "time_limit_sec=0.001")
     assert (outcome.step, outcome.finished) == (0, False)
-    assert find_checkpoint(tmp_path).name == "step-000000"
+    assert find_checkpoint(tmp_path)[0].name == "step-000000"
     run(tmp_path, *MIXED, resume=tmp_path, stop_at=2)
     assert losses(tmp_path) == losses(straight.checkpoint.parent)[:2]
 
@@ -182,6 +183,8 @@ def test_non_finite_losses_are_skipped_then_refused(tmp_path: Path, monkeypatch:
     assert [line["skipped"] for line in read_metrics(tmp_path / "bad")] == [1, 1]
     with pytest.raises(NonFiniteError, match="10 steps in a row"):
         run(tmp_path / "worse", "stages.0.steps=20")
+    with pytest.raises(NonFiniteError, match="3 steps in a row"):
+        run(tmp_path / "worst", "max_skipped=3")
 
 
 def test_resume_from_nothing_names_the_directory(tmp_path: Path) -> None:
@@ -203,8 +206,9 @@ def test_quantised_weights_are_refused(straight: Outcome, tmp_path: Path) -> Non
         assemble(read_recipe("finetune", [f"model.weights={small}", 'device="cpu"']), None, None)
     with pytest.raises(CheckpointError, match="no checkpoint here"):
         run(tmp_path / "out", resume=small)
-    for name in ("state.json", "extras.safetensors"):
-        shutil.copy(straight.checkpoint / name, small)
+    state = json.loads((straight.checkpoint / "state.json").read_text(encoding="utf-8"))
+    (small / "state.json").write_text(json.dumps({**state, "files": {}}), encoding="utf-8")
+    shutil.copy(straight.checkpoint / "extras.safetensors", small)
     with pytest.raises(ConfigError, match=re.escape(message)):
         run(tmp_path / "out", resume=small)
 

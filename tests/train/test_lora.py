@@ -26,7 +26,7 @@ peft = pytest.importorskip("peft", minversion="0.21")
 
 SHORT = ("stages.0.steps=4", "stages.0.warmup_steps=1", "log_every=1", "checkpoint.every_sec=0")
 LORA = (
-    "lora={rank=2, alpha=4, dropout=0.1, targets=['attention', 'dense', 'experts', 'shared_experts', 'head']}",
+    "lora={rank=2, alpha=4, dropout=0.1, targets=['attention', 'dense', 'experts', 'shared_experts']}",
     "stages.0.bias_update_step=0.0", "stages.0.learning_rate=0.05", "stages.0.freeze=['projector']",
 )  # fmt: skip
 
@@ -96,6 +96,15 @@ def test_resume_is_exact_with_dropout(recipe: Path, finished: Outcome, tmp_path:
     assert curves[0] == curves[1]
     stored = [load_file(run / ADAPTER_WEIGHTS) for run in (again.checkpoint, finished.checkpoint)]
     assert all(torch.equal(stored[0][name], stored[1][name]) for name in stored[1])
+
+
+def test_layers_that_repeat_give_the_same_curve(recipe: Path, finished: Outcome, tmp_path: Path) -> None:
+    curves = []
+    for choice in ("none", "layers"):
+        overrides = (*SHORT, *LORA, "lora.dropout=0.0", f"recompute={choice}")
+        train(recipe, tmp_path / choice, overrides=overrides, synth=TINY_SYNTH)
+        curves.append([line["loss"] for line in read_metrics(tmp_path / choice)])
+    assert curves[0] == curves[1]
 
 
 def test_folding_changes_no_logits(base: Path, finished: Outcome) -> None:
@@ -170,17 +179,15 @@ SIZES = {
         ("lora={}", r"stages.overfit.bias_update_step = 0.001: must be 0 with \[lora\]"),
         ("stages.0.freeze=['language', 'vision']", "leaves nothing of lora.targets to train"),
         ("optimizer.name=muon", "must be adamw with"),
+        ("parallel.shard=2", "parallel.shard = 2: must be 1 with"),
+        ("lora={dropout=0.1}", "recompute = 'layers': must be none with lora.dropout"),
     ],
 )
 def test_mistakes_are_named(recipe: Path, override: str, message: str) -> None:
+    fine = ("lora={}", "stages.0.bias_update_step=0.0", "recompute=layers")
+    overrides = (override,) if override == "lora={}" else (*fine, override)
     with pytest.raises(ConfigError, match=message):
-        assemble(
-            read_recipe(
-                recipe, ("lora={}", "stages.0.bias_update_step=0.0", override) if override != "lora={}" else (override,)
-            ),
-            TINY_SYNTH,
-            None,
-        )
+        assemble(read_recipe(recipe, overrides), TINY_SYNTH, None)
 
 
 def test_a_preset_has_no_weights_to_adapt() -> None:

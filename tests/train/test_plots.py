@@ -11,7 +11,7 @@ from vl2.train.plots import PlotError, draw_plots
 LINE = {
     "stage": "s", "learning_rate": 1e-3, "loss": 2.0, "task_loss": {"line": 2.5, "form": 1.0}, "patch_loss": 0.5,
     "box_loss": 0.7, "grad_norm": 1.0, "tokens_per_sec": 1e4, "tiles_per_sec": 9.0, "data_wait": 0.25,
-    "skipped": 0, "dropped": 2,
+    "skipped": 0, "dropped": 2, "dead_experts": 3,
     "expert_load": [[1.0, 1.2, 0.8], [0.5, 1.5, 1.0]], "load_max_over_mean": 1.5,
 }  # fmt: skip
 
@@ -55,3 +55,4 @@ def test_plain_progress_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "line=2.500 form=1.000" in out
     assert out.count("\n") == 1
     assert "dropped" in summary({"step": 10, **LINE})
+    assert summary({"step": 10, **LINE})["dead experts"] == "3"

@@ -83,7 +83,7 @@ def decode_floor(
     read += stored.moe_layers * distinct_experts * stored.expert
     read += batch * context * text.num_hidden_layers * text.kv_values_per_token * itemsize
     active = common + parts.moe_layers * (text.num_experts_per_tok or 0) * parts.expert
-    scores = 2 * text.num_hidden_layers * text.num_attention_heads * context * _pair_width(config, absorbed=True)
+    scores = 2 * text.num_hidden_layers * text.num_attention_heads * context * pair_width(config, absorbed=True)
     flops = batch * (2 * active + scores)
     return max(read / machine.bytes_per_sec, flops / machine.flops_per_sec)
 
@@ -100,7 +100,7 @@ def moe_floor(config: VL2Config, machine: Machine, tokens: int, distinct_experts
 def attention_floor(config: VL2Config, machine: Machine, batch: int, context: int, itemsize: int) -> float:
     """Seconds of one layer's attention of `batch` new tokens to `context` cached ones each."""
     text = config.language_config
-    flops = 2 * batch * context * text.num_attention_heads * _pair_width(config, absorbed=True)
+    flops = 2 * batch * context * text.num_attention_heads * pair_width(config, absorbed=True)
     read = batch * context * text.kv_values_per_token * itemsize
     return max(read / machine.bytes_per_sec, flops / machine.flops_per_sec)
 
@@ -118,9 +118,7 @@ def prefill_floor(config: VL2Config, machine: Machine, tokens: int, itemsize: in
     time += part(stored.dense, parts.dense * tokens) + part(stored.shared, parts.shared * tokens)
     time += part(parts.moe_layers * visited * stored.expert, parts.moe_layers * active * parts.expert * tokens)
     pairs = text.num_hidden_layers * text.num_attention_heads * tokens * tokens / 2
-    return (
-        time + part(stored.head, parts.head) + 2 * pairs * _pair_width(config, absorbed=False) / machine.flops_per_sec
-    )
+    return time + part(stored.head, parts.head) + 2 * pairs * pair_width(config, absorbed=False) / machine.flops_per_sec
 
 
 def vision_floor(config: VL2Config, machine: Machine, tiles: int) -> float:
@@ -130,7 +128,7 @@ def vision_floor(config: VL2Config, machine: Machine, tiles: int) -> float:
     return tiles * one.image_flops / one.tiles / machine.flops_per_sec
 
 
-def _pair_width(config: VL2Config, *, absorbed: bool) -> int:
+def pair_width(config: VL2Config, *, absorbed: bool) -> int:
     """Multiplications of a query with one cached token and of its weight with that token's value, a head."""
     text = config.language_config
     if not text.use_mla:

@@ -25,11 +25,12 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vl2.bench.layers import random_layer, random_tokens, time_layers
 from vl2.bench.ours import steps_at_once, text_prompt
 from vl2.bench.timing import Timing, say, seconds
+from vl2.bench.training import layer_seconds, phases
 from vl2.config import LanguageConfig, VL2Config
 from vl2.generate import generate
 from vl2.model.slots import slots
@@ -237,6 +238,52 @@ def transformers_prefill(
     for _ in range(3 if mode.compiled else 1):
         prompt()
     return [seconds(prompt, model.device) for _ in range(repeats)]
+
+
+TRAIN_MODES = (Mode("transformers grouped_mm", "grouped_mm"), Mode("transformers expert loop", "eager"))
+
+
+def transformers_train(
+    model: Any, case: dict[str, int], repeats: int, mode: Mode, facts: dict[str, float]
+) -> list[float]:
+    """Seconds of a step with fused AdamW; `facts` take its phases, one layer of experts, and the peak of memory."""
+    device, cuda = model.device, model.device.type == "cuda"
+    model.train().requires_grad_(True)
+    _choose(model, mode)
+    if cuda:
+        torch.cuda.reset_peak_memory_stats(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+    shape = case["tokens"] // case["sequence"], case["sequence"]
+    ids = torch.randint(2, model.config.vocab_size, shape, device=device)
+
+    def forward() -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=cuda):
+            return model(ids, labels=ids, use_cache=False).loss
+
+    def update() -> None:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def step() -> None:
+        forward().backward()
+        update()
+
+    try:
+        step()
+        times = [seconds(step, device) for _ in range(repeats)]
+        found = phases(forward, update, device, repeats)
+        if cuda:
+            found["peak_memory_bytes"] = torch.cuda.max_memory_allocated(device)
+        layer = model.model.layers[-1].mlp
+        x_TD = torch.randn(1, case["tokens"], model.config.hidden_size, device=device, dtype=model.dtype)
+        x_TD.requires_grad_()
+        found["moe_layer_sec"] = layer_seconds(lambda: layer(x_TD), device, repeats)
+        facts |= {f"{mode.name}: {name}": value for name, value in found.items()}
+        return times
+    finally:
+        optimizer.zero_grad(set_to_none=True)
+        model.eval().requires_grad_(False)
 
 
 def _cache_name(model: Any) -> str:

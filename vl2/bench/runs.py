@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vl2.bench import layers, ours, peers
+from vl2.bench import layers, ours, peers, training
 from vl2.bench.floors import attention_floor, decode_floor, moe_floor, prefill_floor, vision_floor
 from vl2.bench.machine import Machine
 from vl2.bench.timing import BenchError, Timing
@@ -25,7 +25,7 @@ from vl2.files import write_whole
 from vl2.layout import TileGrid, image_token_count
 from vl2.model.vl2 import VL2
 
-KINDS = ("decode", "prefill", "vision", "ttft", "serve", "moe", "attention")
+KINDS = ("decode", "prefill", "vision", "ttft", "serve", "moe", "attention", "train")
 LAYER_KINDS = ("moe", "attention")  # of one layer, without a model
 PLAIN = "plain loop"
 
@@ -66,6 +66,7 @@ class Bench:
     model: may be None for the kinds of one layer; `free` drops it.
     prompt, answer: tokens, for `serve`.
     plain: whether the plain loop is timed, too.
+    how: to train, for `train`.
     """
 
     config: VL2Config
@@ -77,6 +78,7 @@ class Bench:
     prompt: int = 1024
     answer: int = 512
     plain: bool = False
+    how: training.Training = training.DEFAULT
 
     @property
     def _model(self) -> VL2:
@@ -136,6 +138,16 @@ class Bench:
         floor = attention_floor(self.config, self.machine, batch, context, self.dtype.itemsize)
         return Row({"batch": batch, "context": context}, batch, done.timing, floor, {}, done.facts)
 
+    def train(self, tokens: int) -> Row:
+        """A whole step of the language model; tiles are apart. of_floor is the share of the measured product rate."""
+        done = training.train(self._model, tokens, self.repeats, self.how, self.machine)
+        sequence = min(self.how.sequence, tokens)
+        lengths = (sequence,) * (tokens // sequence)
+        floor, times = training.training_floor(self.config, self.machine, lengths), Timing.of(done.times)
+        facts = {**done.facts, "tokens_per_second": sum(lengths) / times.median}
+        facts["of_floor_without_optimizer"] = floor / (done.facts["forward_sec"] + done.facts["backward_sec"])
+        return Row({"tokens": tokens, "sequence": sequence}, sum(lengths), times, floor, {}, facts)
+
     def measure(self, kind: str, sizes: Sequence[int], batches: Sequence[int]) -> Iterator[Row]:
         """Ours: contexts or requests x batches, numbers of tokens or tiles, grids of size x size."""
         runs: list[Callable[[], Row]]
@@ -160,7 +172,7 @@ class Bench:
 
     def compare(self, kind: str, rows: Sequence[Row]) -> Iterator[Row]:
         """Put the peers' times into rows of ours, which is dropped first; a row after each way to run them."""
-        if kind not in ("decode", "prefill", "moe"):
+        if kind not in ("decode", "prefill", "moe", "train"):
             return
         if find_spec("transformers") is None:
             raise BenchError("transformers is not installed: pip install 'vl2[bench]', or pass --no-peers")
@@ -182,6 +194,11 @@ class Bench:
             return [(mode, partial(peers.transformers_moe, *shape, mode)) for mode in modes]
         if model is None:
             return []
+        if kind == "train":
+            return [
+                (mode, partial(peers.transformers_train, model, case, self.repeats, mode, row.facts))
+                for mode in peers.TRAIN_MODES
+            ]
         batch, tokens = case.get("batch", 1), case.get("context") or case["tokens"]
         needed = peers.decode_bytes(text, batch, tokens, self.dtype)
         if not peers.room(self.device, needed, f"transformers, {case}"):

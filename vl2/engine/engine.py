@@ -29,6 +29,7 @@ from vl2.sampling import FinishReason, Sampler, SamplingParams, on_device
 
 _GPU_SHARE = 0.85  # of the memory that is free when the engine is built
 _ENCODED_AHEAD = 2  # requests whose images are encoded while they wait
+_PATIENCE = 8  # steps; where steps that only decode are graphs, one that does not takes the host longer than the device
 _CPU_BYTES = 1 << 30  # at most; memory that no request reaches is never touched
 
 
@@ -89,6 +90,8 @@ class Engine:
             prefix_cache=prefix_cache and not deterministic, deterministic=deterministic,
         )  # fmt: skip
         self.runner = Runner(model, num_blocks, block_size, image_cache_bytes, max_running, deterministic, graphs)
+        if self.runner.use_graphs:
+            self.scheduler.patience = _PATIENCE
         cuda = model.device.type == "cuda"
         run_ahead = cuda if run_ahead is None else run_ahead
         encode_beside = cuda if encode_beside is None else encode_beside
@@ -106,7 +109,14 @@ class Engine:
 
     def prepare(self) -> None:
         """Do now what the first requests would otherwise wait for: compile kernels and capture graphs, on CUDA."""
-        self.runner.prepare()
+        self.runner.prepare(self.scheduler.step_tokens)
+
+    def is_alive(self) -> bool:
+        """Whether the device still computes; after some errors it never does again in this process."""
+        try:
+            return float(torch.ones(1, device=self.model.device)) == 1
+        except RuntimeError:
+            return False
 
     def check(self, prompt: Prompt, params: SamplingParams) -> int:
         """How many tokens the answer may have at most; raises CapacityError as `submit` would."""
@@ -273,7 +283,7 @@ class Engine:
                 token_id = sampler.choose(logits_SV[first + number])
             finish: FinishReason | None = None
             if token_id == self.eos_id:
-                finish = "stop"
+                finish = sampler.end if sampler else "stop"
             elif sequence.num_generated + number + 1 >= sequence.limit:
                 finish = "length"
             outputs.append(_output(sequence, token_id, finish, logits_SV, first + number))
@@ -309,15 +319,14 @@ def _placeholder(prompt: Prompt) -> int | None:
 
 
 def _output(sequence: Sequence, token_id: int, finish: FinishReason | None, logits_SV: Tensor, row: int) -> StepOutput:
-    count = sequence.params.logprobs
+    count, found = sequence.params.logprobs, sequence.num_found or 0
     if count is None:
-        return StepOutput(sequence.request_id, token_id, finish)
+        return StepOutput(sequence.request_id, token_id, finish, num_found=found)
     logprobs_V = logits_SV[row].log_softmax(-1)
     top = logprobs_V.topk(count)
     pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-    return StepOutput(
-        sequence.request_id, token_id, finish, float(logprobs_V[token_id]), tuple(TokenLogprob(*pair) for pair in pairs)
-    )
+    likeliest = tuple(TokenLogprob(*pair) for pair in pairs)
+    return StepOutput(sequence.request_id, token_id, finish, float(logprobs_V[token_id]), likeliest, found)
 
 
 def _token_bytes(language: LanguageConfig, dtype: torch.dtype) -> int:

@@ -2,8 +2,8 @@
 
     x_TD, numbers of tokens and sequences --one copy each--> model, FreshTokens --> logits --choose--> tokens
 
-A prompt of some hundred tokens takes the host longer to launch than the device to compute. The trap: tokens past the
-last sequence go through the model, too; they are one more, stored where nobody looks, which chooses nothing.
+Some thousand tokens take the host longer to launch than the device to compute. The trap: tokens past the last sequence
+go through the model, too; they are one more, stored where nobody looks, which chooses nothing.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from vl2.model.cache import PackedSequences
 from vl2.model.rope import RopeTable
 from vl2.model.vl2 import VL2
 
-MOST_TOKENS = 2048  # beyond, launching takes less time than computing
-MOST_SEQUENCES = 8
-_STEP = 128  # sizes are multiples of this
+SIZES = (*range(128, 2048, 128), *range(2048, 4096, 256), *range(4096, 8192 + 1, 512))
+MOST_TOKENS = SIZES[-1]  # beyond, launching takes less time than computing
+MOST_SEQUENCES = 16
 
 
 class FreshTokens(PackedSequences):
@@ -42,6 +42,19 @@ class FreshTokens(PackedSequences):
         return self._cache.place(layer, self._slots_T)
 
 
+def split(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
+    """Prompts in order, as many together as a graph takes; each has at most MOST_TOKENS."""
+    groups: list[list[Chunk]] = []
+    left = 0
+    for chunk in chunks:
+        if chunk.count > left or len(groups[-1]) == MOST_SEQUENCES:
+            groups.append([])
+            left = MOST_TOKENS
+        groups[-1].append(chunk)
+        left -= chunk.count
+    return groups
+
+
 class PromptGraph:
     """Arguments as DecodeGraph's.
 
@@ -54,15 +67,9 @@ class PromptGraph:
         self._model, self._cache, self._rope, self._newest = model, cache, rope, newest
         self._rows, self._graphs = rows, graphs
 
-    @staticmethod
-    def takes(chunks: Sequence[Chunk]) -> bool:
-        """Whether a graph computes these chunks."""
-        fresh = all(not chunk.start for chunk in chunks) and len(chunks) <= MOST_SEQUENCES
-        return fresh and sum(chunk.count for chunk in chunks) <= MOST_TOKENS
-
-    def prepare(self) -> None:
-        """Capture graphs of all sizes."""
-        for size in range(MOST_TOKENS, 0, -_STEP):
+    def prepare(self, most: int) -> None:
+        """Capture graphs of all sizes that steps of at most so many tokens need."""
+        for size in reversed([size for size, below in zip(SIZES, (0, *SIZES), strict=False) if below < most]):
             x_TD = torch.zeros(
                 size,
                 self._model.config.language_config.hidden_size,
@@ -72,13 +79,11 @@ class PromptGraph:
             self._graphs.prepare(("prompts", size), self.compute, (x_TD, *self._numbers(size, [])))
 
     def replay(self, x_TD: Tensor, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
-        """Embeddings of all tokens of the chunks to chosen tokens and logits of the chunks that choose."""
-        size = -(-len(x_TD) // _STEP) * _STEP
+        """Embeddings of all tokens of the chunks to chosen tokens and logits of the chunks that choose, for keeps."""
+        size = next(size for size in SIZES if size >= len(x_TD))
         inputs = F.pad(x_TD, (0, 0, 0, size - len(x_TD))), *self._numbers(size, chunks)
         tokens, logits_SV = self._graphs.replay(("prompts", size), self.compute, inputs)
         choosing = [number for number, chunk in enumerate(chunks) if chunk.num_choices]
-        if len(choosing) == len(chunks):
-            return tokens[: len(chunks)], logits_SV[: len(chunks)]
         chosen = torch.tensor(choosing, dtype=torch.long).to(tokens.device, non_blocking=True)
         return tokens[chosen], logits_SV[chosen]
 

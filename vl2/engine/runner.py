@@ -1,7 +1,7 @@
 """Chunks of a step to chosen tokens: the only part of the engine that touches the model and its tensors.
 
     few tokens after cached ones     one row each --DecodeGraph--> chosen tokens
-    short prompts from their start   embeddings --PromptGraph--> chosen tokens
+    prompts from their start         embeddings --PromptGraph--> chosen tokens
     anything else                    token ids, embeddings of image tokens --> x_TD --model, PagedSequences--> logits
                                      --choose--> chosen tokens
 
@@ -11,7 +11,7 @@ waiting, or the device runs dry.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from vl2.engine.decode_graph import DecodeGraph, Rows, unpack_options
 from vl2.engine.graphs import Graphs
 from vl2.engine.image_encoder import ImageEncoder
 from vl2.engine.paged_cache import EXPAND_ABOVE, PagedCache, PagedSequences, by_kind
-from vl2.engine.prompt_graph import PromptGraph
+from vl2.engine.prompt_graph import MOST_TOKENS, PromptGraph, split
 from vl2.engine.types import Chunk
 from vl2.kernels.choose import choose
 from vl2.model.attention import MHA, MLA
@@ -30,6 +30,8 @@ from vl2.model.layers import SwiGLU, join
 from vl2.model.rope import rope_table
 from vl2.model.vl2 import VL2
 from vl2.processing.tiling import TiledImage
+
+Chosen = tuple[Tensor, Tensor]  # tokens and logits of all choices of some chunks
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,12 @@ class Runner:
         self._rope = rope_table(text, positions)
         self._newest = torch.zeros(max_running + 1, dtype=torch.long, device=model.device)  # the last is for padding
         self._rows = Rows(max_running, -(-text.max_position_embeddings // block_size), model.device)
-        self.graphs = Graphs()
-        self._decode = DecodeGraph(model, self.cache, self._rope, self._newest, self._rows, self.graphs)
-        self._prompts = PromptGraph(model, self.cache, self._rope, self._newest, self._rows, self.graphs)
+        self._graphs = (
+            Graphs(),
+            Graphs(),
+        )  # two, for in a step of both the second must not write over the first's tokens
+        self._decode = DecodeGraph(model, self.cache, self._rope, self._newest, self._rows, self._graphs[0])
+        self._prompts = PromptGraph(model, self.cache, self._rope, self._newest, self._rows, self._graphs[1])
         self.use_graphs = use_graphs
 
     @property
@@ -88,13 +93,17 @@ class Runner:
         """Whether steps may be graphs; references of kernels that do not fit this model would wait for the device."""
         return self.use_graphs and self.cache.has_kernel
 
+    @property
+    def num_replays(self) -> int:
+        return sum(graphs.num_replays for graphs in self._graphs)
+
     @torch.inference_mode()
-    def prepare(self) -> None:
-        """Capture all graphs that steps may need."""
+    def prepare(self, step_tokens: int) -> None:
+        """Capture all graphs that steps of at most so many tokens may need."""
         if not self._has_graphs:
             return
         self._decode.prepare(len(self._newest) - 1)
-        self._prompts.prepare()
+        self._prompts.prepare(step_tokens)
         self.images.prepare()
 
     @torch.inference_mode()
@@ -102,14 +111,10 @@ class Runner:
         """Start computing the chunks; what they choose is known once the step is waited for."""
         chunks = by_kind(chunks)
         choices = [(chunk, chunk.num_choices) for chunk in chunks]
-        if self._decodes(chunks):
-            tokens, logits_SV = self._replay(chunks)
-        elif self._has_graphs and self._prompts.takes(chunks):
-            tokens, logits_SV = self._prompts.replay(self._embed(chunks), chunks)
-        else:
-            groups = [[chunk] for chunk in chunks] if self._deterministic else [chunks]
-            logits_SV = torch.cat([self._run(group) for group in groups])
-            tokens = self._choose(chunks, logits_SV)
+        parts = [compute(some) for compute, some in self._ways(chunks)]
+        tokens, logits_SV = (
+            parts[0] if len(parts) == 1 else (torch.cat(of_parts) for of_parts in zip(*parts, strict=True))
+        )
         if tokens.device.type != "cuda":
             return Step(choices, tokens, logits_SV, None)
         on_host = torch.empty(len(tokens), dtype=tokens.dtype, pin_memory=True).copy_(tokens, non_blocking=True)
@@ -117,15 +122,30 @@ class Runner:
         ready.record()
         return Step(choices, on_host, logits_SV, ready)
 
-    def _decodes(self, chunks: Sequence[Chunk]) -> bool:
-        """Whether a step has only a few tokens, all after cached ones."""
-        if not self._has_graphs:
-            return False
-        small = all(chunk.start and chunk.count <= EXPAND_ABOVE and not _has_image(chunk) for chunk in chunks)
-        return small and sum(chunk.count for chunk in chunks) <= self._decode.most
+    def _ways(self, chunks: list[Chunk]) -> list[tuple[Callable[[list[Chunk]], Chosen], list[Chunk]]]:
+        """How to compute which chunks, in their order.
 
-    def _replay(self, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
-        """Chosen tokens and logits of all choices."""
+        Where there are graphs, prompts have one of their own: together with newest tokens they would read the weights
+        only once, but no graph fits, and launches cost more.
+        """
+        if self._deterministic:
+            return [(self._run, [chunk]) for chunk in chunks]
+        if not self._has_graphs:
+            return [(self._run, chunks)]
+        num_few = next((number for number, chunk in enumerate(chunks) if not _is_few(chunk)), len(chunks))
+        num_old = next((number for number, chunk in enumerate(chunks) if not chunk.start), len(chunks))
+        few, many, fresh = chunks[:num_few], chunks[num_few:num_old], chunks[num_old:]
+        if sum(chunk.count for chunk in few) > self._decode.most:
+            few, many = [], few + many
+        if any(chunk.count > MOST_TOKENS for chunk in fresh):
+            many, fresh = many + fresh, []
+        ways = (self._replay, few), (self._run, many), *((self._prompt, some) for some in split(fresh))
+        return [(compute, some) for compute, some in ways if some]
+
+    def _prompt(self, chunks: list[Chunk]) -> Chosen:
+        return self._prompts.replay(self._embed(chunks), chunks)
+
+    def _replay(self, chunks: list[Chunk]) -> Chosen:
         count = sum(chunk.count for chunk in chunks)
         rows = self._rows.fill(chunks, self._decode.size_for(count))
         tokens, logits_SV = self._decode.replay(rows)
@@ -146,13 +166,14 @@ class Runner:
         self._put_images(x_TD, chunks)
         return x_TD
 
-    def _run(self, chunks: Sequence[Chunk]) -> Tensor:
+    def _run(self, chunks: list[Chunk]) -> Chosen:
         x_TD = self._embed(chunks)
         context = PagedSequences(self.cache, chunks)
         hidden_TD, _ = self.model(x_TD, context.positions_T, context, self._rope.at(context.positions_T))
-        return self.model.logits(hidden_TD[self._to_device(_choice_rows(chunks))])
+        logits_SV = self.model.logits(hidden_TD[self._to_device(_choice_rows(chunks))])
+        return self._choose(chunks, logits_SV), logits_SV
 
-    def _choose(self, chunks: Sequence[Chunk], logits_SV: Tensor) -> Tensor:
+    def _choose(self, chunks: list[Chunk], logits_SV: Tensor) -> Tensor:
         """Tokens of all choices; the last of each chunk becomes its sequence's newest."""
         chosen = [chunk for chunk in chunks for _ in range(chunk.num_choices)]
         if not chosen:
@@ -205,6 +226,8 @@ def _choice_rows(chunks: Sequence[Chunk]) -> list[int]:
     return [row for chunk, end in zip(chunks, ends, strict=True) for row in range(end - chunk.num_choices, end)]
 
 
-def _has_image(chunk: Chunk) -> bool:
+def _is_few(chunk: Chunk) -> bool:
+    """Whether it is a few tokens after cached ones, none of them an image's."""
     end = chunk.start + chunk.count
-    return any(first < end and chunk.start < first + length for first, length in chunk.sequence.prompt.spans)
+    has_image = any(first < end and chunk.start < first + length for first, length in chunk.sequence.prompt.spans)
+    return bool(chunk.start) and chunk.count <= EXPAND_ABOVE and not has_image

@@ -5,7 +5,8 @@
 
 First come, first served: nobody overtakes in the queue, and when blocks run out the youngest running sequence gives
 its own back and waits again, first in the queue. The oldest one can therefore always go on, and everyone finishes.
-The trap: a preempted sequence keeps its generated tokens; they are computed again as if they were a prompt.
+A step with prompts costs more than its tokens do, so prompts gather for a few steps where many others decode. The
+trap: a preempted sequence keeps its generated tokens; they are computed again as if they were a prompt.
 """
 
 import itertools
@@ -27,17 +28,19 @@ class Scheduler:
         prefix_cache: whether full blocks are remembered and found again.
         deterministic: how a sequence is cut into chunks depends on nothing but itself: its prompt comes in pieces of
             one size, each waiting until a step has room for it, and generated tokens one by one, even a second time.
+        patience: for how many steps prompts wait for more of them, while half of those that may run are decoding.
     """
 
     def __init__(
         self, pool: BlockPool, block_size: int, *, max_running: int, step_tokens: int, prefix_cache: bool = True,
-        deterministic: bool = False,
+        deterministic: bool = False, patience: int = 0,
     ) -> None:  # fmt: skip
         if max_running < 1 or step_tokens < max_running:
             raise ValueError(f"step_tokens = {step_tokens}: must be at least max_running = {max_running}, and that 1")
         self.pool, self.block_size = pool, block_size
         self.max_running, self.step_tokens, self.prefix_cache = max_running, step_tokens, prefix_cache
-        self.deterministic = deterministic
+        self.deterministic, self.patience = deterministic, patience
+        self._waited = 0
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # oldest admission first
         self._slots = list(range(max_running - 1, -1, -1))
@@ -68,7 +71,8 @@ class Scheduler:
         for sequence in [s for s in by_age if s.num_left == 1] + [s for s in by_age if s.num_left > 1]:
             if sequence.is_running and (count := self._count(sequence, left)):
                 left -= self._extend(sequence, count, chunks)
-        while left and self.waiting and len(self.running) < self.max_running and self._may_start(chunks):
+        gather = self._gathers(chunks)
+        while not gather and left and self._has_candidate and self._may_start(chunks, left):
             sequence = self.running[-1]
             if count := self._count(sequence, left):
                 left -= self._extend(sequence, count, chunks)
@@ -143,14 +147,39 @@ class Scheduler:
             chunks[sequence] = replace(chunk, count=chunk.count + drafts, num_drafts=drafts)
             left -= drafts
 
+    @property
+    def _has_candidate(self) -> bool:
+        return bool(self.waiting) and len(self.running) < self.max_running
+
+    def _gathers(self, chunks: dict[Sequence, Chunk]) -> bool:
+        """Whether prompts wait for a later step, which more of them will share."""
+        decodes = 2 * len(chunks) >= self.max_running and all(chunk.count == 1 for chunk in chunks.values())
+        if not decodes or not self._has_candidate or self._waited >= self.patience:
+            self._waited = 0
+            return False
+        room = self.max_running - len(self.running)
+        tokens = sum(len(sequence.tokens) for sequence in itertools.islice(self.waiting, room))
+        if tokens >= self.step_tokens // 2:
+            self._waited = 0
+            return False
+        self._waited += 1
+        return True
+
     def upcoming(self, count: int) -> list[tuple[Sequence, int]]:
         """The first sequences of the queue, with how many of their tokens are cached already."""
         return [(one, len(self._known(one)) * self.block_size) for one in itertools.islice(self.waiting, count)]
 
-    def _may_start(self, chunks: dict[Sequence, Chunk]) -> bool:
-        """Whether the first of the queue has been let in. Nobody waits for its images when there is nothing to do."""
+    def _may_start(self, chunks: dict[Sequence, Chunk], left: int) -> bool:
+        """Whether the first of the queue has been let in.
+
+        Nobody waits for its images when there is nothing to do. A prompt that a later step can take whole is not cut.
+        """
         first = self.waiting[0]
-        return (not chunks or self.is_ready(first)) and self._admit(first)
+        if not chunks:
+            return self._admit(first)
+        missing = len(first.tokens) - len(self._known(first)) * self.block_size
+        fits = missing <= left or missing > self.step_tokens - self.max_running
+        return fits and self.is_ready(first) and self._admit(first)
 
     def _known(self, sequence: Sequence) -> list[int]:
         """Cached blocks of a sequence's beginning; at least one token is left, for there is no logit without one."""
@@ -171,6 +200,8 @@ class Scheduler:
         self.running.append(sequence)
         sequence.blocks, sequence.num_remembered = found, len(found)
         sequence.num_computed = len(found) * self.block_size
+        if sequence.num_found is None:
+            sequence.num_found = sequence.num_computed
         sequence.slot = self._slots.pop()
         self.num_cached_tokens += sequence.num_computed
         return True

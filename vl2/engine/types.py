@@ -26,6 +26,7 @@ class Sequence:
     num_computed: tokens whose keys and values are in the cache, or will be when the steps under way are done.
     num_pending: tokens chosen by a step whose outcome the host has not seen yet; 0 or 1.
     blocks: its block table; num_remembered: how many of them can be found by their keys.
+    num_found: of its first tokens, how many were cached already when it first ran.
     slot: its place among those that run, where its newest token lies on the device; -1 if it does not run.
     drafts: tokens that may follow; the next step checks them if it has room.
     """
@@ -42,6 +43,7 @@ class Sequence:
     num_pending: int = 0
     blocks: list[int] = field(default_factory=list)
     num_remembered: int = 0
+    num_found: int | None = None
     slot: int = -1
     drafts: list[int] = field(default_factory=list)
 
@@ -108,6 +110,7 @@ class StepOutput:
     """One generated token of one request; `finish` is set on its last. The end token itself is reported, too.
 
     logprob: of the token, if asked for; top_logprobs: of the likeliest tokens, likeliest first.
+    num_found: tokens of the prompt that were cached already.
     """
 
     request_id: int
@@ -115,6 +118,7 @@ class StepOutput:
     finish: FinishReason | None
     logprob: float | None = None
     top_logprobs: tuple[TokenLogprob, ...] = ()
+    num_found: int = 0
 
 
 @dataclass(frozen=True)

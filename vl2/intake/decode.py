@@ -1,4 +1,4 @@
-"""Decoding images that nobody trusts, in processes that may die of them.
+"""Decoding images and documents that nobody trusts, in processes that may die of them.
 
 bytes --socket--> worker: header checked, decoded, turned upright --socket--> RGB bytes --> PIL image
 
@@ -17,13 +17,15 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from PIL import Image
 
 from vl2.intake.errors import IntakeError
-from vl2.intake.worker import READY, REQUEST, RESPONSE, Status
+from vl2.intake.worker import CANVAS, COUNT, READY, REQUEST, RESPONSE, WHOLE, Status
+from vl2.processing.documents import Document, is_pdf
 
 _START_SECONDS = 60.0  # a machine under load may take long to start Python
 # The rest of the environment, with the server's keys and tokens, is none of a decoder's business.
@@ -88,6 +90,32 @@ class DecoderPool:
 
         Raises: IntakeError.
         """
+        outcome = self._run(encoded, field)
+        return _image_of(outcome, self.limits, field)
+
+    def open_document(self, encoded: bytes, field: str = "file") -> Document:
+        """A PDF, a TIFF of any number of pages or an image, whose pages are drawn by workers when asked for.
+
+        Args: as for `decode`; PDFs need pypdfium2.
+
+        Raises: IntakeError, and so does `Document.page`.
+        """
+        if is_pdf(encoded) and find_spec("pypdfium2") is None:
+            raise IntakeError("not_an_image", f"{field}: a PDF, which this server does not read (extra vl2[pdf])")
+        outcome = self._run(encoded, field, COUNT)
+        if outcome.status == Status.NOT_AN_IMAGE:
+            raise IntakeError("not_an_image", f"{field}: no document, or a damaged one; send a whole PDF or image")
+        if outcome.status != Status.COUNTED:
+            _image_of(outcome, self.limits, field)
+        return Document(field, _Pages(self, encoded, field, outcome.width), is_image=bool(outcome.height))
+
+    def draw_page(self, encoded: bytes, number: int, canvases: Sequence[tuple[int, int]], field: str) -> Image.Image:
+        """A page of a document, from 1, for these (width, height). Raises IntakeError."""
+        return _image_of(self._run(encoded, field, number, canvases), self.limits, field)
+
+    def _run(
+        self, encoded: bytes, field: str, page: int = WHOLE, canvases: Sequence[tuple[int, int]] = ()
+    ) -> "_Outcome":
         limits = self.limits
         if len(encoded) > limits.max_bytes:
             raise IntakeError("too_large", f"{field}: a file of more than {limits.max_bytes} bytes; send a smaller one")
@@ -99,12 +127,12 @@ class DecoderPool:
             ) from None
         try:
             worker = self._ready(worker, field)
-            status, image = worker.decode(encoded, limits)
+            outcome = worker.decode(encoded, limits, page, canvases)
         except BaseException as error:  # a request that is interrupted leaves its worker in the middle of an answer
             raise self._drop(worker, error, field) from None
         else:
             self._put_back(worker)
-        return _checked(status, image, limits, field)
+        return outcome
 
     def close(self) -> None:
         """End all workers. Requests under way fail, and so do later ones."""
@@ -173,17 +201,45 @@ class DecoderPool:
         return worker.end()
 
 
-def _checked(status: Status, image: Image.Image | None, limits: DecodeLimits, field: str) -> Image.Image:
-    if image is not None:
-        return image
-    if status == Status.TOO_MANY_PIXELS:
+class _Pages:
+    """Pages of a document that workers draw, each from the whole file, since they keep nothing."""
+
+    def __init__(self, pool: DecoderPool, encoded: bytes, field: str, count: int) -> None:
+        self._pool, self._encoded, self._field, self._count = pool, encoded, field, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def render(self, index: int, canvases: Sequence[tuple[int, int]]) -> Image.Image:
+        return self._pool.draw_page(self._encoded, index + 1, canvases, self._field)
+
+    def close(self) -> None:
+        pass
+
+
+class _Outcome(NamedTuple):
+    """The answer of a worker."""
+
+    status: Status
+    width: int
+    height: int
+    image: Image.Image | None = None
+
+
+def _image_of(outcome: _Outcome, limits: DecodeLimits, field: str) -> Image.Image:
+    """The image, or what went wrong as an IntakeError."""
+    if outcome.image is not None:
+        return outcome.image
+    if outcome.status == Status.TOO_MANY_PIXELS:
         most = limits.max_pixels
         raise IntakeError(
             "too_many_pixels", f"{field}: width x height of more than {most} pixels; scale the image down"
         )
-    if status == Status.NO_MEMORY:
+    if outcome.status == Status.NO_MEMORY:
         most = limits.memory_mib
         raise IntakeError("too_large", f"{field}: decoding takes more than {most} MiB of memory; scale the image down")
+    if outcome.status == Status.NEEDS_PASSWORD:
+        raise IntakeError("needs_password", f"{field}: an encrypted PDF; send a copy without a password")
     raise IntakeError(
         "not_an_image", f"{field}: not an image, or a damaged one; send a whole PNG, JPEG, WebP, GIF, BMP or TIFF file"
     )
@@ -232,21 +288,24 @@ class _Worker:
         if hello != READY:
             raise ConnectionError("not a worker")
 
-    def decode(self, encoded: bytes, limits: DecodeLimits) -> tuple[Status, Image.Image | None]:
-        """What became of a file, and the image if it was decoded."""
+    def decode(self, encoded: bytes, limits: DecodeLimits, page: int, canvases: Sequence[tuple[int, int]]) -> _Outcome:
+        """What became of a file, and the image if one was decoded."""
         deadline = time.monotonic() + limits.seconds
-        for data in (REQUEST.pack(limits.max_pixels, len(encoded)), encoded):
+        header = REQUEST.pack(limits.max_pixels, len(encoded), page, len(canvases))
+        for data in (header + b"".join(CANVAS.pack(*canvas) for canvas in canvases), encoded):
             self._sock.settimeout(_seconds_until(deadline))
             self._sock.sendall(data)
         number, width, height = RESPONSE.unpack(self._read(RESPONSE.size, deadline))
-        if number != Status.DECODED:
+        if number == Status.COUNTED and page == COUNT and width > 0 and height < 2:
+            return _Outcome(Status.COUNTED, width, height)
+        if number not in (Status.DECODED, Status.COUNTED):
             if number not in list(Status) or width or height:
                 raise ConnectionError("an answer without sense")
-            return Status(number), None
-        if not 0 < width * height <= limits.max_pixels:
+            return _Outcome(Status(number), 0, 0)
+        if number == Status.COUNTED or page == COUNT or not 0 < width * height <= limits.max_pixels:
             raise ConnectionError("an answer without sense")
         pixels = self._read(width * height * 3, deadline)
-        return Status.DECODED, Image.frombytes("RGB", (width, height), bytes(pixels))
+        return _Outcome(Status.DECODED, width, height, Image.frombytes("RGB", (width, height), bytes(pixels)))
 
     def _read(self, count: int, deadline: float) -> bytearray:
         data = bytearray(count)

@@ -11,6 +11,7 @@ Code = Literal[
     "too_large",  # bytes of the file, or memory to decode it
     "too_many_pixels",
     "not_an_image",  # another kind of file, or a damaged one
+    "needs_password",  # an encrypted PDF
     "decoder_failed",  # the process that decoded it died
     "busy",  # no decoder became free in time
     "closed",  # the server is shutting down

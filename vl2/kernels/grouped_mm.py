@@ -19,7 +19,8 @@ def grouped_mm_reference(x_MD: Tensor, w_EFD: Tensor, counts_E: Tensor) -> Tenso
     Returns: (M, F).
     """
     rows = x_MD.split(counts_E.tolist())
-    return torch.cat([F.linear(x, w_EFD[e]) for e, x in enumerate(rows) if len(x)])
+    weights = w_EFD.unbind()  # indexing would make a gradient of all experts for each
+    return torch.cat([F.linear(x, w_FD) for x, w_FD in zip(rows, weights, strict=True) if len(x)])
 
 
 def grouped_mm(x_MD: Tensor, w_EFD: Tensor, counts_E: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ ALL = 1 << 62
 OVERLAP = True  # for comparisons
 
 # kernel: (up to so many tokens, sizes) in rising order. Rows and columns are those of a weight that one program reads
-# at once, TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are under way. LEFT: the weight
-# is the left factor, of which the matrix units take 64 rows at a time, and tokens are the right one, which may be few.
-# In flash attention ROWS are queries, and KEYS are read at once.
+# at once (BYTES of quantised rows), TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are
+# under way. LEFT: the weight is the left factor, of which the matrix units take 64 rows at a time, and tokens are the
+# right one, which may be few. In flash attention ROWS are queries, and KEYS are read at once.
 CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "logits_few": [(ALL, {"ROWS": 2, "num_warps": 4})],
     "logits_many": [
@@ -25,7 +25,11 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (ALL, {"BLOCK": 64, "ROWS": 64, "COLS": 64, "PARTS": 4, "num_warps": 4, "num_stages": 4}),
     ],
     "pick": [(256, {"BLOCK": 1, "num_warps": 1}), (ALL, {"BLOCK": 2, "num_warps": 1})],
-    "sort": [(170, {"CHUNK": 1024, "num_warps": 4}), (ALL, {"CHUNK": 2048, "num_warps": 8})],
+    "sort": [
+        (170, {"CHUNK": 1024, "num_warps": 4}),
+        (1024, {"CHUNK": 2048, "num_warps": 8}),
+        (ALL, {"CHUNK": 4096, "num_warps": 8}),
+    ],
     "up_few": [(ALL, {"ROWS": 4, "COLS": 256, "STAGES": 1, "num_warps": 4})],
     "down_few": [
         (1, {"ROWS": 2, "COLS": 512, "STAGES": 3, "num_warps": 2}),
@@ -41,8 +45,11 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 4}),
         (ALL, {"TILE": 64, "ROWS": 128, "COLS": 64, "LEFT": 0, "num_warps": 8, "num_stages": 4}),
     ],
+    "few_fp8": [(ALL, {"UP_ROWS": 4, "DOWN_ROWS": 4, "BYTES": 512, "num_warps": 4})],
+    "few_int4": [(ALL, {"UP_ROWS": 2, "DOWN_ROWS": 2, "BYTES": 256, "num_warps": 2})],
     "attend_latent": [(ALL, {"num_warps": 4, "num_stages": 2})],
     "attend_heads": [(ALL, {"num_warps": 4, "num_stages": 3})],
+    "heads": [(16, {"BLOCK": 1, "num_warps": 1}), (ALL, {"BLOCK": 8, "num_warps": 4})],
     "latent_few": [(ALL, {"ELEMENTS": 8192, "num_warps": 4})],
     "absorb_many": [
         (32, {"BLOCK": 16, "ROWS": 32, "COLS": 128, "num_warps": 4, "num_stages": 3}),
@@ -59,6 +66,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "flash_full": [(ALL, {"ROWS": 128, "KEYS": 64, "num_warps": 4, "num_stages": 3})],
     "linear": [(ALL, {"ELEMENTS": 2048, "num_warps": 4})],
     "gate": [(ALL, {"COLS": 1024, "num_warps": 4})],
+    "cross_entropy": [(ALL, {"COLS": 4096, "num_warps": 8})],
     "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
 }
 

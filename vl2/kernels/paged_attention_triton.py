@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
 from vl2.kernels.overlap_triton import wait_for_last
-from vl2.kernels.paged_attention import head_group
+from vl2.kernels.paged_attention import PROCESSORS, head_group
 
 
 def launch_latent(
@@ -23,7 +23,7 @@ def launch_latent(
     rope, block = q_rope_SHR.shape[-1], cache_OBJ.shape[1]
     partial = torch.empty(num_splits, num_seqs, heads, width, dtype=torch.float32, device=q_SHZ.device)
     lse = torch.empty(num_splits, num_seqs, heads, dtype=torch.float32, device=q_SHZ.device)
-    group = head_group(heads)
+    group = head_group(heads) if num_seqs >= PROCESSORS else 16  # two programs may share what they read in the cache
     _decode_latent[(num_seqs, triton.cdiv(heads, group), num_splits)](
         q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, partial, lse, scale, heads, num_seqs,
         q_SHZ.stride(0), q_SHZ.stride(1), q_rope_SHR.stride(0), q_rope_SHR.stride(1),

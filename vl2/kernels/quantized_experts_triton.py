@@ -13,14 +13,12 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.experts import SharedExperts
-from vl2.kernels.launch import overlapped
+from vl2.kernels.launch import config, overlapped
 from vl2.kernels.overlap_triton import wait_for_last
 from vl2.kernels.quantized import Quantized
 
 TILE = 16  # choices of one expert that are computed together; fewer are padded, which costs no reading
-_FEW_UP_ROWS, _FEW_DOWN_ROWS = 8, 4
 _SOME_ROWS = 64
-_FEW_BYTES = 512  # of a row that are read at a time
 _OPTIONS = {"num_warps": 4, "num_stages": 3}
 
 
@@ -35,17 +33,18 @@ def few(
     assert shared is None or shared.down.shape[1] % width == 0
     slots = active + num_shared
     gate, up, shared_down = shared or (x_TD, x_TD, x_TD)  # nobody reads these
+    sizes = config("few_int4" if gate_up.group else "few_fp8", num_tokens, x_TD.itemsize)
     middle = torch.empty(num_tokens * slots, width, dtype=x_TD.dtype, device=x_TD.device)
     y = torch.empty_like(x_TD, memory_format=torch.contiguous_format)
-    _up_few[num_tokens * slots, triton.cdiv(width, _FEW_UP_ROWS)](
+    _up_few[num_tokens * slots, triton.cdiv(width, sizes["UP_ROWS"])](
         x_TD, indices_TA, gate_up.values, gate_up.scales, gate, up, middle, x_TD.stride(0),
-        ACTIVE=active, SLOTS=slots, HIDDEN=hidden, WIDTH=width, GROUP=gate_up.group, ROWS=_FEW_UP_ROWS,
-        **_few_tile(gate_up.group), **_OPTIONS, **overlapped(x_TD),
+        ACTIVE=active, SLOTS=slots, HIDDEN=hidden, WIDTH=width, GROUP=gate_up.group, ROWS=sizes["UP_ROWS"],
+        **_few_tile(gate_up.group, sizes["BYTES"]), num_warps=sizes["num_warps"], **overlapped(x_TD),
     )  # fmt: skip
-    _down_few[num_tokens, triton.cdiv(hidden, _FEW_DOWN_ROWS)](
+    _down_few[num_tokens, triton.cdiv(hidden, sizes["DOWN_ROWS"])](
         middle, indices_TA, weights_TA, down.values, down.scales, shared_down, y,
-        ACTIVE=active, SHARED=num_shared, HIDDEN=hidden, WIDTH=width, GROUP=down.group, ROWS=_FEW_DOWN_ROWS,
-        **_few_tile(down.group), **_OPTIONS, **overlapped(x_TD),
+        ACTIVE=active, SHARED=num_shared, HIDDEN=hidden, WIDTH=width, GROUP=down.group, ROWS=sizes["DOWN_ROWS"],
+        **_few_tile(down.group, sizes["BYTES"]), num_warps=sizes["num_warps"], **overlapped(x_TD),
     )  # fmt: skip
     return y
 
@@ -90,9 +89,9 @@ def dequantize(matrix: Quantized, dtype: torch.dtype) -> Tensor:
     return out
 
 
-def _few_tile(group: int) -> dict[str, int]:
-    """How many bytes of a row a program of `few` takes at a time: whole groups, or a stretch of fp8."""
-    return {"PARTS": _FEW_BYTES // (group // 2), "COLS": group // 2} if group else {"PARTS": 1, "COLS": _FEW_BYTES}
+def _few_tile(group: int, size: int) -> dict[str, int]:
+    """The bytes of a row that a program of `few` takes at a time: whole groups, or a stretch of fp8."""
+    return {"PARTS": size // (group // 2), "COLS": group // 2} if group else {"PARTS": 1, "COLS": size}
 
 
 @triton.jit
@@ -128,14 +127,15 @@ def _add_products(
             product = _low(bytes_) * low[None, :, :] + _high(bytes_) * high[None, :, :]
             acc += product * (scale.to(tl.float32) * factor)[:, :, None]
     else:
-        scale = tl.load(scales + lines, mask=real, other=0.0) * factor
+        row = tl.zeros([acc.shape[0], COLS], tl.float32)
         for first in range(0, WIDTH, COLS):
             columns = first + inside
             here = columns < WIDTH
             place = lines[:, None] * WIDTH + columns[None, :]
             value = tl.load(values + place, mask=real[:, None] & here[None, :], other=0.0).to(tl.float32)
             token = tl.load(x + columns, mask=here, other=0.0).to(tl.float32)
-            acc += (value * token[None, :] * scale[:, None])[:, None, :]
+            row += value * token[None, :]
+        acc += (row * (tl.load(scales + lines, mask=real, other=0.0) * factor)[:, None])[:, None, :]
     return acc
 
 

@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vl2.kernels.launch import overlapped
+from vl2.kernels.launch import config, overlapped
 from vl2.kernels.overlap_triton import wait_for_last
 from vl2.kernels.rotary import Place
 
@@ -13,15 +13,16 @@ from vl2.kernels.rotary import Place
 def heads(
     q_THK: Tensor, k_TGK: Tensor, v_TGK: Tensor, cos_TR: Tensor, sin_TR: Tensor, place: Place | None
 ) -> tuple[Tensor, Tensor]:
-    """As heads_rows_reference; one program a (token, head of queries, keys or values)."""
+    """As heads_rows_reference; one program a (block of tokens, head of queries, keys or values)."""
     (tokens, num_heads, width), groups = q_THK.shape, k_TGK.shape[1]
     out = torch.empty(tokens, num_heads, width, dtype=q_THK.dtype, device=q_THK.device)
     rows = torch.empty(tokens, 2 * groups * width, dtype=q_THK.dtype, device=q_THK.device)
     kept, slots = place or (rows, rows)
-    _heads[(tokens, num_heads + 2 * groups)](
-        q_THK, k_TGK, v_TGK, cos_TR, sin_TR, out, rows, kept, slots, num_heads, groups,
+    sizes = config("heads", tokens, q_THK.itemsize)
+    _heads[(triton.cdiv(tokens, sizes["BLOCK"]), num_heads + 2 * groups)](
+        q_THK, k_TGK, v_TGK, cos_TR, sin_TR, out, rows, kept, slots, tokens, num_heads, groups,
         q_THK.stride(0), k_TGK.stride(0), v_TGK.stride(0), cos_TR.stride(0),
-        WIDTH=width, HALF=triton.next_power_of_2(width // 2), KEEP=place is not None, num_warps=1,
+        WIDTH=width, HALF=triton.next_power_of_2(width // 2), KEEP=place is not None, **sizes,
         **overlapped(q_THK),
     )  # fmt: skip
     return out, rows
@@ -51,15 +52,15 @@ def _turned(first, second, cosine, sine, dtype: tl.constexpr):
     return (first * cosine - second * sine).to(dtype), (second * cosine + first * sine).to(dtype)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def _heads(
-    q, k, v, cos, sin, out, rows, kept, slots, heads, groups, q_stride, k_stride, v_stride, table_stride,
-    WIDTH: tl.constexpr, HALF: tl.constexpr, KEEP: tl.constexpr, OVERLAP: tl.constexpr,
+    q, k, v, cos, sin, out, rows, kept, slots, tokens, heads, groups, q_stride, k_stride, v_stride, table_stride,
+    WIDTH: tl.constexpr, HALF: tl.constexpr, KEEP: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
     wait_for_last(OVERLAP)
-    token, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    half = tl.arange(0, HALF)
-    real = half < WIDTH // 2
+    token, head = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)).to(tl.int64)[:, None], tl.program_id(1)
+    half = tl.arange(0, HALF)[None, :]
+    real = (token < tokens) & (half < WIDTH // 2)
     source = q + token * q_stride + head * WIDTH
     if head >= heads:
         source = k + token * k_stride + (head - heads) * WIDTH
@@ -80,7 +81,8 @@ def _heads(
         tl.store(target, first, mask=real)
         tl.store(target + WIDTH // 2, second, mask=real)
         if KEEP:
-            target = kept + tl.load(slots + token) * 2 * groups * WIDTH + (head - heads) * WIDTH + half
+            slot = tl.load(slots + token, mask=token < tokens, other=0)
+            target = kept + slot * 2 * groups * WIDTH + (head - heads) * WIDTH + half
             tl.store(target, first, mask=real)
             tl.store(target + WIDTH // 2, second, mask=real)
 

@@ -6,7 +6,7 @@
 
 A stack of experts gets a pair of matrices of `rank` for each of them; while it is used, weight and product are added
 in one tensor, so the expert kernels need not know. The trap: only what is called as a module is adapted. Weights that
-other code reads (vision.mlp.fc1, the router) would silently stay as they are and are no targets.
+other code reads (vision.mlp.fc1, router, lm_head) would silently stay as they are and are no targets.
 """
 
 import json
@@ -35,7 +35,6 @@ TARGETS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "shared_experts": (rf"language\.layers\.\d+\.mlp\.shared_experts\.{_SWIGLU}", ()),
     "experts": ("", ("mlp.experts.gate_up", "mlp.experts.down")),
     "projector": (r"projector\.layers\.\d+", ()),
-    "head": (r"language\.lm_head", ()),
 }
 
 

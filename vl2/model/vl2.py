@@ -122,7 +122,7 @@ class VL2(nn.Module):
                 f"{image_embeds_ID.shape[0]} image tokens were encoded"
             )
         x_TD = self.language.embed_tokens(input_ids_T)
-        if image_positions_I.numel() == 0:
+        if image_positions_I.numel() == 0 and not image_embeds_ID.requires_grad:  # else ranks wait for its gradient
             return x_TD
         return x_TD.index_copy(0, image_positions_I, image_embeds_ID.to(x_TD.dtype))
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import struct
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -231,14 +231,20 @@ def plan_shards(table: Iterable[Slot], bytes_per_value: int, max_shard_bytes: in
     return shards
 
 
-def save(model: VL2, path: Path, dtype: torch.dtype = torch.bfloat16, max_shard_bytes: int = 5 * 10**9) -> None:
+def save(
+    model: VL2,
+    path: Path,
+    dtype: torch.dtype = torch.bfloat16,
+    max_shard_bytes: int = 5 * 10**9,
+    tensors: Iterable[tuple[str, Tensor]] | None = None,
+) -> None:
     """Write config.json, shards and index in official layout; `path` appears whole or stays as it was.
 
     Other files of a checkpoint that is replaced (tokenizer, processor) stay. Raises WeightsError if `path` is
-    something else than a checkpoint or an empty directory.
+    something else than a checkpoint or an empty directory. `tensors` as for `write_weights`.
     """
     path = path.resolve()
-    _save(model, path, dtype, max_shard_bytes, _other_files(path))
+    _save(model, path, dtype, max_shard_bytes, _other_files(path), tensors)
 
 
 def quantize_checkpoint(
@@ -278,13 +284,20 @@ def save_beside(model: VL2, source: Path, out: Path, max_shard_bytes: int = 5 * 
     _save(model, out.resolve(), torch.bfloat16, max_shard_bytes, copied)
 
 
-def _save(model: VL2, path: Path, dtype: torch.dtype, max_shard_bytes: int, copied: Iterable[Path]) -> None:
+def _save(
+    model: VL2,
+    path: Path,
+    dtype: torch.dtype,
+    max_shard_bytes: int,
+    copied: Iterable[Path],
+    tensors: Iterable[tuple[str, Tensor]] | None = None,
+) -> None:
     """Write a whole directory beside its place, then put it there."""
     staging = path.with_name(f".{path.name}.writing-{os.getpid()}")
     shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed; containers repeat process ids
     staging.mkdir(parents=True)
     try:
-        write_weights(model, staging, dtype, max_shard_bytes)
+        write_weights(model, staging, dtype, max_shard_bytes, tensors)
         for file in copied:
             shutil.copy2(file, staging / file.name)
         replace_directory(staging, path)
@@ -305,24 +318,79 @@ def _other_files(path: Path) -> list[Path]:
     return files
 
 
-def write_weights(model: VL2, path: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
-    """Write config.json, shards and index into an existing directory."""
-    ours = _tensors(model)
-    shards = plan_shards(stored_slots(model.config), dtype.itemsize, max_shard_bytes)
+def write_weights(
+    model: VL2,
+    path: Path,
+    dtype: torch.dtype,
+    max_shard_bytes: int,
+    tensors: Iterable[tuple[str, Tensor]] | None = None,
+) -> None:
+    """Write config.json, shards and index into an existing directory.
+
+    Args:
+        tensors: name and value of everything in the model, in the order of `parameter_slots`, asked for one by one; of
+            a model whose weights lie on several ranks.
+    """
+    config, table = model.config, parameter_slots(model.config)
+    if tensors is None:
+        ours = _tensors(model)
+        tensors = ((name, ours[name]) for name in table)
+    planned = plan_shards([s for own in table.values() for s in own], dtype.itemsize, max_shard_bytes)
+    files = iter([(f"model-{n:05}-of-{len(planned):06}.safetensors", len(shard)) for n, shard in enumerate(planned, 1)])
     weight_map: dict[str, str] = {}
-    total = 0
-    for number, shard in enumerate(shards, 1):
-        name = f"model-{number:05}-of-{len(shards):06}.safetensors"
-        tensors = {s.official: _stored(ours[s.parameter][s.where], s.dtype or dtype) for s in shard}
-        save_file(tensors, path / name, metadata={"format": "pt"})
-        weight_map |= dict.fromkeys(tensors, name)
-        total += sum(s.nbytes(dtype) for s in shard)
+    part: dict[str, Tensor] = {}
+    name, wanted = next(files)
+    for parameter, tensor in tensors:
+        for slot in table[parameter]:
+            if len(part) == wanted:
+                save_file(part, path / name, metadata={"format": "pt"})
+                part, (name, wanted) = {}, next(files)
+            part[slot.official] = _stored(tensor[slot.where], slot.dtype or dtype)
+            weight_map[slot.official] = name
+    save_file(part, path / name, metadata={"format": "pt"})
+    assert next(files, None) is None, "a tensor is missing"
+    total = sum(slot.nbytes(dtype) for own in table.values() for slot in own)
     index = {"metadata": {"total_size": total}, "weight_map": weight_map}
     (path / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    config = {**model.config.to_dict(), "torch_dtype": str(dtype).removeprefix("torch.")}
-    (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    content = {**config.to_dict(), "torch_dtype": str(dtype).removeprefix("torch.")}
+    (path / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     for name in set(weight_map.values()):  # safetensors lets nobody else read what it writes
         shutil.copymode(path / "config.json", path / name)
+
+
+def parameter_slots(config: VL2Config) -> dict[str, list[Slot]]:
+    """The slots of each of our tensors, in checkpoint order of the first."""
+    table: dict[str, list[Slot]] = {}
+    for slot in stored_slots(config):
+        table.setdefault(slot.parameter, []).append(slot)
+    return table
+
+
+def parameter_shapes(config: VL2Config) -> dict[str, torch.Size]:
+    """Of every parameter of a model that is not quantised."""
+    with torch.device("meta"):
+        return {name: parameter.shape for name, parameter in VL2(config).named_parameters()}
+
+
+def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Name and value, float32, of every parameter of a checkpoint that is not quantised, one after the other.
+
+    Raises: ConfigError, WeightsError.
+    """
+    config = read_config(path / "config.json")
+    assert config.quantization_config is None
+    shards, table = _shards(path), parameter_slots(config)
+    _check_names(path, shards, {slot.official: slot for own in table.values() for slot in own})
+    files = {name: file for file, names in shards.items() for name in names}
+    shapes = parameter_shapes(config)
+    for name, own in table.items():
+        tensor = torch.empty(shapes[name])
+        for slot in own:
+            with _open(files[slot.official]) as shard:
+                tensor[slot.where] = shard.get_tensor(slot.official).float()
+        if not torch.stack(tensor.aminmax()).isfinite().all():
+            raise WeightsError(f"{path}: NaN or infinite values in {name}; the checkpoint is damaged")
+        yield name, tensor
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:

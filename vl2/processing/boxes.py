@@ -23,6 +23,13 @@ _SPAN = re.compile(
     re.DOTALL,
 )
 
+_TAG_BEGUN = r"(?:<(?:\|[/a-z]*\|?)?)?"
+_OPEN = re.compile(
+    rf"<\|ref\|>(?:(?!{_MARK}).)*(?:<\|/ref\|>\s*(?:<\|det\|>[^<]*)?{_TAG_BEGUN})?\Z"
+    rf"|<\|det\|>[^<]*{_TAG_BEGUN}\Z|<(?:\|[/a-z]*\|?)?\Z",
+    re.DOTALL,
+)
+
 
 class Box(NamedTuple):
     """Left, top, right, bottom in pixels."""
@@ -103,3 +110,34 @@ def parse_regions(text: str, size: tuple[int, int]) -> tuple[list[Region], str]:
         return label or ""
 
     return regions, _SPAN.sub(take, text)
+
+
+class PlainStream:
+    """An answer without tags while it is being made; together the pieces are the text of `parse_regions`, stripped.
+
+    What may yet turn out to be part of a tag or of boxes is held back, and so is white space that may end the answer.
+    """
+
+    def __init__(self) -> None:
+        self._tail = ""  # with tags, not settled yet
+        self._space = ""
+        self._begun = False
+
+    def push(self, piece: str) -> str:
+        """Take more of the tagged text; returns more of the plain text."""
+        self._tail += piece
+        open_span = _OPEN.search(self._tail) if "<" in self._tail else None
+        return self._settle(open_span.start() if open_span else len(self._tail))
+
+    def finish(self) -> str:
+        """What was held back, the answer being complete."""
+        return self._settle(len(self._tail))
+
+    def _settle(self, end: int) -> str:
+        text = self._space + _SPAN.sub(lambda span: span["label"] or "", self._tail[:end])
+        self._tail = self._tail[end:]
+        text = text if self._begun else text.lstrip()
+        shown = text.rstrip()
+        self._space = text[len(shown) :]
+        self._begun = self._begun or bool(shown)
+        return shown

@@ -37,7 +37,13 @@ class DocumentError(ValueError):
     """A document that cannot be opened, or pages that it does not have; says which."""
 
 
-class _Pages(Protocol):
+class NeedsPassword(DocumentError):
+    """A PDF that cannot be opened without its password."""
+
+
+class Pages(Protocol):
+    """What a document consists of."""
+
     def __len__(self) -> int: ...
     def render(self, index: int, canvases: Sequence[tuple[int, int]]) -> Image.Image: ...
     def close(self) -> None: ...
@@ -50,7 +56,7 @@ class Document:
     is_image: whether it is a plain image rather than a PDF or a file of several pages.
     """
 
-    def __init__(self, name: str, pages: _Pages, is_image: bool) -> None:
+    def __init__(self, name: str, pages: Pages, is_image: bool) -> None:
         self.name, self.is_image, self._pages = name, is_image, pages
         self.num_pages = len(pages)
 
@@ -84,13 +90,18 @@ def open_document(source: Image.Image | Path | str | bytes, max_pixels: int | No
         return Document("image", _Picture(source, max_pixels), is_image=True)
     name = "document" if isinstance(source, bytes) else str(source)
     encoded = read_source(source)
-    if b"%PDF-" in encoded[:_PDF_START]:
+    if is_pdf(encoded):
         return Document(name, _Pdf(encoded, name, max_pixels), is_image=False)
     if name.lower().endswith(".pdf"):
         what = "does not begin like a PDF" if encoded else "is empty"
         raise DocumentError(f"{name}: damaged PDF (the file {what})")
     frames = _Frames(encoded, name, max_pixels)
     return Document(name, frames, is_image=len(frames) == 1)
+
+
+def is_pdf(encoded: bytes) -> bool:
+    """Whether a file begins like a PDF."""
+    return b"%PDF-" in encoded[:_PDF_START]
 
 
 def choose_pages(
@@ -206,7 +217,7 @@ class _Pdf:
             except pypdfium2.PdfiumError as error:
                 if error.err_code == _WRONG_PASSWORD:
                     advice = "save a copy without one, for example with qpdf --decrypt"
-                    raise DocumentError(f"{name}: encrypted PDF, which needs a password; {advice}") from None
+                    raise NeedsPassword(f"{name}: encrypted PDF, which needs a password; {advice}") from None
                 raise DocumentError(f"{name}: damaged PDF ({error})") from error
         if not self._count:
             self.close()

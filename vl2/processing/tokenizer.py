@@ -119,6 +119,11 @@ class Tokenizer:
         """One more than the largest id."""
         return max(self._backend.get_vocab(with_added_tokens=True).values()) + 1
 
+    @property
+    def added_ids(self) -> frozenset[int]:
+        """Ids of added tokens, special or not: no plain text has them."""
+        return frozenset(self._added_text)
+
     def encode(self, text: str) -> list[int]:
         """Ids of plain text; the spelling of a special token is encoded as ordinary characters."""
         text = text.encode("utf-8", errors="replace").decode("utf-8")  # lone surrogates have no UTF-8 form

@@ -6,12 +6,13 @@ The trap: the weights an adapter belongs to must not move, so neither the router
 may learn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from vl2.model.lora import TARGETS, attach, has_adapter, is_adapter, read_adapter, write_adapter
 from vl2.model.vl2 import VL2
@@ -27,7 +28,7 @@ class LoraSection(Section):
     rank: of every matrix, and of every expert's.
     alpha: the product of the two factors is scaled by alpha / rank.
     dropout: of the inputs of linear layers.
-    targets: attention, dense, shared_experts, experts, projector, head.
+    targets: attention, dense, shared_experts, experts, projector.
     """
 
     rank: int = 16
@@ -96,9 +97,19 @@ def check_stages(model: VL2, stages: Sequence[LearningStage]) -> None:
             )
 
 
-def write_learned(model: VL2, path: Path, dtype: torch.dtype, max_file_bytes: int) -> None:
-    """Write what a checkpoint must hold of a model into an existing directory: its adapter, or else all weights."""
+def write_learned(
+    model: VL2,
+    path: Path,
+    dtype: torch.dtype,
+    max_file_bytes: int,
+    tensors: Iterable[tuple[str, Tensor]] | None = None,
+) -> None:
+    """Write what a checkpoint must hold of a model into an existing directory: its adapter, or else all weights.
+
+    Args:
+        tensors: as for `write_weights`.
+    """
     if has_adapter(model):
         write_adapter(model, path)
     else:
-        write_weights(model, path, dtype, max_file_bytes)
+        write_weights(model, path, dtype, max_file_bytes, tensors)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
+from torch import nn
 
 from vl2.config import VL2Config, read_config
 from vl2.data.conversations import Conversations, read_conversations
@@ -14,8 +15,9 @@ from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.device import pick_device
 from vl2.hub import find_model
+from vl2.model.moe import RoutedExperts
 from vl2.model.vl2 import VL2
-from vl2.model.weights import load
+from vl2.model.weights import load, read_tensors
 from vl2.processing.render import Renderer
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
 from vl2.section import ConfigError
@@ -24,6 +26,7 @@ from vl2.train.adapters import start as start_adapter
 from vl2.train.config import TrainConfig
 from vl2.train.patch_head import PatchHead
 from vl2.train.recipe_paths import BYTE_TOKENIZER
+from vl2.train.sharding import Sharding
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,12 @@ class Assembly:
 
     @property
     def bfloat16(self) -> bool:
-        return trains_in_bfloat16(self.config, self.device)
+        return in_bfloat16(self.config, self.device)
 
 
-def trains_in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
-    return config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
+def in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
+    """Whether the recipe wants products in bfloat16 on this device."""
+    return config.precision in ("bfloat16", "all_bfloat16") or (config.precision == "auto" and device.type == "cuda")
 
 
 def assemble(
@@ -56,6 +60,7 @@ def assemble(
     synth: SynthSource | None,
     checkpoint: Path | None,
     device_id: int = 0,
+    sharding: Sharding | None = None,
     fetch: Fetch | None = None,
 ) -> Assembly:
     """Build a run, the same on every rank.
@@ -64,6 +69,7 @@ def assemble(
         synth: generators, if the mixture names synthetic tasks.
         device_id: which device, if the recipe leaves it open and there are several.
         checkpoint: directory whose weights replace those the recipe starts from.
+        sharding: how the model lies on the ranks, if not whole on each.
         fetch: what downloads images, if the recipe allows it.
 
     Raises: ConfigError, WeightsError, and what reading tokenizers and records raises.
@@ -73,7 +79,7 @@ def assemble(
     _check_trainable(weights if config.lora else checkpoint or weights)
     sources, left_out = _sources(config, synth, fetch)  # mistakes in data show before gigabytes of weights are read
     tokenizer = _tokenizer(config, weights)
-    model = _model(config, device, weights, checkpoint)
+    model = _model(config, device, weights, checkpoint, sharding)
     vocabulary = model.config.language_config.vocab_size
     if tokenizer.vocab_size > vocabulary:
         raise ConfigError(f"vocab_size = {vocabulary}: the tokenizer has {tokenizer.vocab_size} ids; use a larger one")
@@ -98,21 +104,32 @@ def _sources(config: TrainConfig, synth: SynthSource | None, fetch: Fetch | None
     return sources, tuple(left_out)
 
 
-def _model(config: TrainConfig, device: torch.device, weights: Path | None, checkpoint: Path | None) -> VL2:
+def _model(
+    config: TrainConfig, device: torch.device, weights: Path | None, checkpoint: Path | None, sharding: Sharding | None
+) -> VL2:
     start = checkpoint or weights
-    if start is not None and not config.lora:
-        model = load(start, device, torch.float32)
-        if config.model.config is not None and model.config != config.model.config:
-            raise ConfigError(f"{start}: its config.json differs from the recipe's model; resume with the same recipe")
-    elif weights is not None and config.lora:
-        dtype = torch.bfloat16 if trains_in_bfloat16(config, device) else torch.float32  # they stay as they are
+    if weights is not None and config.lora:
+        dtype = torch.bfloat16 if in_bfloat16(config, device) else torch.float32  # they stay as they are
         model = start_adapter(config.lora, config.model.weights, weights, checkpoint, device, dtype, config.seed)
         check_stages(model, config.stages)
+    elif start is not None:
+        stored = read_config(start / "config.json")
+        if config.model.config is not None and stored != config.model.config:
+            raise ConfigError(f"{start}: its config.json differs from the recipe's model; resume with the same recipe")
+        if sharding:
+            model = sharding.divide(stored, read_tensors(start), bfloat16=in_bfloat16(config, device))
+        elif config.precision == "all_bfloat16":  # never in float32 on the device
+            model = narrow(load(start, "cpu", torch.float32)).to(device)
+        else:
+            model = load(start, device, torch.float32)
     else:
         assert config.model.config is not None
         model = VL2(config.model.config)  # initialised on the CPU, so that every device starts from the same weights
         model.initialize(config.seed)
-        model = model.to(device)
+        if sharding:
+            model = sharding.divide(model.config, model.named_parameters(), bfloat16=in_bfloat16(config, device))
+        else:
+            model = (narrow(model) if config.precision == "all_bfloat16" else model).to(device)
     return model.train()
 
 
@@ -122,6 +139,16 @@ def _check_trainable(weights: Path | None) -> None:
             f"{weights}: its weights are quantised ({quantization.experts}) and cannot be trained; start from the "
             "original weights"
         )
+
+
+def narrow(model: VL2) -> VL2:
+    """Put into bfloat16 what is multiplied in it: weights of linear layers and experts. The stream stays float32."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.weight.data = module.weight.data.bfloat16()
+        elif isinstance(module, RoutedExperts):
+            module.gate_up.data, module.down.data = module.gate_up.data.bfloat16(), module.down.data.bfloat16()
+    return model
 
 
 def _patch_head(

@@ -5,33 +5,41 @@
         or adapter_config.json, adapter_model.*     of a run with [lora], as PEFT stores it
         extras.safetensors                          patch head, random-number states
         moments-*.safetensors                       Adam moments: exact, int8, or no such files
-        state.json                                  step, counters and the resolved recipe
+        state.json                                  step, counters, the resolved recipe, SHA-256 of the other files
 
 An exact checkpoint (float32 weights, float32 moments) resumes to the same numbers. A compact one rounds weights to
 bfloat16 and stores moments in 8 bits or not at all, in files small enough to travel one by one.
+
+Checkpoints do not know how many ranks wrote them: the first writes whole tensors, gathered one by one from those that
+hold the parts, and every rank reads its own parts. The trap: a rank that does not ask for a tensor leaves others
+waiting.
 """
 
+import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vl2.model.vl2 import VL2
-from vl2.model.weights import replace_directory
+from vl2.model.weights import parameter_shapes, replace_directory
 from vl2.train.adapters import write_learned
 from vl2.train.config import TrainConfig
 from vl2.train.moments import dequantize, quantize
 from vl2.train.optim import Optimizer, learned_parameters
 from vl2.train.patch_head import PatchHead
+from vl2.train.sharding import Sharding, own_part, whole_tensors
 
 FORMAT = 2
 _STEP_NAME = re.compile(r"(step|compact)-(\d+)")
@@ -80,21 +88,75 @@ def save_checkpoint(
     model: VL2,
     patch_head: PatchHead | None,
     optimizer: Optimizer,
+    sharding: Sharding | None = None,
+    *,
+    writes: bool = True,
 ) -> None:
-    """Write a checkpoint; `path` appears whole or stays as it was."""
+    """Write a checkpoint; `path` appears whole or stays as it was.
+
+    Args:
+        sharding: how the model lies on the ranks, all of which must call this.
+        writes: whether this rank is the one that writes.
+
+    Raises: CheckpointError if it cannot be written.
+    """
+    weights = whole_tensors(model, sharding) if sharding else None
+    moments = iter(()) if kind.moments == "none" else _moments(model, patch_head, optimizer, kind.moments, sharding)
     staging = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    shutil.rmtree(staging, ignore_errors=True)  # a killed run may have had the same process id
-    staging.mkdir(parents=True)
     try:
-        write_learned(model, staging, kind.weights, kind.max_file_bytes)
-        save_file(_extras(patch_head, kind.weights), staging / "extras.safetensors")
-        if kind.moments != "none":
-            _save_parts(staging, "moments", _moments(model, patch_head, optimizer, kind.moments), kind.max_file_bytes)
-        content = {"format": FORMAT, "moments": kind.moments, **asdict(state), "recipe": config.to_dict()}
-        (staging / "state.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        replace_directory(staging, path)
+        if writes:
+            shutil.rmtree(staging, ignore_errors=True)  # a killed run may have had the same process id
+            staging.mkdir(parents=True)
+            write_learned(model, staging, kind.weights, kind.max_file_bytes, weights)
+            save_file(_extras(patch_head, kind.weights), staging / "extras.safetensors")
+            if kind.moments != "none":
+                _save_parts(staging, "moments", moments, kind.max_file_bytes)
+            content = {"format": FORMAT, "moments": kind.moments, **asdict(state), "recipe": config.to_dict()}
+            content["files"] = _settle(staging)
+            (staging / "state.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            _to_disk(staging / "state.json")
+            replace_directory(staging, path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path}: could not be written ({error}); checkpoints before it stay as they were; make room, then resume"
+        ) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if sharding:  # the others wait for what a failed write did not ask for
+            for _ in chain(weights or (), moments):
+                pass
+        if writes:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _settle(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a finished folder, all of them safely on the disk."""
+    files = sorted(folder.iterdir())
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(_to_disk, files))
+        return {file.name: digest for file, digest in zip(files, pool.map(_digest, files), strict=True)}
+
+
+def _to_disk(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def check(path: Path) -> None:
+    """Compare every file of a checkpoint with what state.json says of it. Raises CheckpointError."""
+    read_state(path)
+    wanted: dict[str, str] = json.loads((path / "state.json").read_text(encoding="utf-8")).get("files", {})
+    if absent := [name for name in wanted if not (path / name).is_file()]:
+        raise CheckpointError(f"{path}: {', '.join(absent)} is missing")
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(_digest, [path / name for name in wanted])
+        for name, digest in zip(wanted, found, strict=True):
+            if digest != wanted[name]:
+                raise CheckpointError(f"{path}: {name} is torn or damaged (its SHA-256 is not what state.json says)")
 
 
 def _extras(patch_head: PatchHead | None, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -107,11 +169,16 @@ def _extras(patch_head: PatchHead | None, dtype: torch.dtype) -> dict[str, Tenso
     return extras
 
 
-def _moments(model: VL2, patch_head: PatchHead | None, optimizer: Optimizer, kind: str) -> Iterator[tuple[str, Tensor]]:
+def _moments(
+    model: VL2, patch_head: PatchHead | None, optimizer: Optimizer, kind: str, sharding: Sharding | None
+) -> Iterator[tuple[str, Tensor]]:
     for name, _, parameter in learned_parameters(model, patch_head):
-        if parameter not in optimizer.state:
+        part = own_part(parameter)
+        if part not in optimizer.state:
             continue  # frozen so far
-        for moment, value in optimizer.state[parameter].items():  # of AdamW, or of Muon
+        for moment, value in optimizer.kept(part).items():  # of AdamW, or of Muon
+            if sharding and value.ndim:
+                value = sharding.whole(name, parameter, value)
             if kind == "exact" or not value.ndim:
                 yield f"{name}/{moment}", value.detach().cpu().contiguous()
             else:
@@ -159,7 +226,13 @@ def read_state(path: Path) -> StoredRun:
     return stored
 
 
-def restore(stored: StoredRun, model: VL2, patch_head: PatchHead | None, optimizer: Optimizer) -> None:
+def restore(
+    stored: StoredRun,
+    model: VL2,
+    patch_head: PatchHead | None,
+    optimizer: Optimizer,
+    sharding: Sharding | None = None,
+) -> None:
     """Fill head, moments and random-number states. Raises CheckpointError."""
     extras = _load(stored.path / "extras.safetensors")
     torch.set_rng_state(extras["rng.cpu"])
@@ -172,43 +245,73 @@ def restore(stored: StoredRun, model: VL2, patch_head: PatchHead | None, optimiz
                 key = f"patch_head.{name}"
                 if key not in extras:
                     raise CheckpointError(f"{stored.path}: {key} is missing")
-                _check_shape(stored.path, key, extras[key].shape, parameter)
+                _check_shape(stored.path, key, extras[key].shape, parameter.shape)
                 parameter.copy_(extras[key])
     if stored.moments != "none":
-        _restore_moments(stored, model, patch_head, optimizer)
+        _restore_moments(stored, model, patch_head, optimizer, sharding)
 
 
-def _restore_moments(stored: StoredRun, model: VL2, patch_head: PatchHead | None, optimizer: Optimizer) -> None:
-    tensors: dict[str, Tensor] = {}
-    for file in sorted(stored.path.glob("moments-*.safetensors")):
-        tensors |= _load(file)
-    known = {key.split("/", 1)[0] for key in tensors}  # a parameter that was frozen so far has none
+def _restore_moments(
+    stored: StoredRun,
+    model: VL2,
+    patch_head: PatchHead | None,
+    optimizer: Optimizer,
+    sharding: Sharding | None,
+) -> None:
+    tensors = _StoredTensors(sorted(stored.path.glob("moments-*.safetensors")))
+    known = {key.split("/", 1)[0] for key in tensors.files}  # a parameter that was frozen so far has none
+    shapes = parameter_shapes(model.config)
     for name, _, parameter in learned_parameters(model, patch_head):
-        if name in known:
-            optimizer.state[parameter] = {
-                moment: _moment(stored, tensors, f"{name}/{moment}", parameter).to(parameter.device)
-                for moment in optimizer.moments_of(parameter)
-            }
+        if name not in known:
+            continue
+        part, state = own_part(parameter), dict[str, Tensor]()
+        for moment in optimizer.moments_of(part):
+            value = _moment(stored, tensors, f"{name}/{moment}", shapes.get(name, parameter.shape))
+            if sharding and value.ndim:
+                value = sharding.part(name, parameter, value)
+            state[moment] = value.to(part.device, copy=True)
+        optimizer.keep(part, state)
 
 
-def _moment(stored: StoredRun, tensors: Mapping[str, Tensor], key: str, parameter: Tensor) -> Tensor:
+class _StoredTensors:
+    """Tensors of several files, each read when it is asked for."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self.files: dict[str, Path] = {}
+        for file in files:
+            with _opened(file) as stored:
+                self.files |= dict.fromkeys(stored.keys(), file)
+
+    def __getitem__(self, key: str) -> Tensor:
+        with _opened(self.files[key]) as stored:
+            return stored.get_tensor(key)
+
+
+def _opened(file: Path):  # safetensors has no public type for it
+    try:
+        return safe_open(file, framework="pt", device="cpu")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file}: missing or damaged ({error})") from error
+
+
+def _moment(stored: StoredRun, tensors: _StoredTensors, key: str, shape: torch.Size) -> Tensor:
     try:
         if key.endswith("/step"):
-            return tensors[key].clone()
+            return tensors[key]
         if stored.moments == "exact":
-            _check_shape(stored.path, key, tensors[key].shape, parameter)
-            return tensors[key].clone()
+            _check_shape(stored.path, key, tensors[key].shape, shape)
+            return tensors[key]
         levels, scale = tensors[f"{key}.levels"], tensors[f"{key}.scale"]
-        return dequantize(levels, scale, parameter.shape, squared=key.endswith(_SQUARED))
+        return dequantize(levels, scale, shape, squared=key.endswith(_SQUARED))
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{stored.path}: moment {key} is missing or has another shape ({error!r}); resume with the same optimizer"
         ) from error
 
 
-def _check_shape(path: Path, name: str, found: torch.Size, wanted: Tensor) -> None:
-    if found != wanted.shape:
-        raise CheckpointError(f"{path}: {name} has shape {list(found)}, the model needs {list(wanted.shape)}")
+def _check_shape(path: Path, name: str, found: torch.Size, wanted: torch.Size) -> None:
+    if found != wanted:
+        raise CheckpointError(f"{path}: {name} has shape {list(found)}, the model needs {list(wanted)}")
 
 
 def _load(file: Path) -> dict[str, Tensor]:
@@ -218,14 +321,22 @@ def _load(file: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{file}: missing or damaged ({error})") from error
 
 
-def find_checkpoint(path: Path) -> Path:
-    """`path` itself if it is a checkpoint, else the newest one inside it. Raises CheckpointError."""
+def find_checkpoint(path: Path) -> tuple[Path, list[str]]:
+    """`path` itself if it is a checkpoint, else the newest undamaged one inside it; and what is to be said of damaged
+    ones. Raises CheckpointError if there is none."""
     if (path / "state.json").exists():
-        return path
-    inside = checkpoints(path)
-    if not inside:
-        raise CheckpointError(f"{path}: no checkpoint here (no state.json, no step-* or compact-* directory)")
-    return inside[-1]
+        check(path)
+        return path, []
+    damaged: list[str] = []
+    for inside in reversed(checkpoints(path)):
+        try:
+            check(inside)
+            return inside, [f"{line}; using {inside.name}" for line in damaged]
+        except CheckpointError as error:
+            damaged.append(str(error))
+    raise CheckpointError(
+        "; ".join(damaged) or f"{path}: no checkpoint here (no state.json, no step-* or compact-* directory)"
+    )
 
 
 def checkpoints(folder: Path, kinds: tuple[str, ...] = ("compact", "step")) -> list[Path]:
@@ -236,6 +347,12 @@ def checkpoints(folder: Path, kinds: tuple[str, ...] = ("compact", "step")) -> l
         if match and match[1] in kinds and (path / "state.json").exists():
             found.append((int(match[2]), match[1], path))
     return [path for _, _, path in sorted(found)]
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Of runs that were killed while they wrote a checkpoint."""
+    for path in folder.glob(".*.writing-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def prune(folder: Path, keep: int) -> None:

@@ -153,10 +153,12 @@ class OptimizerSection(Section):
 
     name: "adamw", or "muon" for the matrices between hidden states, with AdamW for everything else.
     momentum: of Muon; beta1 and beta2 are AdamW's.
+    moments: "float32", or "int8": those of AdamW's matrices take 2 bytes a parameter instead of 8.
     """
 
     name: str = "adamw"
     momentum: float = 0.95
+    moments: str = "float32"
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-8
@@ -165,12 +167,30 @@ class OptimizerSection(Section):
 
     def __post_init__(self) -> None:
         require(self.name in ("adamw", "muon"), "name", self.name, "must be adamw or muon")
+        require(self.moments in ("float32", "int8"), "moments", self.moments, "must be float32 or int8")
         require(0 < self.momentum < 1, "momentum", self.momentum, "must be in (0, 1)")
         for key in ("beta1", "beta2"):
             require(0 <= getattr(self, key) < 1, key, getattr(self, key), "must be in [0, 1)")
         for key in ("eps", "clip"):
             require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "must not be negative")
+
+
+@dataclass(frozen=True)
+class ParallelSection(Section):
+    """How the ranks of a run that torchrun started divide the model.
+
+    shard: ranks that hold one copy of the weights between them; 1: every rank holds all.
+    experts: ranks, among these, that divide the routed experts of a layer: tokens travel instead of weights.
+    """
+
+    shard: int = 1
+    experts: int = 1
+
+    def __post_init__(self) -> None:
+        for key in ("shard", "experts"):
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
+        require(self.shard % self.experts == 0, "experts", self.experts, f"must divide shard = {self.shard}")
 
 
 @dataclass(frozen=True)
@@ -222,14 +242,20 @@ class TrainConfig(Section):
     max_bad_records: bad records of an entry of `records` that training goes on without; with more it does not begin.
     fetch_images: download images that records name by http(s) URL, from public addresses only, and keep them.
     device: "auto", "cpu", "cuda" or "cuda:N".
-    precision: "bfloat16" (autocast over float32 weights), "float32", or "auto": bfloat16 on CUDA.
+    precision: "bfloat16" (autocast over float32 weights), "float32", "auto": bfloat16 on CUDA, or "all_bfloat16": the
+        weights of linear layers and experts, and their gradients, are bfloat16, too, which needs optimizer.moments =
+        "int8" and takes 6 bytes a parameter, all told.
     compile: "none", "vision" (blocks of the tower) or "all" (decoder layers too); ignored on CPU.
+    recompute: what layers repeat in the backward pass instead of keeping it: "none", "layers" (all but their inputs) or
+        "selective" (all but products of matrices and attention). The numbers stay the same.
     cpu_threads: threads of the model when it trains on a CPU, 0 for torch's own choice; sums, and so the last digits,
         depend on it.
     tf32: lets float32 products on CUDA round to TF32.
     time_limit_sec: stop with a checkpoint after this long; 0 for never. It never changes the learning rate.
     rewarm_steps: learning rate warms up again over this many steps after a resume without moments.
     background_weight: weight of class 0 in the patch loss.
+    max_skipped: steps in a row whose loss or gradient may be infinite or NaN, and which are skipped; with more the run
+        ends, at the next line of metrics.
     log_every: steps between lines of metrics; the device is asked for numbers only then.
     """
 
@@ -242,32 +268,55 @@ class TrainConfig(Section):
     lora: LoraSection | None = None
     evaluation: EvaluationSection | None = None
     tensorboard: bool = False
+    parallel: ParallelSection = ParallelSection()
     records: tuple[tuple[str, str], ...] = ()
     max_bad_records: int = 0
     fetch_images: bool = False
     device: str = "auto"
     precision: str = "auto"
     compile: str = "all"
+    recompute: str = "none"
     cpu_threads: int = 0
     tf32: bool = False
     time_limit_sec: float = 0.0
     rewarm_steps: int = 100
     background_weight: float = 0.05
+    max_skipped: int = 10
     log_every: int = 20
 
     def __post_init__(self) -> None:
         require(bool(self.stages), "stages", self.stages, "needs at least one stage")
         if self.lora:
-            require(bool(self.model.weights), "lora", "...", "needs model.weights, which the adapter belongs to")
-            require(self.optimizer.name == "adamw", "optimizer.name", self.optimizer.name, "must be adamw with [lora]")
+            self._check_lora()
+        if self.parallel.shard > 1:
+            name = self.optimizer.name
+            require(name != "muon", "optimizer.name", name, "needs whole matrices; use adamw where parallel.shard > 1")
+            require(self.evaluation is None, "evaluation", "...", "needs parallel.shard = 1")
         names = [stage.name for stage in self.stages]
         require(len(set(names)) == len(names), "stages", names, "two stages share a name")
-        precisions = ("auto", "bfloat16", "float32")
+        precisions = ("auto", "bfloat16", "float32", "all_bfloat16")
         require(self.precision in precisions, "precision", self.precision, f"must be one of {', '.join(precisions)}")
+        if self.precision == "all_bfloat16":  # whose small steps get lost unless they are rounded by chance
+            moments, shard = self.optimizer.moments, self.parallel.shard
+            require(moments == "int8", "optimizer.moments", moments, "must be int8 with precision = 'all_bfloat16'")
+            require(shard == 1, "parallel.shard", shard, "must be 1 with precision = 'all_bfloat16'")
         require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
-        require(self.log_every > 0, "log_every", self.log_every, "must be positive")
+        choices = ("none", "layers", "selective")
+        require(self.recompute in choices, "recompute", self.recompute, f"must be one of {', '.join(choices)}")
+        for key in ("log_every", "max_skipped"):
+            require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         for key in ("seed", "cpu_threads", "time_limit_sec", "rewarm_steps", "background_weight", "max_bad_records"):
             require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+
+    def _check_lora(self) -> None:
+        require(bool(self.model.weights), "lora", "...", "needs model.weights, which the adapter belongs to")
+        name, shard = self.optimizer.name, self.parallel.shard
+        require(name == "adamw", "optimizer.name", name, "must be adamw with [lora]")
+        require(shard == 1, "parallel.shard", shard, "must be 1 with [lora]")
+        if self.lora and self.lora.dropout:  # layers repeat without the random numbers of the first time
+            require(self.recompute == "none", "recompute", self.recompute, "must be none with lora.dropout")
+        wide = self.precision != "all_bfloat16"
+        require(wide, "precision", self.precision, "must be bfloat16 with [lora], which keeps frozen weights in it")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:

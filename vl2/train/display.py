@@ -37,9 +37,9 @@ def summary(record: dict[str, Any]) -> dict[str, str]:
     }
     if record["load_max_over_mean"] is not None:
         fields["max load"] = f"{record['load_max_over_mean']:.2f}"
-    for key in ("skipped", "dropped"):
+    for key in ("skipped", "dropped", "dead_experts"):
         if record[key]:
-            fields[key] = str(record[key])
+            fields[key.replace("_", " ")] = str(record[key])
     if (seconds := record.get("remaining_sec")) is not None:
         minutes, rest = divmod(round(seconds), 60)
         fields["left"] = f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

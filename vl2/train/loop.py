@@ -25,14 +25,17 @@ from vl2.data.image_references import Fetch
 from vl2.data.loader import default_workers, make_loader, to_device
 from vl2.data.mixture import SynthSource
 from vl2.data.packing import PackedBatch
+from vl2.device import pick_device
 from vl2.train.assembly import Assembly, assemble, stage_dataset
 from vl2.train.checkpoint import (
     EXACT,
+    CheckpointError,
     CheckpointFormat,
     TrainState,
     find_checkpoint,
     prune,
     read_state,
+    remove_leftovers,
     restore,
     save_checkpoint,
 )
@@ -55,7 +58,9 @@ from vl2.train.optim import (
 )
 from vl2.train.plots import PlotError, draw_plots
 from vl2.train.ranks import Ranks, joined
+from vl2.train.recompute import recompute
 from vl2.train.reports import Board, Pace, evaluate_now
+from vl2.train.sharding import Sharding, call, is_divided, sum_and_clip
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Run:
     state: TrainState
     out: Path
     ranks: Ranks
+    sharding: Sharding | None
     log: MetricsLog | None
     board: Board | None
     evaluator: Evaluator | None
@@ -151,28 +157,35 @@ def _train(
     evaluator: Evaluator | None,
 ) -> Outcome:
     _check_evaluation(config, evaluator)
-    stored = read_state(find_checkpoint(resume)) if resume else None
+    found, damaged = find_checkpoint(resume) if resume else (None, [])
+    stored = read_state(found) if found else None
     out.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.tf32
     started = time.monotonic()
-    assembly = assemble(config, synth, stored.path if stored else None, ranks.device_id, fetch)
+    sharding = Sharding.of(config.parallel, ranks, pick_device(config.device, ranks.device_id))
+    assembly = assemble(config, synth, found, ranks.device_id, sharding, fetch)
     optimizer = build_optimizer(assembly.model, assembly.patch_head, config.optimizer)
     if stored:
-        restore(stored, assembly.model, assembly.patch_head, optimizer)
+        restore(stored, assembly.model, assembly.patch_head, optimizer, sharding)
+    recompute(assembly.model, config.recompute)
     compile_blocks(assembly)
     state = stored.state if stored else TrainState()
     _check_shares(config, state.step, ranks)
     stop_at = min(stop_at or config.total_steps, config.total_steps)
     log = MetricsLog(out, state.step) if ranks.is_first else None
     board = Board(out, state.step) if ranks.is_first and config.tensorboard else None
+    if ranks.is_first:
+        remove_leftovers(out)
     try:
         shown = display or (make_display() if ranks.is_first else QuietDisplay())
         with shown, _signals() as stopping, _repeatable(config, assembly.device):
             pace = Pace(state.step)
             run = Run(
-                assembly, optimizer, state, out, ranks, log, board, evaluator, pace, shown, stop_at, stopping,
+                assembly, optimizer, state, out, ranks, sharding, log, board, evaluator, pace, shown, stop_at, stopping,
                 started=started,
             )  # fmt: skip
+            for line in damaged:
+                shown.say(line)
             if stored:
                 shown.say(f"resumed {stored.path} at step {state.step}, moments: {stored.moments}")
             for line in assembly.left_out:
@@ -254,7 +267,10 @@ def compile_blocks(assembly: Assembly) -> None:
         8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
     )
     for block in blocks:
-        block.compile(dynamic=False)
+        if is_divided(block):  # gathering and freeing stay outside what is compiled
+            block.forward = torch.compile(block.forward, dynamic=False)
+        else:
+            block.compile(dynamic=False)
 
 
 def _run_stage(run: Run) -> None:
@@ -279,7 +295,7 @@ def _run_stage(run: Run) -> None:
         pin=device.type == "cuda",
     )
     batches = to_device(iter(loader), device)
-    meter = Meter([name for name, _ in stage.mixture], device)
+    meter = Meter([name for name, _ in stage.mixture], device, config.max_skipped)
     for step in range(begin, steps):
         asked = time.perf_counter()
         micro = list(islice(batches, mine))
@@ -311,13 +327,14 @@ def _step(
     labelled = [host.num_foreground + background * host.num_background if head else 0.0 for host in hosts]
     boxed = sum(host.num_boxes for host in hosts) if head else 0
     answers = sum(float(answer_weights(host, stage.answer_exponent).sum()) for host in hosts)
-    local = [answers, sum(host.num_tokens for host in hosts), sum(labelled), boxed]
-    num_answers, num_tokens, num_labelled, num_boxes = run.ranks.sum(local, assembly.device).clamp_min(1)
+    local = [answers, sum(len(host.prompt_lengths) for host in hosts), sum(labelled), boxed]
+    num_answers, num_prompts, num_labelled, num_boxes = run.ranks.sum(local, assembly.device).clamp_min(1)
     total = torch.zeros((), device=assembly.device)
     expert_counts: Tensor | None = None
     for (host, batch), patch_share in zip(micro, labelled, strict=True):
         with torch.autocast(assembly.device.type, torch.bfloat16, enabled=assembly.bfloat16):
-            losses = batch_losses(
+            losses = call(
+                batch_losses,
                 assembly.model,
                 head,
                 batch,
@@ -325,7 +342,7 @@ def _step(
                 answer_exponent=stage.answer_exponent,
                 static=assembly.device.type == "cuda",
             )
-        share = host.num_tokens / num_tokens
+        share = len(host.prompt_lengths) / num_prompts
         loss = losses.text / num_answers + stage.aux_loss_alpha * share * losses.balance
         loss = loss + weight * (losses.patch / num_labelled + stage.box_loss_factor * losses.box / num_boxes)
         loss.backward()
@@ -334,9 +351,8 @@ def _step(
         expert_counts = counts if expert_counts is None else expert_counts + counts
         meter.add_micro(batch, losses, share, patch_share)
     parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
-    run.ranks.sum_gradients(parameters)
     total = run.ranks.total(total)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
+    norm = sum_and_clip(assembly.model, parameters, config.optimizer.clip, run.ranks, run.sharding)
     finite = norm.isfinite() & total.isfinite()
     run.optimizer.found_inf = 1 - finite.float()
     run.optimizer.step()
@@ -375,8 +391,18 @@ def _due_by_step(run: Run) -> bool:
 def _save_if_due(run: Run) -> None:
     every_sec, step = run.config.checkpoint.every_sec, run.state.step
     by_time = every_sec > 0 and time.monotonic() - run.last_saved >= every_sec
-    if (_due_by_step(run) or by_time) and run.ranks.is_first and step < run.config.total_steps:
-        _save(run, run.out / f"step-{step:06}", EXACT)
+    if run.sharding:
+        by_time = run.ranks.any(by_time and run.ranks.is_first, run.assembly.device)
+    if (_due_by_step(run) or by_time) and _takes_part(run) and step < run.config.total_steps:
+        try:
+            _save(run, run.out / f"step-{step:06}", EXACT)
+        except CheckpointError as error:  # there is an older one, and maybe room again later
+            run.display.say(f"warning: {error}")
+
+
+def _takes_part(run: Run) -> bool:
+    """In writing checkpoints: the first rank, and all where each has only a part of the weights."""
+    return run.ranks.is_first or run.sharding is not None
 
 
 def _save(run: Run, path: Path, kind: CheckpointFormat) -> Path:
@@ -384,9 +410,19 @@ def _save(run: Run, path: Path, kind: CheckpointFormat) -> Path:
     state = TrainState(run.state.step, run.state.rewarm_from, dict(run.state.counters))
     state.count(elapsed_sec=now - run.started)
     assembly = run.assembly
-    save_checkpoint(path, kind, state, run.config, assembly.model, assembly.patch_head, run.optimizer)
+    objects = assembly.model, assembly.patch_head, run.optimizer, run.sharding
+    failure: CheckpointError | None = None
+    try:
+        save_checkpoint(path, kind, state, run.config, *objects, writes=run.ranks.is_first)
+    except CheckpointError as error:
+        failure = error
+    if run.sharding and run.ranks.any(failure is not None, assembly.device):  # all go on, or none
+        failure = failure or CheckpointError(f"{path}: the first rank could not write it")
+    if failure:
+        raise failure
     run.last_saved = time.monotonic()
-    prune(run.out, run.config.checkpoint.keep)
+    if run.ranks.is_first:
+        prune(run.out, run.config.checkpoint.keep)
     return path
 
 
@@ -395,13 +431,15 @@ def _finish(run: Run) -> Outcome:
     settings, step = run.config.checkpoint, run.state.step
     checkpoint, weights = run.out / f"step-{step:06}", run.out / WEIGHTS_NAME
     finished = step >= run.config.total_steps
-    if not run.ranks.is_first:
+    if not _takes_part(run):
         return Outcome(step, finished, checkpoint, weights)
     _save(run, checkpoint, EXACT)
     if settings.compact:
         compact = CheckpointFormat(torch.bfloat16, settings.moments, settings.max_file_mib << 20)
         _save(run, run.out / f"compact-{step:06}", compact)
-    export_run(run.assembly, run.out, run.state)
+    if not run.ranks.is_first:
+        return Outcome(step, finished, checkpoint, weights)
+    export_run(run.assembly, run.out, run.state, checkpoint if run.sharding else None)
     try:
         draw_plots(run.out)
     except PlotError as error:

@@ -1,6 +1,6 @@
 """Losses: text, patches, and the balance of experts.
 
-    hidden_TD --gather positions that have a label--> logits_LV --> summed cross-entropy
+    hidden_TD --gather positions that have a label--> summed cross-entropy            (vl2/train/head_loss.py)
     patch_features_NPW --PatchHead--> summed cross-entropies of classes and boxes     (vl2/train/patch_head.py)
     RouterStats --per sequence--> sum over experts of f_e * P_e           (SPEC E3)
 
@@ -11,17 +11,14 @@ The trap: filler tokens pass through the routers; they belong to no prompt, and 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from vl2.data.packing import PackedBatch
 from vl2.model.cache import PackedSequences
 from vl2.model.moe import RouterStats
 from vl2.model.vl2 import VL2
+from vl2.train.head_loss import head_loss
 from vl2.train.patch_head import PatchHead, box_loss, class_loss
-
-_CHUNK = 8192  # targets whose logits exist at one time
 
 
 @dataclass(frozen=True)
@@ -73,9 +70,10 @@ def batch_losses(
     x_TD = model.embed(batch.input_ids_T, batch.image_positions_I, image_embeds_ID)
     hidden_TD, stats = model(x_TD, batch.positions_T, _attention(batch, static))
     targets_L = batch.labels_T[batch.target_positions_L]
-    text_L = text_loss(model, hidden_TD.index_select(0, batch.target_positions_L), targets_L)
+    weights_L, head = answer_weights(batch, answer_exponent), model.language.lm_head.weight
+    text, text_L = head_loss(hidden_TD.index_select(0, batch.target_positions_L), head, targets_L, weights_L)
     balance, counts = balance_loss(stats, batch) if stats else (zero, zero.new_zeros(0, 0))
-    return Losses((text_L * answer_weights(batch, answer_exponent)).sum(), text_L.detach(), patch, box, balance, counts)
+    return Losses(text, text_L, patch, box, balance, counts)
 
 
 def answer_weights(batch: PackedBatch, exponent: float) -> Tensor:
@@ -87,18 +85,6 @@ def _attention(batch: PackedBatch, static: bool) -> PackedSequences:
     if static:
         return PackedSequences(batch.cu_seqlens_S1, batch.sequence_limit)
     return PackedSequences(batch.cu_seqlens_S1[: batch.num_sequences + 1], batch.max_sequence)
-
-
-def text_loss(model: VL2, hidden_LD: Tensor, targets_L: Tensor) -> Tensor:
-    """(L,) float32 cross-entropy; logits of a chunk are recomputed in the backward pass instead of kept."""
-
-    def chunk_loss(hidden: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(model.logits(hidden), targets, reduction="none")
-
-    chunks = zip(hidden_LD.split(_CHUNK), targets_L.split(_CHUNK), strict=True)
-    # preserve_rng_state would wait for the device, and nothing here is random
-    losses = [checkpoint(chunk_loss, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
-    return torch.cat(losses)  # type: ignore[arg-type]
 
 
 def balance_loss(stats: list[RouterStats], batch: PackedBatch) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,6 @@ from vl2.data.packing import PackedBatch
 from vl2.train.loss import Losses
 from vl2.train.ranks import Ranks
 
-MAX_SKIPPED_IN_A_ROW = 10
 METRICS_NAME = "metrics.jsonl"
 
 
@@ -32,10 +31,11 @@ class Meter:
     Args:
         tasks: names by task number.
         device: where losses are.
+        max_skipped: steps in a row that may be skipped.
     """
 
-    def __init__(self, tasks: Sequence[str], device: torch.device) -> None:
-        self.tasks, self.device = tasks, device
+    def __init__(self, tasks: Sequence[str], device: torch.device, max_skipped: int) -> None:
+        self.tasks, self.device, self.max_skipped = tasks, device, max_skipped
         self._bad_run = torch.zeros((), device=device)  # steps skipped in a row, also across reads
         self._clear()
 
@@ -50,7 +50,7 @@ class Meter:
         self._started = time.perf_counter()
 
     def add_micro(self, batch: PackedBatch, losses: Losses, share: Tensor, patch_weight: float) -> None:
-        """One micro-batch: its share of the step's tokens, and the summed weights of its labelled patches (0 where the
+        """One micro-batch: its share of the step's prompts, and the summed weights of its labelled patches (0 where the
         patch loss is off)."""
         finite_L = losses.text_L.isfinite()  # of a step that will be skipped nothing else is worth showing
         self._task_losses_K.index_add_(0, batch.target_tasks_L, torch.where(finite_L, losses.text_L, 0.0))
@@ -87,7 +87,7 @@ class Meter:
         own = torch.cat([sums, self._task_losses_K, self._task_targets_K, counts.flatten().to(sums.dtype)])
         host = dict(zip(self._host, ranks.sum(list(self._host.values()), self.device).tolist(), strict=True))
         norm, skipped, worst = same.tolist()
-        if worst >= MAX_SKIPPED_IN_A_ROW:
+        if worst >= self.max_skipped:
             raise NonFiniteError(
                 f"loss or gradient was not finite in {int(worst)} steps in a row; the last good weights are in the "
                 "newest checkpoint: resume from it with a lower learning_rate, or with precision = 'float32'"
@@ -111,6 +111,7 @@ class Meter:
             "data_wait": min(host["wait_sec"] / ranks.count / seconds, 1.0),
             "expert_load": _loads(loads, counts.shape[-1]),
         }
+        record["dead_experts"] = sum(load == 0 for row in record["expert_load"] for load in row)  # nobody chose them
         record["load_max_over_mean"] = max((max(row) for row in record["expert_load"]), default=None)
         self._clear()
         return record, {key: host[key] for key in ("tokens", "tiles", "prompts")}

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from vl2.model.lora import has_adapter, is_adapter
 from vl2.model.moe import Router
 from vl2.model.vl2 import VL2
+from vl2.train.adamw_int8 import adamw_int8, as_float, as_int8
 from vl2.train.config import OptimizerSection, Stage
 from vl2.train.groups import expand, group_of
 from vl2.train.muon import muon_step
 from vl2.train.patch_head import PatchHead
+from vl2.train.sharding import own_part
 
 
 def learns(name: str) -> bool:
@@ -48,7 +50,8 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
 
 
 class Optimizer(torch.optim.AdamW):
-    """Fused AdamW, and Muon for groups that say so; a step does nothing where `found_inf` is 1.
+    """Fused AdamW, and Muon or AdamW with moments of 8 bits for groups that say so; a step does nothing where
+    `found_inf` is 1.
 
     The device decides whether a step is taken, so the host need not wait for a norm.
     """
@@ -62,11 +65,22 @@ class Optimizer(torch.optim.AdamW):
                 return ("momentum",) if group["muon"] else ("step", "exp_avg", "exp_avg_sq")
         raise KeyError("a parameter of another optimizer")
 
+    def kept(self, parameter: Tensor) -> dict[str, Tensor]:
+        """What is kept about a parameter, by the names of `moments_of`, in float32."""
+        return {name: as_float(value, parameter, name) for name, value in self.state[parameter].items()}
+
+    def keep(self, parameter: Tensor, moments: dict[str, Tensor]) -> None:
+        """Take up what `kept` gave."""
+        int8 = any(group["int8"] and any(parameter is p for p in group["params"]) for group in self.param_groups)
+        self.state[parameter] = {name: as_int8(v, name) if int8 else v for name, v in moments.items()}
+
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             if group["muon"]:
                 self._muon(group)
+            if group["int8"]:
+                adamw_int8(group, self.state, self.found_inf)
         super().step()  # passes over parameters without a gradient, as _muon leaves them
 
     def _muon(self, group: dict[str, Any]) -> None:
@@ -84,11 +98,12 @@ class Optimizer(torch.optim.AdamW):
 
 
 def build_optimizer(model: VL2, patch_head: PatchHead | None, config: OptimizerSection) -> Optimizer:
-    """One parameter group for each (group, decay, Muon or not)."""
-    groups: dict[tuple[str, bool, bool], list[nn.Parameter]] = {}
+    """One parameter group for each (group, decay, Muon or not, moments of 8 bits or not)."""
+    groups: dict[tuple[str, bool, bool, bool], list[nn.Parameter]] = {}
     for name, group, parameter in learned_parameters(model, patch_head):
         muon = config.name == "muon" and is_hidden_matrix(name, parameter)
-        groups.setdefault((group, decays(name, parameter), muon), []).append(parameter)
+        int8 = config.moments == "int8" and not muon and parameter.ndim >= 2
+        groups.setdefault((group, decays(name, parameter), muon, int8), []).append(own_part(parameter))
     return Optimizer(
         [
             {
@@ -96,8 +111,9 @@ def build_optimizer(model: VL2, patch_head: PatchHead | None, config: OptimizerS
                 "group": group,
                 "weight_decay": config.weight_decay if decay else 0.0,
                 "muon": config.momentum if muon else 0.0,
+                "int8": int8,
             }
-            for (group, decay, muon), params in groups.items()
+            for (group, decay, muon, int8), params in groups.items()
         ],
         lr=0.0,
         betas=(config.beta1, config.beta2),

@@ -1,0 +1,98 @@
+"""`vl2 bench train`: operations against figures worked out elsewhere, and whole steps of a small model."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from vl2.bench.machine import Machine
+from vl2.bench.runs import Bench
+from vl2.bench.training import Training, random_batch, train, training_floor
+from vl2.cli import app
+from vl2.config import BASE, PRESETS, SMALL, TINY, VL2Config
+from vl2.model.vl2 import VL2
+
+H200 = Machine("H200", 1, "bfloat16", "", "", "", 4.3e12, 790e12)
+HOW = Training(sequence=16, tiles=1)
+
+
+@pytest.mark.parametrize(("config", "giga"), [(TINY, 3.82), (SMALL, 16.4), (BASE, 28.5)])
+def test_operations_of_a_token(config: VL2Config, giga: float) -> None:
+    """Six for every weight that a token visits, and causal attention within 4096 tokens."""
+    floor = training_floor(config, H200, (4096, 4096))
+    assert floor * H200.flops_per_sec / 8192 / 1e9 == pytest.approx(giga, rel=0.02)
+
+
+def test_batches_are_sequences_of_one_length(make_model: Callable[..., VL2]) -> None:
+    batch = random_batch(make_model("base").config, 50, 16, torch.device("cpu"))
+    assert batch.prompt_lengths == (16, 16, 16)
+    assert batch.num_targets == 45
+    assert batch.input_ids_T.numel() == 50
+
+
+@pytest.mark.parametrize("moments", ["float32", "int8"])
+def test_a_step_trains_and_leaves_the_model_as_it_was_built(moments: str, make_model: Callable[..., VL2]) -> None:
+    model = make_model("base")
+    before = model.language.lm_head.weight.clone()
+    forwards = [layer.forward for layer in model.language.layers]
+    done = train(model, 48, 2, replace(HOW, moments=moments, recompute="layers"), H200)
+    assert len(done.times) == 2
+    names = "forward backward optimizer attention_layer moe_layer attention experts head_loss tower"
+    assert {f"{name}_sec" for name in names.split()} <= set(done.facts)
+    assert all(value > 0 for value in done.facts.values())
+    assert not torch.equal(model.language.lm_head.weight, before)
+    assert [layer.forward for layer in model.language.layers] == forwards
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_rows_hold_both_ways_to_train_transformers(make_model: Callable[..., VL2]) -> None:
+    model = make_model("base")
+    bench = Bench(model.config, model.device, model.dtype, H200, 2, model, how=HOW)
+    rows = list(bench.measure("train", [48], [1]))
+    assert list(bench.compare("train", rows))
+    (row,) = rows
+    assert row.case == {"tokens": 48, "sequence": 16}
+    assert set(row.peers) == {"transformers grouped_mm", "transformers expert loop"}
+    assert row.facts["tokens_per_second"] == pytest.approx(48 / row.ours.median)
+    for way in row.peers:
+        assert row.facts[f"{way}: moe_layer_sec"] > 0
+        assert row.facts[f"{way}: backward_sec"] > 0
+
+
+def test_command(make_model: Callable[..., VL2], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import vl2.cli_bench
+
+    assert vl2.cli_bench
+    monkeypatch.setitem(PRESETS, "nano", make_model("base").config)
+    options = [
+        "bench",
+        "train",
+        "--device",
+        "cpu",
+        "--size",
+        "48",
+        "--sequence",
+        "16",
+        "--tiles",
+        "1",
+        "--repeats",
+        "2",
+    ]
+    ran = CliRunner().invoke(app, [*options, "--layers", "2", "--no-peers", "--json", "--moments", "int8"])
+    assert ran.exit_code == 0, ran.stderr
+    content = json.loads(ran.stdout)
+    assert content["kind"] == "train"
+    assert content["layers"] == 2
+    assert {"tokens_per_second", "tiles_per_second", "optimizer_sec"} <= set(content["rows"][0]["facts"])
+    for wrong, message in (
+        (["--moments", "int4"], "--moments 'int4': must be one of float32, int8"),
+        (["--recompute", "all"], "--recompute 'all': must be one of none, layers, selective"),
+        (["--quantize", "int4"], "--quantize 'int4': quantised weights cannot be trained"),
+    ):
+        ran = CliRunner().invoke(app, [*options, *wrong])
+        assert ran.exit_code == 2
+        assert message in ran.stderr

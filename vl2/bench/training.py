@@ -1,0 +1,210 @@
+"""One training step of random weights on random tokens: how long, on what, and how much memory.
+
+    packed sequences --batch_losses--> loss --backward--> gradients --optimizer--> weights     as `vl2 train` does it
+
+Operations are those of the model, each weight that a token visits once forward and twice backward; what is computed
+again, or for nothing, does not count. The trap: parts that are timed one by one do not hide each other's launches, so
+their sum may exceed the step.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vl2.bench.floors import Parts, pair_width, vision_floor
+from vl2.bench.machine import Machine
+from vl2.bench.ours import text_prompt
+from vl2.bench.timing import BenchError, Timing, seconds
+from vl2.config import VL2Config
+from vl2.data.packing import Budget, PackedBatch, Packer, PackItem
+from vl2.model.cache import PackedSequences
+from vl2.model.moe import MoE
+from vl2.model.rope import rope_table
+from vl2.model.vl2 import VL2
+from vl2.train.config import OptimizerSection
+from vl2.train.head_loss import head_loss
+from vl2.train.loss import batch_losses
+from vl2.train.optim import Optimizer, build_optimizer, learned_parameters
+from vl2.train.recompute import CHOICES, recompute
+
+_WARM = 2  # steps before any is timed: compiling, moments, the allocator
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train.
+
+    sequence: tokens of a packed sequence.
+    tiles: tiles that the tower learns from, alone.
+    moments: of AdamW, "float32" (that is, in the dtype of the weights) or "int8".
+    recompute: as in a recipe.
+    compiled: decoder layers and blocks of the tower, as a recipe does on CUDA.
+    """
+
+    sequence: int = 4096
+    tiles: int = 8
+    moments: str = "float32"
+    recompute: str = "none"
+    compiled: bool = True
+
+    def __post_init__(self) -> None:
+        for name, choices in (("moments", ("float32", "int8")), ("recompute", CHOICES)):
+            if getattr(self, name) not in choices:
+                raise BenchError(f"--{name} {getattr(self, name)!r}: must be one of {', '.join(choices)}")
+
+
+DEFAULT = Training()
+
+
+def random_batch(config: VL2Config, tokens: int, sequence: int, device: torch.device) -> PackedBatch:
+    """Text of random tokens in sequences of one length, every token but the last of each a target."""
+    sequence = min(sequence, tokens)
+    vision = config.vision_config
+    packer = Packer(
+        Budget(tokens, 0, sequence, -(-tokens // sequence)),
+        tile_size=vision.image_size,
+        tile_side=config.tile_side,
+        num_patches=vision.grid_side**2,
+        pad_id=0,
+    )
+    for number in range(tokens // sequence):
+        assert packer.add(PackItem(text_prompt(config, sequence, number), 0))
+    return packer.finish().to(device)
+
+
+def training_floor(config: VL2Config, machine: Machine, lengths: tuple[int, ...]) -> float:
+    """Seconds of the operations of a step on sequences of these lengths, all of whose tokens have logits."""
+    text, parts = config.language_config, Parts.of(config)
+    active = parts.attention + parts.dense + parts.shared + parts.router + parts.head
+    active += parts.moe_layers * (text.num_experts_per_tok or 0) * parts.expert
+    pairs = text.num_hidden_layers * text.num_attention_heads * sum(length**2 for length in lengths) / 2
+    forward = 2 * active * sum(lengths) + 2 * pairs * pair_width(config, absorbed=False)
+    return 3 * forward / machine.flops_per_sec
+
+
+@dataclass(frozen=True)
+class Trained:
+    """times: seconds of each step; facts: seconds of its parts and of single layers, tiles a second, shares."""
+
+    times: list[float]
+    facts: dict[str, float]
+
+
+def train(model: VL2, tokens: int, repeats: int, how: Training, machine: Machine) -> Trained:
+    """Measure; the model keeps its gradients' memory no longer than that."""
+    device = model.device
+    model.train().requires_grad_(False)
+    for _, _, parameter in learned_parameters(model, None):
+        parameter.requires_grad_(True)
+    forwards = _prepare(model, how)
+    optimizer = build_optimizer(model, None, OptimizerSection(moments=how.moments))
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-6
+    batch = random_batch(model.config, tokens, how.sequence, device)
+
+    def forward() -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            losses = batch_losses(model, None, batch, background_weight=0.0, static=device.type == "cuda")
+        return losses.text / batch.num_targets + 1e-3 * losses.balance
+
+    def step() -> None:
+        forward().backward()
+        _update(model, optimizer)
+
+    for _ in range(_WARM):
+        step()
+    times = [seconds(step, device) for _ in range(repeats)]
+    facts = phases(forward, partial(_update, model, optimizer), device, repeats)
+    facts |= _layers(model, batch, repeats, how)
+    optimizer.state.clear()
+    facts |= _tower(model, how.tiles, repeats, machine)
+    model.zero_grad(set_to_none=True)
+    for block, plain in forwards:
+        block.forward, block._compiled_call_impl = plain, None
+    return Trained(times, facts)
+
+
+def _prepare(model: VL2, how: Training) -> list[tuple[Any, Callable[..., Any]]]:
+    """Layers as a recipe has them, and what they were."""
+    blocks: list[Any] = [model.vision.patch_embed, *model.vision.blocks, *model.language.layers]
+    forwards = [(block, block.forward) for block in blocks]
+    recompute(model, how.recompute)
+    if how.compiled and model.device.type == "cuda":
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 8 * len(blocks))
+        for block in blocks:
+            block.compile(dynamic=False)
+    return forwards
+
+
+def _update(model: VL2, optimizer: Optimizer) -> None:
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def phases(
+    forward: Callable[[], Tensor], update: Callable[[], None], device: torch.device, repeats: int
+) -> dict[str, float]:
+    """Seconds of the phases of a step, the device waited for after each."""
+    times: dict[str, list[float]] = {"forward_sec": [], "backward_sec": [], "optimizer_sec": []}
+    for _ in range(repeats):
+        losses: list[Tensor] = []
+        times["forward_sec"].append(seconds(lambda kept=losses: kept.append(forward()), device))
+        times["backward_sec"].append(seconds(losses.pop().backward, device))
+        times["optimizer_sec"].append(seconds(update, device))
+    return {name: Timing.of(values).median for name, values in times.items()}
+
+
+def _layers(model: VL2, batch: PackedBatch, repeats: int, how: Training) -> dict[str, float]:
+    """Seconds, forward and backward, of the experts and of the attention of one layer, and of the loss."""
+    text = model.config.language_config
+    generator = torch.Generator(model.device).manual_seed(0)
+    x_TD = torch.randn(batch.input_ids_T.numel(), text.hidden_size, device=model.device, generator=generator)
+    x_TD = x_TD.to(model.dtype).requires_grad_()
+    rope = rope_table(text, batch.positions_T)
+    context = PackedSequences(batch.cu_seqlens_S1[: batch.num_sequences + 1], batch.max_sequence)
+    layer: Any = model.language.layers[-1]
+    attend, mlp = layer.self_attn, layer.mlp
+    if how.compiled and model.device.type == "cuda":  # as they are inside their layer
+        attend, mlp = (torch.compile(part, dynamic=False) for part in (attend, mlp))
+    calls: dict[str, Callable[[], Tensor]] = {"attention_layer_sec": lambda: attend(x_TD, rope, context)}
+    if isinstance(layer.mlp, MoE):
+        calls["moe_layer_sec"] = lambda: mlp(x_TD)[0]
+    targets = batch.labels_T[batch.target_positions_L]
+    head = model.language.lm_head.weight
+    weights = torch.ones(len(targets), device=model.device)
+    calls["head_loss_sec"] = lambda: head_loss(x_TD[batch.target_positions_L], head, targets, weights)[0]
+    found = {name: layer_seconds(call, model.device, repeats) for name, call in calls.items()}
+    model.zero_grad(set_to_none=True)
+    layers = text.num_hidden_layers
+    sparse = sum(text.is_moe_layer(number) for number in range(layers))
+    found["attention_sec"] = layers * found["attention_layer_sec"]
+    found["experts_sec"] = sparse * found.get("moe_layer_sec", 0.0)
+    return found
+
+
+def layer_seconds(call: Callable[[], Tensor], device: torch.device, repeats: int) -> float:
+    """Median seconds of a layer forward and backward."""
+
+    def once() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            out = call()
+        out.backward(torch.ones_like(out))
+
+    for _ in range(_WARM):
+        once()
+    return Timing.of([seconds(once, device) for _ in range(repeats)]).median
+
+
+def _tower(model: VL2, tiles: int, repeats: int, machine: Machine) -> dict[str, float]:
+    """Tower and projector, forward and backward, on tiles of their own."""
+    edge = model.config.vision_config.image_size
+    pixels = torch.zeros(tiles, 3, edge, edge, device=model.device, dtype=model.dtype)
+    taken = layer_seconds(lambda: model.encode_tiles(pixels)[1], model.device, repeats)
+    model.zero_grad(set_to_none=True)
+    floor = 3 * vision_floor(model.config, machine, tiles)
+    return {"tiles_per_second": tiles / taken, "tower_sec": taken, "tower_of_floor": floor / taken}
