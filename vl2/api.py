@@ -24,6 +24,7 @@ from vl2.device import pick_device, pick_dtype
 from vl2.engine.detokenizer import Detokenizer
 from vl2.engine.engine import Engine
 from vl2.engine.types import StepOutput
+from vl2.extraction import Extraction, ExtractionError, extract
 from vl2.grammar import Grammar, Grammars
 from vl2.hub import find_model
 from vl2.model.lora import ADAPTER_CONFIG, AdapterError, adapter_base, fold, read_adapter
@@ -31,7 +32,7 @@ from vl2.model.vl2 import VL2
 from vl2.model.weights import load as load_weights
 from vl2.processing.boxes import Region, parse_regions
 from vl2.processing.documents import Document, choose_pages, open_document
-from vl2.processing.messages import Message
+from vl2.processing.messages import Image, Message, Text
 from vl2.processing.processor import PROCESSOR_FILE, read_processor, read_tokenizer
 from vl2.processing.prompts import READ_PROMPT, Source, ask_message, ground_message
 from vl2.processing.render import Prompt, Renderer
@@ -197,6 +198,33 @@ class Model:
                 document.close()
             raise
         return self._read_pages(document, numbers, params, close=document is not source)
+
+    def extract(
+        self, image: Source, schema: Mapping[str, Any] | str, *, at_once: bool = False, **sampling: Any
+    ) -> Extraction:
+        """A value that meets a JSON schema, as far as the model can read it off an image (`vl2.extraction`).
+
+        Fields of an object are asked for one by one, by their description, title or name; `at_once` asks for all of the
+        JSON in one answer, as is done with schemas that have no such fields.
+
+        Raises: GrammarError for a schema that cannot be enforced, ExtractionError if the JSON was cut.
+        """
+        tiled = self.renderer.tile(image)
+
+        def ask(questions: Sequence[str], grammar: Grammar | None) -> list[str]:
+            options = {**sampling, "grammar": grammar, "stop_repetition": True}
+            messages = [[Message("user", (Image(tiled), Text(f"\n{question}")))] for question in questions]
+            # all others find the image of the first in the cache
+            answers = [answer for part in (messages[:1], messages[1:]) for answer in self.chat_batch(part, **options)]
+            for question, answer in zip(questions, answers, strict=True):
+                if grammar and answer.finish_reason != "stop":
+                    raise ExtractionError(
+                        f"no JSON after {answer.completion_tokens} tokens (finish reason {answer.finish_reason}) to "
+                        f"{question[:80]!r}; raise max_tokens, or limit texts and lists in the schema"
+                    )
+            return [answer.raw if grammar else answer.text for answer in answers]
+
+        return extract(ask, self._grammars, schema, at_once)
 
     def ground(self, image: Source, phrase: str, **sampling: Any) -> Answer:
         """Boxes of what a phrase describes; no regions when it is not there."""

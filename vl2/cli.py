@@ -401,9 +401,11 @@ def _print_facts(row: dict[str, Any], as_json: bool) -> None:
 
 def main() -> None:
     """Entry point of the `vl2` command."""
-    from vl2 import cli_bench, cli_serve, cli_training  # registers bench, serve, synth, data, train and eval
+    from vl2 import cli_batch, cli_bench, cli_extract, cli_serve, cli_training  # they add their commands
 
+    assert cli_batch
     assert cli_bench
+    assert cli_extract
     assert cli_serve
     assert cli_training
     app()

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from vl2.config import VL2Config
-from vl2.layout import TileGrid, image_token_count
+from vl2.layout import image_token_count
 from vl2.model.slots import slots
-from vl2.processing.tiling import choose_canvas
+from vl2.processing.tiling import choose_views
 
 BF16_BYTES = 2
 
@@ -33,9 +33,8 @@ def facts(config: VL2Config, image_size: tuple[int, int]) -> Facts:
     total, language, vision = _count(config)
     pool = sum(slot.numel for slot in slots(config) if slot.official.startswith("vision.attn_pool."))
     width, height = image_size
-    canvas = choose_canvas(width, height, config.candidate_resolutions)
     edge = config.vision_config.image_size
-    grid = TileGrid(rows=canvas[1] // edge, cols=canvas[0] // edge)
+    canvas, grid = choose_views(width, height, config.candidate_resolutions, tile_size=edge)
     tokens = image_token_count(grid, config.tile_side)
     text = config.language_config
     kv_bytes = text.kv_values_per_token * text.num_hidden_layers * BF16_BYTES

@@ -9,7 +9,7 @@ enforce is refused. White space is fixed (`{"a": 1, "b": [2, 3]}`), or a model c
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -72,10 +72,17 @@ class Grammar:
 
     schema: str
     _beginning: Any
+    _tokenize: Callable[[str], list[int]]
 
     def start(self) -> Matcher:
         """For a new answer."""
         return Matcher(self._beginning.deep_copy())
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a value meets the schema."""
+        ids = self._tokenize(json.dumps(value, ensure_ascii=False))
+        state = self._beginning.deep_copy()
+        return state.try_consume_tokens(ids) == len(ids) and state.is_accepting()
 
 
 class Grammars:
@@ -118,7 +125,8 @@ class Grammars:
             raise GrammarError(f"json_schema: {_in_one_line(str(error))}") from None
         for node in _schemas(json.loads(text)):
             _refuse_loopholes(node)
-        grammar = Grammar(text, matcher(self._tokenizer, grammar, log_level=0, limits=self._limits))
+        beginning = matcher(self._tokenizer, grammar, log_level=0, limits=self._limits)
+        grammar = Grammar(text, beginning, self._tokenizer.tokenize_str)
         probe = grammar.start()
         for _ in range(2):  # what cannot be met, or is too large, shows at the first tokens
             probe.advance(int(probe.allowed(self._num_tokens).nonzero()[0]))

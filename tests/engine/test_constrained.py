@@ -4,6 +4,7 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,3 +133,17 @@ def test_any_interleaving_gives_the_tokens_of_the_plain_loop(
             got[output.request_id].append((output.token_id, output.finish))
     assert got == {request: expected[number] for request, number in wanted.items()}
     assert engine.stats().num_free_blocks == engine.stats().num_blocks
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_says_the_same(
+    make_model: Callable[..., VL2], requests: list[tuple[Prompt, SamplingParams]], expected: list[Answer],
+    byte_tokenizer: Tokenizer,
+) -> None:  # fmt: skip
+    """Greedy requests, while others of the same step are chosen on the device."""
+    engine = Engine(make_model("base", 3).to("cuda"), byte_tokenizer.special.eos)
+    greedy = [number for number, (_, params) in enumerate(requests) if params.temperature == 0]
+    got: list[Answer] = [[] for _ in greedy]
+    for number, output in engine.stream(*map(list, zip(*[requests[number] for number in greedy], strict=True))):
+        got[number].append((output.token_id, output.finish))
+    assert got == [expected[number] for number in greedy]

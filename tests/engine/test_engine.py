@@ -145,9 +145,11 @@ def test_steps_of_a_graph(
     engine = Engine(models[kind], NEVER, block_size=16, speculate=2, max_running=3)
     compute_graphs(engine, monkeypatch)
     engine.prepare()
+    ways, find = [], engine.runner._ways
+    monkeypatch.setattr(engine.runner, "_ways", lambda chunks: ways.append(find(chunks)) or ways[-1])
     assert run_all(engine, mixed_prompts) == expected[kind]
+    assert any(len(one) > 1 for one in ways)  # newest tokens and prompts in one step
     replays, steps = engine.runner.num_replays, engine.stats().num_steps
-    assert replays > steps  # some had prompts, too
     assert run_all(engine, mixed_prompts[1:2]) == expected[kind][1:2]  # of this prompt, only the end is new
     assert engine.runner.num_replays - replays == engine.stats().num_steps - steps
 

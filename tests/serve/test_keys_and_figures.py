@@ -114,7 +114,7 @@ def test_requests_made_from_the_schema(scripted: PatientServer) -> None:
     """Good and bad ones alike get what the schema promises, and bad ones are refused."""
     found: Any = schemathesis.openapi.from_url(scripted.url + "/openapi.json").get_all_operations()
     operations = [one.ok() for one in found]
-    assert len(operations) == 8
+    assert len(operations) == 10
     for operation, mode in itertools.product(operations, schemathesis.GenerationMode):
         if mode is schemathesis.GenerationMode.NEGATIVE and operation.method == "get":
             continue  # nothing to get wrong

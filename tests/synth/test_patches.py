@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vl2.data.packing import NO_LABEL
-from vl2.processing.tiling import choose_canvas, letterbox, tile_image
+from vl2.processing.tiling import choose_canvas, letterbox, letterbox_geometry, tile_image
 from vl2.synth.canvas import Canvas
 from vl2.synth.ingredients import fonts, load_font
-from vl2.synth.patches import PATCH, PATCHES_PER_SIDE, TILE, letterbox_geometry, patch_targets
+from vl2.synth.patches import PATCH, PATCHES_PER_SIDE, TILE, patch_targets
 from vl2.synth.sample import Sample
 
 CANDIDATES = [(384, 384), (384, 768), (768, 384), (768, 768), (384, 1152), (1152, 384)]

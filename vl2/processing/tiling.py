@@ -56,6 +56,32 @@ def letterbox(image: Image.Image, canvas: tuple[int, int], fill: tuple[int, int,
     return ImageOps.pad(image, canvas, color=fill)
 
 
+def letterbox_geometry(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[float, float, int, int]:
+    """(scale x, scale y, offset x, offset y) from pixels of an image of `size` to a canvas, both (width, height).
+
+    Repeats the arithmetic of Pillow's ImageOps.pad: contain, then centre with rounding.
+    """
+    width, height = size
+    canvas_w, canvas_h = canvas
+    image_ratio, canvas_ratio = width / height, canvas_w / canvas_h
+    new_w, new_h = canvas_w, canvas_h
+    if image_ratio > canvas_ratio:
+        new_h = round(height / width * canvas_w)
+    elif image_ratio < canvas_ratio:
+        new_w = round(width / height * canvas_h)
+    offset_x = round((canvas_w - new_w) * 0.5)
+    offset_y = round((canvas_h - new_h) * 0.5)
+    return new_w / width, new_h / height, offset_x, offset_y
+
+
+def choose_views(
+    width: int, height: int, candidates: Sequence[tuple[int, int]], *, tiling: bool = True, tile_size: int = 384
+) -> tuple[tuple[int, int], TileGrid]:
+    """The canvas (width, height) of the local view, and its grid; `tiling=False` forces one local tile."""
+    canvas = choose_canvas(width, height, candidates) if tiling else (tile_size, tile_size)
+    return canvas, TileGrid(rows=canvas[1] // tile_size, cols=canvas[0] // tile_size)
+
+
 def tile_image(
     image: Image.Image,
     candidates: Sequence[tuple[int, int]],
@@ -66,8 +92,7 @@ def tile_image(
 ) -> TiledImage:
     """Cut an RGB image into its global view and local tiles; `tiling=False` forces one local tile."""
     fill = (int(mean[0] * 255), int(mean[1] * 255), int(mean[2] * 255))
-    canvas = choose_canvas(*image.size, candidates) if tiling else (tile_size, tile_size)
-    grid = TileGrid(rows=canvas[1] // tile_size, cols=canvas[0] // tile_size)
+    canvas, grid = choose_views(*image.size, candidates, tiling=tiling, tile_size=tile_size)
     tiles_NCYX = np.empty((1 + grid.rows * grid.cols, 3, tile_size, tile_size), np.uint8)
     _cut(letterbox(image, (tile_size, tile_size), fill), tiles_NCYX[:1], 1, 1)
     if canvas == (tile_size, tile_size):

@@ -9,27 +9,24 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 
 from vl2.api import Model
 from vl2.serve.chat import chat, json_response
 from vl2.serve.errors import ApiError, answer_error
-from vl2.serve.files import ground, ocr
+from vl2.serve.files import draw, ground, ocr
 from vl2.serve.guard import Guard
 from vl2.serve.openapi import schema
 from vl2.serve.protocol import Health, ModelCard, ModelList
 from vl2.serve.service import Service
 from vl2.serve.settings import Settings
-
-PAGE = Path(__file__).parent / "page"
+from vl2.serve.web import page_routes
 
 
 def create_app(load: Callable[[], Model], settings: Settings | None = None) -> Starlette:
@@ -64,20 +61,19 @@ def create_app(load: Callable[[], Model], settings: Settings | None = None) -> S
 
 
 def _routes() -> list[BaseRoute]:
-    routes: list[BaseRoute] = [
+    return [
         Route("/v1/chat/completions", chat, methods=["POST"]),
         Route("/v1/ocr", ocr, methods=["POST"]),
         Route("/v1/ground", ground, methods=["POST"]),
+        Route("/v1/draw", draw, methods=["POST"]),
         Route("/v1/models", models),
         Route("/v1/models/{name:path}", model),
         Route("/health", health),
         Route("/ready", ready),
         Route("/metrics", metrics),
         Route("/openapi.json", openapi),
+        *page_routes(),
     ]
-    if (PAGE / "index.html").exists():
-        routes.append(Mount("/", StaticFiles(directory=PAGE, html=True)))
-    return routes
 
 
 async def health(request: Request) -> Response:

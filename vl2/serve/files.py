@@ -1,4 +1,4 @@
-"""/v1/ocr and /v1/ground: a file in a form, text or regions out.
+"""/v1/ocr, /v1/ground and /v1/draw: a file in a form, text, regions or a picture of a page out.
 
     form --> file, fields --DecoderPool--> pages --> prompts --one_answer--> pages of text, as they are done
                                                                              one JSON object a line, or all at once
@@ -7,6 +7,7 @@ A page that cannot be read is a result with an error; the others are read all th
 """
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncIterator
@@ -29,7 +30,16 @@ from vl2.sampling import SamplingParams
 from vl2.serve.answers import one_answer
 from vl2.serve.chat import EVENT_HEADERS, json_response, regions_of, usage_of
 from vl2.serve.errors import ApiError, invalid, of_intake, refused, unexpected
-from vl2.serve.protocol import GroundForm, GroundResponse, OcrForm, OcrResponse, Page, PromptTokensDetails, Usage
+from vl2.serve.protocol import (
+    DrawForm,
+    GroundForm,
+    GroundResponse,
+    OcrForm,
+    OcrResponse,
+    Page,
+    PromptTokensDetails,
+    Usage,
+)
 from vl2.serve.service import Service
 
 F = TypeVar("F", bound=BaseModel)
@@ -90,6 +100,23 @@ async def ground(request: Request) -> Response:
             regions=regions_of(answer), text=answer.text, finish_reason=answer.finish_reason, usage=usage,
         )
     )  # fmt: skip
+
+
+async def draw(request: Request) -> Response:
+    """The route: a page as the model would see it, for people; the header x-num-pages says how many there are."""
+    service: Service = request.app.state.service
+    encoded, form = await read_form(DrawForm, request)
+    request.state.resources.enter_context(service.admission.enter(1))
+
+    def paint() -> tuple[bytes, int]:
+        document = service.decoders.open_document(encoded, "file")
+        choose_pages(document, str(form.page))
+        out = io.BytesIO()
+        document.page(form.page, service.model.config.candidate_resolutions).save(out, "PNG", compress_level=1)
+        return out.getvalue(), document.num_pages
+
+    picture, num_pages = await _in_thread(service, paint)
+    return Response(picture, media_type="image/png", headers={"x-num-pages": str(num_pages)})
 
 
 async def read_form(kind: type[F], request: Request) -> tuple[bytes, F]:

@@ -19,8 +19,8 @@ from vl2.serve.admission import Admission
 from vl2.serve.errors import ApiError, unexpected
 from vl2.serve.service import Service
 
-_WORK = ("/v1/chat/completions", "/v1/ocr", "/v1/ground")
-_KNOWN = (*_WORK, "/v1/models", "/health", "/ready", "/metrics", "/openapi.json", "/")
+_WORK = ("/v1/chat/completions", "/v1/ocr", "/v1/ground", "/v1/draw")
+_KNOWN = (*_WORK, "/v1/models", "/v1/tiles", "/health", "/ready", "/metrics", "/openapi.json", "/")
 
 
 class Received:

@@ -9,10 +9,10 @@ from pydantic.json_schema import models_json_schema
 from vl2.serve import protocol
 
 _FILE = {"type": "string", "format": "binary", "description": "An image, or for /v1/ocr a PDF or TIFF, too."}
-_REQUESTS = (protocol.ChatRequest, protocol.OcrForm, protocol.GroundForm)
+_REQUESTS = (protocol.ChatRequest, protocol.OcrForm, protocol.GroundForm, protocol.DrawForm)
 _RESPONSES = (
     protocol.ChatResponse, protocol.OcrResponse, protocol.GroundResponse, protocol.ModelList, protocol.ModelCard,
-    protocol.Health, protocol.ErrorResponse,
+    protocol.TilesResponse, protocol.Health, protocol.ErrorResponse,
 )  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def schema() -> dict[str, Any]:
     kinds += [(model, "serialization") for model in _RESPONSES]
     _, found = models_json_schema(kinds, ref_template="#/components/schemas/{model}")
     schemas = found["$defs"]
-    for form in (protocol.OcrForm, protocol.GroundForm):
+    for form in (protocol.OcrForm, protocol.GroundForm, protocol.DrawForm):
         of_form = schemas[form.__name__]
         of_form["properties"]["file"] = _FILE
         of_form["required"] = [*of_form.get("required", []), "file"]
@@ -41,6 +41,11 @@ def schema() -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     text, events = {"text/plain": {}, "text/markdown": {}}, {"text/event-stream": {}}
     by_name = _operation("The model by its name", {}, {"application/json": protocol.ModelCard})
+    size = {"type": "string", "pattern": "^[1-9][0-9]{0,8}x[1-9][0-9]{0,8}$"}
+    sizes = {
+        "name": "size", "in": "query", "required": True, "description": "640x480, of each image of a conversation.",
+        "schema": {"type": "array", "minItems": 1, "items": size},
+    }  # fmt: skip
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
     return {
         "/v1/chat/completions": {
@@ -61,6 +66,18 @@ def _paths() -> dict[str, Any]:
                 "Regions of an image that a phrase describes",
                 {"multipart/form-data": protocol.GroundForm}, {"application/json": protocol.GroundResponse},
             )
+        },
+        "/v1/draw": {
+            "post": _operation(
+                "A page of a document as a picture; x-num-pages says how many there are",
+                {"multipart/form-data": protocol.DrawForm}, {"image/png": {}},
+            )
+        },
+        "/v1/tiles": {
+            "get": {
+                **_operation("How images are cut into tiles", {}, {"application/json": protocol.TilesResponse}),
+                "parameters": [sizes],
+            }
         },
         "/v1/models": {"get": _operation("The model", {}, {"application/json": protocol.ModelList})},
         "/v1/models/{name}": {"get": {**by_name, "parameters": [name]}},

@@ -176,6 +176,13 @@ class GroundForm(BaseModel):
     max_tokens: int | None = Field(None, ge=1, le=2**31)
 
 
+class DrawForm(BaseModel):
+    """Fields of /v1/draw beside `file`."""
+
+    model_config = ConfigDict(extra="forbid")
+    page: int = Field(1, ge=1)
+
+
 # Responses
 
 
@@ -285,6 +292,32 @@ class GroundResponse(BaseModel):
     text: str
     finish_reason: FinishReason
     usage: Usage
+
+
+class View(BaseModel):
+    """canvas: width, height. box: where the image lies on it, in its pixels; the rest is grey."""
+
+    canvas: tuple[int, int]
+    rows: int
+    cols: int
+    box: tuple[int, int, int, int]
+
+
+class Tiles(BaseModel):
+    """What the model sees of an image of this size."""
+
+    width: int
+    height: int
+    num_tiles: int
+    image_tokens: int
+    global_view: View
+    local_view: View
+
+
+class TilesResponse(BaseModel):
+    object: Literal["tiles"] = "tiles"
+    tile_size: int
+    images: list[Tiles]
 
 
 class Health(BaseModel):

@@ -6,35 +6,20 @@
     global view:  the whole image on one tile         local tiles: the image on the canvas of the grid, cut row by row
 
 A patch belongs to the last mark that covers its centre. Only patches of the global view have boxes: a local tile does
-not show where in the image it lies. The trap: this repeats the arithmetic of Pillow's ImageOps.pad (contain, then
-centre with rounding) that tiling uses; a test renders letters through both.
+not show where in the image it lies. The trap: the geometry must be exactly that of tiling; a
+test renders letters through both.
 """
 
 import numpy as np
 
 from vl2.data.packing import NO_LABEL, PatchTargets
 from vl2.processing.boxes import LAST
-from vl2.processing.tiling import TiledImage
+from vl2.processing.tiling import TiledImage, letterbox_geometry
 from vl2.synth.sample import BACKGROUND, Sample
 
 TILE = 384
 PATCH = 14
 PATCHES_PER_SIDE = TILE // PATCH
-
-
-def letterbox_geometry(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[float, float, float, float]:
-    """(scale x, scale y, offset x, offset y) from pixels of an image of `size` to a canvas, both (width, height)."""
-    width, height = size
-    canvas_w, canvas_h = canvas
-    image_ratio, canvas_ratio = width / height, canvas_w / canvas_h
-    new_w, new_h = canvas_w, canvas_h
-    if image_ratio > canvas_ratio:
-        new_h = round(height / width * canvas_w)
-    elif image_ratio < canvas_ratio:
-        new_w = round(width / height * canvas_h)
-    offset_x = round((canvas_w - new_w) * 0.5)
-    offset_y = round((canvas_h - new_h) * 0.5)
-    return new_w / width, new_h / height, float(offset_x), float(offset_y)
 
 
 def patch_targets(sample: Sample, tiled: TiledImage) -> PatchTargets:
