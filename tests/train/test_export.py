@@ -123,7 +123,7 @@ def test_others_compute_the_same_logits(outcome: Outcome) -> None:
     model = vl2.load(outcome.weights, device="cpu", dtype="float32")
     pixels = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     message = Message("user", (ImagePart(Image.fromarray(pixels)), Text("\nWhich colour?")))
-    prompt = model._renderer.render([message], for_generation=True)
+    prompt = model.renderer.render([message], for_generation=True)
     assert prompt.images[0].grid.num_tiles == 2  # both views show the same tile
     with torch.no_grad():
         tile = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1
