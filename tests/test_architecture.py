@@ -36,10 +36,12 @@ RANKS: dict[int, dict[str, str]] = {
         "extraction": "processing grammar",
     },
     5: {
-        "train": "section device config layout files kernels data model processing",
+        "train": "section device config layout files kernels data model processing hub",
         "eval": "files sampling processing data",
         "api": "config device sampling processing grammar extraction model engine hub",
         "draw": "config layout files processing",
+        "downloads": "files intake",
+        "training_cost": "config model family",
     },
     6: {
         "chat": "processing api",
@@ -47,7 +49,10 @@ RANKS: dict[int, dict[str, str]] = {
         "serve": "config sampling layout intake processing grammar engine api",
         "bench": "config layout files kernels sampling processing model data family generate engine train",
     },
-    7: {"batch": "sampling intake processing api serve"},
+    7: {
+        "batch": "sampling intake processing api serve",
+        "early_evaluation": "data synth eval api answerer train",
+    },
 }
 ALLOWED = {part: set(names.split()) for parts in RANKS.values() for part, names in parts.items()}
 RANK = {part: rank for rank, parts in RANKS.items() for part in parts}
@@ -141,7 +146,7 @@ def test_optional_packages_stay_where_they_are_needed() -> None:
         "matplotlib": "train", "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
         "pypdfium2": "processing", "llguidance": "grammar", "starlette": "serve", "uvicorn": "serve",
         "pydantic": "serve batch", "prometheus_client": "serve", "python_multipart": "serve", "httptools": "serve",
-        "ray": "serve", "hypothesis": "", "pytest": "", "jsonschema": "",
+        "ray": "serve", "peft": "model", "datasets": "data", "hypothesis": "", "pytest": "", "jsonschema": "",
     }  # fmt: skip
     for path in MODULES:
         for node in ast.walk(tree(path)):

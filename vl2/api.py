@@ -27,6 +27,7 @@ from vl2.engine.types import StepOutput
 from vl2.extraction import Extraction, ExtractionError, extract
 from vl2.grammar import Grammar, Grammars
 from vl2.hub import find_model
+from vl2.model.lora import ADAPTER_CONFIG, AdapterError, adapter_base, fold, read_adapter
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load as load_weights
 from vl2.processing.boxes import Region, parse_regions
@@ -332,6 +333,7 @@ def load(
     device: str = "auto",
     dtype: str | torch.dtype = "auto",
     quantize: str | None = None,
+    adapter: str | Path | None = None,
     local_files_only: bool = False,
     revision: str | None = None,
     max_pixels: int | None = None,
@@ -341,17 +343,21 @@ def load(
     """Load a model.
 
     Args:
-        name_or_path: "nano" (in the package), "tiny", "small", "base", a directory in official layout, or a hub id.
+        name_or_path: "nano" (in the package), "tiny", "small", "base", a directory in official layout, or a hub id; or
+            the directory of an adapter, which knows what it belongs to.
         device: "auto" (CUDA if present), "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" (bfloat16 on CUDA, float32 elsewhere), "float32", "bfloat16", "float16".
         quantize: "fp8" or "int4" for the routed experts, or on a CPU "int8" for these and the linear layers of the
             language model, quantised one by one while they are read; what `vl2 quantize` wrote is recognised and needs
             nothing here.
+        adapter: directory of a LoRA adapter in PEFT's format, added to the weights (needs `pip install 'vl2[lora]'`).
         local_files_only: never touch the network.
         max_pixels: limit on the size of images, against decompression bombs.
         engine: options of `vl2.engine.engine.Engine`, for example {"cache_bytes": 8 << 30}.
         progress: called with (tensors loaded, tensors in all).
     """
+    if adapter is None and (Path(name_or_path) / ADAPTER_CONFIG).exists():
+        adapter, name_or_path = name_or_path, adapter_base(Path(name_or_path))
     path = find_model(name_or_path, local_files_only=local_files_only, revision=revision)
     place = pick_device(device)
     kind = pick_dtype(dtype, place)
@@ -359,7 +365,12 @@ def load(
     tokenizer = read_tokenizer(path, config)
     if (path / PROCESSOR_FILE).exists():
         read_processor(path).require_match(config)
+    if adapter is not None and (quantize or config.quantization_config):
+        raise AdapterError(f"{adapter}: cannot be added to quantised weights; run vl2 merge, then quantise the result")
     network = load_weights(path, place, kind, progress, quantize)
+    if adapter is not None:
+        read_adapter(network, Path(adapter))
+        fold(network)
     return Model(network, tokenizer, max_pixels, engine)
 
 

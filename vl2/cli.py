@@ -337,12 +337,20 @@ def info(
     image_size: Annotated[
         str, typer.Option(help="Size of an image as WIDTHxHEIGHT, for tokens and operations.")
     ] = "1024x1024",
+    train: Annotated[bool, typer.Option("--train", help="Memory and time of training instead.")] = False,
+    tflops: Annotated[float, typer.Option(help="With --train: 10^12 operations a second reached.", min=0.001)] = 400.0,
     as_json: JsonOption = False,
     offline: OfflineOption = False,
 ) -> None:
     """Parameters, bytes, cache, image tokens and operations of a model; needs no weights for the published names."""
     from vl2.family import facts
 
+    if train:
+        from vl2.training_cost import to_markdown, training_costs
+
+        costs = training_costs(_config(model, offline), tflops)
+        print(json.dumps([c.to_dict() for c in costs]) if as_json else to_markdown({model: costs}, tflops), end="")
+        return
     size = re.fullmatch("([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", image_size.lower())
     if not size:
         raise ValueError(f"--image-size {image_size!r}: expected WIDTHxHEIGHT in pixels, for example 1024x768")

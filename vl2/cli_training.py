@@ -16,10 +16,12 @@ from vl2.cli import (
     app,
     errors_in_one_line,
     load_model,
+    loading,
     progress_console,
 )
 
 if TYPE_CHECKING:
+    from vl2.data.image_references import Fetch
     from vl2.eval.runner import Answerer
 
 
@@ -62,15 +64,20 @@ def data() -> None:
 
 @data_app.command()
 def check(
-    files: Annotated[list[str], typer.Argument(help="Files or globs: JSONL, JSON, Parquet, WebDataset .tar.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Files or globs: JSONL, JSON, Parquet, WebDataset .tar; or datasets:NAME.")
+    ],
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Download images that are named by URL, and keep them.")
+    ] = False,
 ) -> None:
     """Check every record and every image's header; exit code 2 if any is bad."""
     with errors_in_one_line():
         from vl2.data.conversations import ConversationFile, check_file, find_files
 
-        bad = 0
+        bad, downloads = 0, _downloads() if fetch else None
         for path in [path for pattern in files for path in find_files(pattern)]:
-            file = ConversationFile(path)
+            file = ConversationFile(path, downloads)
             with _progress() as progress:
                 bar = progress.add_task(path.name, total=len(file))
                 report, _ = check_file(file, lambda done, _, p=progress, b=bar: p.update(b, completed=done))
@@ -80,9 +87,30 @@ def check(
             raise typer.Exit(2)
 
 
+def _fetch(url: str, field: str) -> Path:
+    """By name, so that it travels to worker processes, and made when it is needed, since few records have URLs."""
+    return _downloads()(url, field)
+
+
+def _downloads() -> "Fetch":
+    try:
+        from vl2.downloads import Downloads
+    except ImportError as error:
+        raise ValueError("downloading images needs urllib3: pip install 'vl2[serve]'") from error
+    return Downloads()
+
+
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="debug, nano, tiny-finetune, or the path of a recipe.toml.")],
+    recipe: Annotated[
+        str, typer.Argument(help="finetune, lora, debug, nano, tiny, small, base, or the path of a recipe.toml.")
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="Your records for finetune and lora: a file or glob (--set records.mine=...).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="What to start from: a name, directory or hub id.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Directory of the run.")] = Path("runs/latest"),
     resume: Annotated[Path | None, typer.Option(help="A checkpoint, or a run whose newest one is taken.")] = None,
     override: Annotated[
@@ -93,13 +121,39 @@ def train(
     """Train as a recipe says; Ctrl-C stops with a checkpoint."""
     with errors_in_one_line():
         from vl2.data.mixture import SynthSource
+        from vl2.early_evaluation import EarlyEvaluation
         from vl2.synth.patches import patch_targets
         from vl2.synth.registry import TASKS, generate
         from vl2.synth.sample import NUM_LABELS
         from vl2.train.loop import train as run
 
         source = SynthSource(generate, patch_targets, tuple(TASKS), NUM_LABELS)
-        run(recipe, out, resume=resume, overrides=override or (), synth=source, stop_at=stop_at)
+        named = {"records.mine": data, "model.weights": model}
+        changes = [*(f"{key}={value}" for key, value in named.items() if value is not None), *(override or ())]
+        run(
+            recipe, out, resume=resume, overrides=changes, synth=source, stop_at=stop_at, fetch=_fetch,
+            evaluator=EarlyEvaluation(),
+        )  # fmt: skip
+
+
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="Directory of a LoRA adapter in PEFT's format.")],
+    out: Annotated[Path, typer.Option(help="Directory to write; must not exist yet.")],
+    base: Annotated[
+        str, typer.Option(help="What it belongs to, if not what it says: a name, directory or hub id.")
+    ] = "",
+    offline: OfflineOption = False,
+) -> None:
+    """Add an adapter to the weights it belongs to; writes a model in the official layout."""
+    with errors_in_one_line():
+        from vl2.hub import find_model
+        from vl2.model.lora import adapter_base, merge_checkpoint
+
+        source = find_model(base or adapter_base(adapter), local_files_only=offline)
+        with loading(f"merging into {source}") as report:
+            merge_checkpoint(source, adapter, out, report)
+        print(f"{out}: {source} with {adapter}")
 
 
 @app.command("eval")

@@ -50,6 +50,27 @@ def test_refused(reference: Any, reason: str, message: str) -> None:
     assert caught.value.reason == reason
 
 
+def test_urls_go_to_what_downloads() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def fetch(url: str, field: str) -> Path:
+        asked.append((url, field))
+        return Path("/kept")
+
+    assert locate("https://a.example/b.png", "image", BASE, fetch) == Path("/kept")
+    assert locate_members([("https://a.example/c.png", "images[0]")], [], BASE, fetch) == [Path("/kept")]
+    assert asked == [("https://a.example/b.png", "image"), ("https://a.example/c.png", "images[0]")]
+
+
+def test_a_failed_download_is_a_bad_record() -> None:
+    def fetch(url: str, field: str) -> Path:
+        raise ValueError(f"{field}: no such host")
+
+    with pytest.raises(RecordError, match="image: no such host") as caught:
+        locate("https://a.example/b.png", "image", BASE, fetch)
+    assert caught.value.reason == "failed download"
+
+
 @pytest.mark.parametrize("names", [["a/x.1.png", "x.0.png"], ["1.png", "a/x.0.png"]])
 def test_members_by_name(names: list[str]) -> None:
     assert locate_members([(name, "image") for name in names], MEMBERS, BASE) == [b"one", b"zero"]

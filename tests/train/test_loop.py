@@ -203,7 +203,7 @@ def test_quantised_weights_are_refused(straight: Outcome, tmp_path: Path) -> Non
     quantize_checkpoint(straight.checkpoint, small, "int4")
     message = f"{small}: its weights are quantised (int4) and cannot be trained; start from the original weights"
     with pytest.raises(ConfigError, match=re.escape(message)):
-        assemble(read_recipe("tiny-finetune", [f"model.weights={small}", 'device="cpu"']), None, None)
+        assemble(read_recipe("finetune", [f"model.weights={small}", 'device="cpu"']), None, None)
     with pytest.raises(CheckpointError, match="no checkpoint here"):
         run(tmp_path / "out", resume=small)
     state = json.loads((straight.checkpoint / "state.json").read_text(encoding="utf-8"))

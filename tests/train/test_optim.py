@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vl2.model.vl2 import VL2
-from vl2.train.config import LearningRateMultipliers, OptimizerSection, Stage, read_recipe
+from vl2.train.config import OptimizerSection, Stage, read_recipe
+from vl2.train.groups import GROUPS, LearningRateMultipliers, group_of
 from vl2.train.moments import BLOCK, dequantize, quantize
 from vl2.train.optim import (
     build_optimizer,
@@ -84,6 +85,44 @@ def test_groups_have_their_rates_and_decay(model: VL2) -> None:
     assert id(named["language.layers.1.mlp.router.bias"]) not in rates
     assert id(named["vision.attn_pool.latent"]) not in rates
     assert not decays("x.bias", torch.zeros(3))
+
+
+def test_parts_of_the_language_model_have_rates_of_their_own(model: VL2) -> None:
+    optimizer = build_optimizer(model, None, OptimizerSection())
+    multipliers = LearningRateMultipliers.from_dict({"language": 0.5, "experts": 0.25, "router": 0.0})
+    set_learning_rate(optimizer, replace(STAGE, lr_multiplier=multipliers), 1.0)
+    rates = {group["group"]: group["lr"] for group in optimizer.param_groups}
+    assert set(rates) == set(GROUPS)
+    assert (rates["experts"], rates["router"], rates["vision"]) == (0.25, 0.0, 1.0)
+    assert {rates[group] for group in set(GROUPS) - {"experts", "router", "vision", "projector"}} == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("language.layers.0.mlp.gate_proj.weight", "dense"),
+        ("language.layers.1.mlp.shared_experts.up_proj.weight", "shared_experts"),
+        ("language.layers.1.mlp.experts.gate_up", "experts"),
+        ("language.layers.1.mlp.router.weight", "router"),
+        ("language.layers.1.self_attn.kv_a_layernorm.weight", "norms"),
+        ("language.layers.1.self_attn.kv_b_proj.weight", "attention"),
+        ("language.layers.1.input_layernorm.weight", "norms"),
+        ("language.norm.weight", "norms"),
+        ("language.lm_head.weight", "head"),
+        ("view_seperator", "projector"),
+        ("vision.blocks.0.norm1.weight", "vision"),
+    ],
+)
+def test_groups_of_names(name: str, group: str) -> None:
+    assert group_of(name) == group
+
+
+def test_parts_of_the_language_model_freeze_alone(model: VL2) -> None:
+    freeze_for(replace(STAGE, freeze=("vision", "experts", "router")), model, None)
+    learning = {group_of(name) for name, p in model.named_parameters() if p.requires_grad}
+    assert learning == set(GROUPS) - {"vision", "experts", "router"}
+    still = next(p for name, p in model.named_parameters() if name.endswith("experts.down"))
+    assert not still.requires_grad
 
 
 def test_freezing(model: VL2) -> None:

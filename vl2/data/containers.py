@@ -4,6 +4,7 @@
     .json     offsets of the elements of one list       row(n): seek, read an element
     .tar      offsets of members, grouped by key        row(n): seek, read the members of a sample
     .parquet  number of rows of every row group         row(n): the row group that holds it
+    datasets: what Hugging Face's library opens         row(n): hf_datasets.py
 
 What a file is shows in its first bytes, whatever its name. Files are opened for every read, so a container holds
 numbers only and travels to worker processes.
@@ -21,6 +22,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
+from vl2.data.hf_datasets import DatasetError, HfDataset, is_dataset
 from vl2.data.records import RecordError, parse_json
 from vl2.data.shapes import FIELDS, Row
 
@@ -55,6 +57,11 @@ class Container(Protocol):
 
 def open_container(path: Path) -> Container:
     """The examples of a file. Raises DataError for a file that cannot be read."""
+    if is_dataset(path):
+        try:
+            return HfDataset(str(path))
+        except DatasetError as error:
+            raise DataError(str(error)) from None
     try:
         with path.open("rb") as file:
             start = file.read(512)

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from vl2.data.containers import DataError, open_container
-from vl2.data.image_references import locate, locate_members
+from vl2.data.hf_datasets import folder_of, is_dataset
+from vl2.data.image_references import Fetch, locate, locate_members
 from vl2.data.records import RecordError
 from vl2.data.shapes import RECORDS, ImageSource, Row, recognise, to_messages
 from vl2.processing.images import ImageError, check_image
@@ -35,7 +36,7 @@ Progress = Callable[[int, int], None]
 def find_files(pattern: str | Path) -> list[Path]:
     """The file of that name, or those that a glob matches, sorted. Raises DataError if there is none."""
     path = Path(pattern)
-    if path.is_file():
+    if path.is_file() or is_dataset(pattern):
         return [path]
     found = sorted(Path(name) for name in glob(str(pattern), recursive=True) if Path(name).is_file())
     if not found:
@@ -46,11 +47,14 @@ def find_files(pattern: str | Path) -> list[Path]:
 class ConversationFile:
     """One file of examples of one shape.
 
+    Args:
+        fetch: what downloads images named by http(s) URLs, which are refused without it.
+
     shape: its name, from the first record that has one; empty for a file without records.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self._container = path, open_container(path)
+    def __init__(self, path: Path, fetch: Fetch | None = None) -> None:
+        self.path, self._container, self._fetch = path, open_container(path), fetch
         self.shape = self._recognise() if len(self._container) else ""
 
     def __len__(self) -> int:
@@ -87,12 +91,12 @@ class ConversationFile:
     def messages(self, number: int, row: Row | None = None) -> list[Message]:
         """The conversation of an example. Raises RecordError, DataError."""
         row = row or self.row(number)
-        base = self.path.parent
+        base = folder_of(self.path) if is_dataset(self.path) else self.path.parent
 
         def find(references: Sequence[tuple[object, str]]) -> list[ImageSource]:
             if row.images is not None:
-                return locate_members(references, row.images, base)
-            return [locate(reference, name, base) for reference, name in references]
+                return locate_members(references, row.images, base, self._fetch)
+            return [locate(reference, name, base, self._fetch) for reference, name in references]
 
         with self._located(number):
             return to_messages(row, self.shape, base, find)
@@ -204,15 +208,18 @@ class Conversations(Sequence[list[Message]]):
         return file.where(number)
 
 
-def read_conversations(pattern: str | Path, max_bad: int = 0) -> tuple[Conversations, list[Report]]:
+def read_conversations(
+    pattern: str | Path, max_bad: int = 0, fetch: Fetch | None = None
+) -> tuple[Conversations, list[Report]]:
     """Check all records of a file or of a glob of shards, and make the good ones available.
 
     Args:
         max_bad: bad records that are left out; more of them are an error that lists the first.
+        fetch: as for ConversationFile.
 
     Raises: DataError.
     """
-    files = [ConversationFile(path) for path in find_files(pattern)]
+    files = [ConversationFile(path, fetch) for path in find_files(pattern)]
     checked = [(file, check_file(file)) for file in files]
     reports = [report for _, (report, _) in checked]
     if sum(report.bad for report in reports) > max_bad:

@@ -3,21 +3,24 @@
     "a.png", "file:///data/a.png"                        --> path, relative ones beside the file that names them
     "data:image/png;base64,...", bytes, {"bytes", "path"} --> bytes
     a member of a .tar file, by name or by position       --> bytes
+    http(s) URLs                                          --> what the caller's `fetch` gives, a kept file
 
-The trap: nothing is fetched. http(s) URLs are refused, since training must not depend on who answers.
+The trap: without `fetch` URLs are refused, since training should not depend on who answers.
 """
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vl2.data.records import RecordError, shown
 
+Fetch = Callable[[str, str], Path]  # (URL, field for messages) to the file that holds it; raises ValueError
 
-def locate(reference: Any, field: str, base: Path) -> Path | bytes:
+
+def locate(reference: Any, field: str, base: Path, fetch: Fetch | None = None) -> Path | bytes:
     """The image that a reference names. Raises RecordError naming the field."""
     if isinstance(reference, Mapping):  # as Hugging Face datasets write images
         encoded, path = reference.get("bytes"), reference.get("path")
@@ -30,13 +33,23 @@ def locate(reference: Any, field: str, base: Path) -> Path | bytes:
     if scheme == "data":
         return _data_url(reference, field)
     if scheme in ("http", "https"):
-        raise RecordError(f"{field} = {shown(reference)}: download it first and name the file", "refused URL")
+        return _download(reference, field, fetch)
     if scheme == "file":
         parts = urlsplit(reference)
         if parts.netloc not in ("", "localhost"):
             raise RecordError(f"{field} = {shown(reference)}: names another machine; copy the file", "refused URL")
         return base / unquote(parts.path)
     return base / reference
+
+
+def _download(url: str, field: str, fetch: Fetch | None) -> Path:
+    if fetch is None:
+        rule = "download it first and name the file, or allow it with fetch_images = true in the recipe (--fetch)"
+        raise RecordError(f"{field} = {shown(url)}: {rule}", "refused URL")
+    try:
+        return fetch(url, field)
+    except ValueError as error:
+        raise RecordError(str(error), "failed download") from None
 
 
 def _data_url(reference: str, field: str) -> bytes:
@@ -50,7 +63,10 @@ def _data_url(reference: str, field: str) -> bytes:
 
 
 def locate_members(
-    references: Sequence[tuple[Any, str]], members: Sequence[tuple[str, bytes]], base: Path
+    references: Sequence[tuple[Any, str]],
+    members: Sequence[tuple[str, bytes]],
+    base: Path,
+    fetch: Fetch | None = None,
 ) -> list[Path | bytes]:
     """Images of a sample of a .tar file: those named, or all of them where none is named.
 
@@ -68,7 +84,7 @@ def locate_members(
         if content is None and isinstance(reference, str) and not reference.lower().startswith(("data:", "http")):
             names = ", ".join(name for name, _ in members) or "no image"
             raise RecordError(f"{field} = {shown(reference)}: the sample holds {names}", "missing image")
-        out.append(locate(reference, field, base) if content is None else content)
+        out.append(locate(reference, field, base, fetch) if content is None else content)
     return out
 
 

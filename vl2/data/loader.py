@@ -43,6 +43,7 @@ def make_loader(
         num_workers=workers,
         prefetch_factor=prefetch if workers else None,
         pin_memory=pin,
+        generator=torch.Generator(),  # else it draws from torch's own, which a resume must find as it was
         worker_init_fn=_start_worker if workers else None,
         persistent_workers=False,
     )

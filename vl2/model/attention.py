@@ -93,6 +93,14 @@ class MHA(nn.Module):
         return project(out.flatten(1), self.o_proj)[0]
 
 
+class PerHead(nn.Linear):
+    """A matrix that is read head by head and never multiplied with tokens as it is."""
+
+    def forward(self, heads: int) -> Tensor:  # type: ignore[override]
+        """Its rows by head. A call, not an attribute, so that an adapter can change what comes out."""
+        return self.weight.unflatten(0, (heads, -1))
+
+
 class MLA(nn.Module):
     """Latent attention: keys and values of all heads come from one cached latent (SPEC E2; DeepSeek-V2, 2.1)."""
 
@@ -112,7 +120,7 @@ class MLA(nn.Module):
             self.q_b_proj = nn.Linear(self.q_rank, q_width, bias=False)
         self.kv_a_proj_with_mqa = nn.Linear(hidden, self.latent + self.rope, bias=bias)
         self.kv_a_layernorm = RMSNorm(self.latent, 1e-6)  # the published class default, whatever rms_norm_eps says
-        self.kv_b_proj = nn.Linear(self.latent, self.heads * (self.nope + self.value), bias=False)
+        self.kv_b_proj = PerHead(self.latent, self.heads * (self.nope + self.value), bias=False)
         self.o_proj = nn.Linear(self.heads * self.value, hidden, bias=bias)
 
     def forward(self, x_TD: Tensor, rope: RopeTable, context: AttentionContext) -> Tensor:
@@ -124,6 +132,6 @@ class MLA(nn.Module):
         q_nope_THK, q_rope_THR = q.unflatten(-1, (self.heads, -1)).split([self.nope, self.rope], -1)
         norm, place = self.kv_a_layernorm, context.place(self.layer)
         q_rope_THR, rows_TJ = latent_rows(q_rope_THR, kv_TJ, norm.weight, norm.eps, *rope, place)
-        weights = LatentWeights(self.kv_b_proj.weight.unflatten(0, (self.heads, -1)), self.nope)
+        weights = LatentWeights(self.kv_b_proj(self.heads), self.nope)
         out = context.attend_latent(self.layer, q_nope_THK, q_rope_THR, rows_TJ, weights, self.scale)
         return project(out.flatten(1), self.o_proj)[0]

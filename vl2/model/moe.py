@@ -18,6 +18,7 @@ from vl2.kernels.grouped_mm import grouped_mm
 from vl2.kernels.launch import can_run
 from vl2.kernels.router import route
 from vl2.model.layers import SwiGLU
+from vl2.model.quantized_linear import QuantizedModule
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ class MoE(nn.Module):
             shared = self._shared_weights()
             if isinstance(self.experts, RoutedExperts):
                 return experts(x_TD, weights_TA, indices_TA, self.experts.gate_up, self.experts.down, shared), stats
-            if shared is not None and len(x_TD) <= FEW_TOKENS:  # quantised ones take them in the same launches
+            few = shared is not None and len(x_TD) <= FEW_TOKENS
+            if few and isinstance(self.experts, QuantizedModule):  # these take the shared ones in the same launches
                 return self.experts(x_TD, weights_TA, indices_TA, shared), stats
         y_TD = self.experts(x_TD, weights_TA, indices_TA)
         if self.shared_experts is not None:

@@ -266,13 +266,22 @@ def quantize_checkpoint(
 
     Raises: ConfigError, WeightsError.
     """
-    out = out.resolve()
+    require_new(out)
+    model = _load(source, read_config(source / "config.json"), device, torch.bfloat16, progress, scheme)
+    save_beside(model, source, out, max_shard_bytes)
+
+
+def require_new(out: Path) -> None:
+    """Raises WeightsError if there is something in the place of a directory to be written."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise WeightsError(f"{out}: exists; choose another path, or remove it first")
-    model = _load(source, read_config(source / "config.json"), device, torch.bfloat16, progress, scheme)
+
+
+def save_beside(model: VL2, source: Path, out: Path, max_shard_bytes: int = 5 * 10**9) -> None:
+    """Write a changed model in bfloat16 with tokenizer, processor and licence of the checkpoint it was made from."""
     ours = {"config.json", INDEX_NAME, "state.json"}  # the last makes a training checkpoint, which this is not
     copied = [file for pattern in ("*.json", "LICENSE*") for file in source.glob(pattern) if file.name not in ours]
-    _save(model, out, torch.bfloat16, max_shard_bytes, copied)
+    _save(model, out.resolve(), torch.bfloat16, max_shard_bytes, copied)
 
 
 def _save(

@@ -10,18 +10,22 @@ from torch import nn
 
 from vl2.config import VL2Config, read_config
 from vl2.data.conversations import Conversations, read_conversations
+from vl2.data.image_references import Fetch
 from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.device import pick_device
+from vl2.hub import find_model
 from vl2.model.moe import RoutedExperts
 from vl2.model.vl2 import VL2
-from vl2.model.weights import load, read_tensors, save
-from vl2.processing.processor import ProcessorConfig, write_processor
+from vl2.model.weights import load, read_tensors
 from vl2.processing.render import Renderer
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
 from vl2.section import ConfigError
-from vl2.train.config import BYTE_TOKENIZER, TrainConfig
+from vl2.train.adapters import check_stages
+from vl2.train.adapters import start as start_adapter
+from vl2.train.config import TrainConfig
 from vl2.train.patch_head import PatchHead
+from vl2.train.recipe_paths import BYTE_TOKENIZER
 from vl2.train.sharding import Sharding
 
 
@@ -57,6 +61,7 @@ def assemble(
     checkpoint: Path | None,
     device_id: int = 0,
     sharding: Sharding | None = None,
+    fetch: Fetch | None = None,
 ) -> Assembly:
     """Build a run, the same on every rank.
 
@@ -65,35 +70,49 @@ def assemble(
         device_id: which device, if the recipe leaves it open and there are several.
         checkpoint: directory whose weights replace those the recipe starts from.
         sharding: how the model lies on the ranks, if not whole on each.
+        fetch: what downloads images, if the recipe allows it.
 
     Raises: ConfigError, WeightsError, and what reading tokenizers and records raises.
     """
     device = pick_device(config.device, device_id)
-    model = _model(config, device, checkpoint, sharding)
-    tokenizer = _tokenizer(config)
+    weights = find_model(config.model.weights) if config.model.weights else None
+    _check_trainable(weights if config.lora else checkpoint or weights)
+    sources, left_out = _sources(config, synth, fetch)  # mistakes in data show before gigabytes of weights are read
+    tokenizer = _tokenizer(config, weights)
+    model = _model(config, device, weights, checkpoint, sharding)
     vocabulary = model.config.language_config.vocab_size
     if tokenizer.vocab_size > vocabulary:
         raise ConfigError(f"vocab_size = {vocabulary}: the tokenizer has {tokenizer.vocab_size} ids; use a larger one")
+    head = _patch_head(config, synth, model.config, device)
+    return Assembly(config, device, model, head, tokenizer, sources, left_out)
+
+
+def _sources(config: TrainConfig, synth: SynthSource | None, fetch: Fetch | None) -> tuple[Sources, tuple[str, ...]]:
+    """What the mixture names, every record checked, and what is to be said of bad ones."""
+    if config.fetch_images and fetch is None:
+        raise ConfigError("fetch_images = true: nothing here can download; train with the command vl2 train")
     records: dict[str, Conversations] = {}
     left_out: list[str] = []
     for name, pattern in config.records:
-        records[name], reports = read_conversations(pattern, config.max_bad_records)
+        records[name], reports = read_conversations(
+            pattern, config.max_bad_records, fetch if config.fetch_images else None
+        )
         left_out += [line for report in reports for line in report.lines()]
     sources = Sources(synth, records)
     for stage in config.stages:
         sources.check([name for name, _ in stage.mixture])
-    head = _patch_head(config, synth, model.config, device)
-    return Assembly(config, device, model, head, tokenizer, sources, tuple(left_out))
+    return sources, tuple(left_out)
 
 
-def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None, sharding: Sharding | None) -> VL2:
-    start = checkpoint or (Path(config.model.weights) if config.model.weights else None)
-    if start is not None:
-        if quantization := read_config(start / "config.json").quantization_config:
-            raise ConfigError(
-                f"{start}: its weights are quantised ({quantization.experts}) and cannot be trained; start from the "
-                "original weights"
-            )
+def _model(
+    config: TrainConfig, device: torch.device, weights: Path | None, checkpoint: Path | None, sharding: Sharding | None
+) -> VL2:
+    start = checkpoint or weights
+    if weights is not None and config.lora:
+        dtype = torch.bfloat16 if in_bfloat16(config, device) else torch.float32  # they stay as they are
+        model = start_adapter(config.lora, config.model.weights, weights, checkpoint, device, dtype, config.seed)
+        check_stages(model, config.stages)
+    elif start is not None:
         stored = read_config(start / "config.json")
         if config.model.config is not None and stored != config.model.config:
             raise ConfigError(f"{start}: its config.json differs from the recipe's model; resume with the same recipe")
@@ -112,6 +131,14 @@ def _model(config: TrainConfig, device: torch.device, checkpoint: Path | None, s
         else:
             model = (narrow(model) if config.precision == "all_bfloat16" else model).to(device)
     return model.train()
+
+
+def _check_trainable(weights: Path | None) -> None:
+    if weights and (quantization := read_config(weights / "config.json").quantization_config):
+        raise ConfigError(
+            f"{weights}: its weights are quantised ({quantization.experts}) and cannot be trained; start from the "
+            "original weights"
+        )
 
 
 def narrow(model: VL2) -> VL2:
@@ -136,10 +163,11 @@ def _patch_head(
     return head.to(device)
 
 
-def _tokenizer(config: TrainConfig) -> Tokenizer:
+def _tokenizer(config: TrainConfig, weights: Path | None) -> Tokenizer:
     if config.model.tokenizer == BYTE_TOKENIZER:
         return byte_tokenizer()
-    path = Path(config.model.tokenizer or config.model.weights)
+    path = Path(config.model.tokenizer) if config.model.tokenizer else weights
+    assert path is not None
     return Tokenizer.from_file(path / "tokenizer.json" if path.is_dir() else path)
 
 
@@ -171,14 +199,3 @@ def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
     config, tokenizer = assembly.model.config, assembly.tokenizer
     renderer = Renderer(tokenizer, config)
     return PackedDataset(spec, assembly.sources, renderer, config, budget, tokenizer.special.pad)
-
-
-def export(assembly: Assembly, path: Path, checkpoint: Path | None = None) -> None:
-    """Write the model in official layout, bfloat16, with its tokenizer and processor: what `vl2.load` reads.
-
-    Args:
-        checkpoint: where to read the weights, if the model lies on several ranks.
-    """
-    save(assembly.model, path, torch.bfloat16, tensors=read_tensors(checkpoint) if checkpoint else None)
-    assembly.tokenizer.save(path)
-    write_processor(ProcessorConfig.of(assembly.model.config), path)

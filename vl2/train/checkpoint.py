@@ -2,6 +2,7 @@
 
     step-000123/
         config.json, model-*.safetensors, index     weights in official layout: any tool of the family can load them
+        or adapter_config.json, adapter_model.*     of a run with [lora], as PEFT stores it
         extras.safetensors                          patch head, random-number states
         moments-*.safetensors                       Adam moments: exact, int8, or no such files
         state.json                                  step, counters, the resolved recipe, SHA-256 of the other files
@@ -32,7 +33,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vl2.model.vl2 import VL2
-from vl2.model.weights import parameter_shapes, replace_directory, write_weights
+from vl2.model.weights import parameter_shapes, replace_directory
+from vl2.train.adapters import write_learned
 from vl2.train.config import TrainConfig
 from vl2.train.moments import dequantize, quantize
 from vl2.train.optim import Optimizer, learned_parameters
@@ -105,7 +107,7 @@ def save_checkpoint(
         if writes:
             shutil.rmtree(staging, ignore_errors=True)  # a killed run may have had the same process id
             staging.mkdir(parents=True)
-            write_weights(model, staging, kind.weights, kind.max_file_bytes, weights)
+            write_learned(model, staging, kind.weights, kind.max_file_bytes, weights)
             save_file(_extras(patch_head, kind.weights), staging / "extras.safetensors")
             if kind.moments != "none":
                 _save_parts(staging, "moments", moments, kind.max_file_bytes)

@@ -8,7 +8,7 @@ are relative to the recipe's own directory.
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Any, Self
 
 from vl2.config import PRESETS, VL2Config
 from vl2.section import ConfigError, Section, require
-
-GROUPS = ("vision", "projector", "language")
-BYTE_TOKENIZER = "bytes"
+from vl2.train.adapters import LoraSection
+from vl2.train.evaluation import EvaluationSection
+from vl2.train.groups import LearningRateMultipliers, check_freeze
+from vl2.train.recipe_paths import absolute_name, absolute_record, names_file, with_absolute_paths
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class ModelSection(Section):
     """What is trained.
 
     preset: architecture of a model with random weights, changed by the table `config`.
-    weights: or a directory of weights in official layout to start from.
+    weights: or a directory of weights in official layout to start from, "nano", "tiny", "small", "base" or a hub id.
     tokenizer: path of tokenizer.json; "bytes" for one token per byte; empty to take the one beside `weights`.
     """
 
@@ -60,22 +61,14 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 @dataclass(frozen=True)
-class LearningRateMultipliers(Section):
-    """Factors on the stage's learning rate by parameter group."""
-
-    vision: float = 1.0
-    projector: float = 1.0
-    language: float = 1.0
-    patch_head: float = 1.0
-
-
-@dataclass(frozen=True)
 class Stage(Section):
     """One stage of training; everything in it is a function of the step.
 
     mixture: table of source (task or entry of `records`) to weight.
     schedule: "cosine" to lr_floor * learning_rate, "step" (divided by sqrt(10) at 50 % and 75 %) or "constant".
-    freeze: groups that do not learn: vision, projector, language.
+    freeze: groups that do not learn: vision, projector, language, or parts of the last: embeddings, attention, dense,
+        router, experts, shared_experts, norms, head.
+    lr_multiplier: table of the same names, and patch_head, to factors on learning_rate.
     mask_prompt: loss on answers only.
     answer_exponent: an answer of n tokens weighs n ** answer_exponent: with 1 every token counts the same, with 0.5
         short answers are not drowned by long transcripts (square averaging: Chen et al. 2024, arXiv 2412.05271, 3.2).
@@ -97,7 +90,7 @@ class Stage(Section):
     schedule: str = "cosine"
     lr_floor: float = 0.0
     warmup_steps: int = 0
-    lr_multiplier: LearningRateMultipliers = LearningRateMultipliers()
+    lr_multiplier: LearningRateMultipliers = field(default_factory=LearningRateMultipliers)
     freeze: tuple[str, ...] = ()
     mask_prompt: bool = True
     answer_exponent: float = 1.0
@@ -128,9 +121,7 @@ class Stage(Section):
         require(bool(self.mixture), "mixture", self.mixture, "needs at least one source")
         for source, weight in self.mixture:
             require(weight > 0, f"mixture.{source}", weight, "must be positive; leave the source out instead")
-        for group in self.freeze:
-            require(group in GROUPS, "freeze", group, f"must be among {', '.join(GROUPS)}")
-        require(len(set(self.freeze)) < len(GROUPS), "freeze", self.freeze, "leaves nothing to train")
+        check_freeze(self.freeze)
         points = self.patch_loss_weight
         require(bool(points), "patch_loss_weight", points, "needs at least one (fraction, weight)")
         ordered = all(a[0] <= b[0] for a, b in pairwise(points))
@@ -243,9 +234,13 @@ class CheckpointSection(Section):
 class TrainConfig(Section):
     """A whole run.
 
+    lora: train an adapter instead of the model's weights.
+    evaluation: scores while training.
+    tensorboard: also write curves for TensorBoard, to RUN/tensorboard.
     records: table of name to a file of conversations, or a glob of them; a mixture names them beside tasks. Which
         files are read: README, "Train".
     max_bad_records: bad records of an entry of `records` that training goes on without; with more it does not begin.
+    fetch_images: download images that records name by http(s) URL, from public addresses only, and keep them.
     device: "auto", "cpu", "cuda" or "cuda:N".
     precision: "bfloat16" (autocast over float32 weights), "float32", "auto": bfloat16 on CUDA, or "all_bfloat16": the
         weights of linear layers and experts, and their gradients, are bfloat16, too, which needs optimizer.moments =
@@ -270,9 +265,13 @@ class TrainConfig(Section):
     optimizer: OptimizerSection = OptimizerSection()
     loader: LoaderSection = LoaderSection()
     checkpoint: CheckpointSection = CheckpointSection()
+    lora: LoraSection | None = None
+    evaluation: EvaluationSection | None = None
+    tensorboard: bool = False
     parallel: ParallelSection = ParallelSection()
     records: tuple[tuple[str, str], ...] = ()
     max_bad_records: int = 0
+    fetch_images: bool = False
     device: str = "auto"
     precision: str = "auto"
     compile: str = "all"
@@ -287,9 +286,12 @@ class TrainConfig(Section):
 
     def __post_init__(self) -> None:
         require(bool(self.stages), "stages", self.stages, "needs at least one stage")
+        if self.lora:
+            self._check_lora()
         if self.parallel.shard > 1:
             name = self.optimizer.name
             require(name != "muon", "optimizer.name", name, "needs whole matrices; use adamw where parallel.shard > 1")
+            require(self.evaluation is None, "evaluation", "...", "needs parallel.shard = 1")
         names = [stage.name for stage in self.stages]
         require(len(set(names)) == len(names), "stages", names, "two stages share a name")
         precisions = ("auto", "bfloat16", "float32", "all_bfloat16")
@@ -308,6 +310,16 @@ class TrainConfig(Section):
             require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         for key in ("seed", "cpu_threads", "time_limit_sec", "rewarm_steps", "background_weight", "max_bad_records"):
             require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+
+    def _check_lora(self) -> None:
+        require(bool(self.model.weights), "lora", "...", "needs model.weights, which the adapter belongs to")
+        name, shard = self.optimizer.name, self.parallel.shard
+        require(name == "adamw", "optimizer.name", name, "must be adamw with [lora]")
+        require(shard == 1, "parallel.shard", shard, "must be 1 with [lora]")
+        if self.lora and self.lora.dropout:  # layers repeat without the random numbers of the first time
+            require(self.recompute == "none", "recompute", self.recompute, "must be none with lora.dropout")
+        wide = self.precision != "all_bfloat16"
+        require(wide, "precision", self.precision, "must be bfloat16 with [lora], which keeps frozen weights in it")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "") -> Self:
@@ -362,7 +374,7 @@ def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> TrainConfi
     for override in overrides:
         _override(values, override)
     try:
-        return _with_absolute_paths(TrainConfig.from_dict(values), path.resolve().parent)
+        return with_absolute_paths(TrainConfig.from_dict(values), path.resolve().parent)
     except ConfigError as error:
         raise ConfigError(f"{path.name}: {error}") from None
 
@@ -374,6 +386,9 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    if isinstance(value, str) and names_file(key):
+        absolute = absolute_record if "records." in key else absolute_name
+        value = absolute(value, Path.cwd())  # what a person types is relative to where they are
     _set(values, key.split("."), value, override)
 
 
@@ -394,11 +409,3 @@ def _set(node: Any, keys: list[str], value: Any, override: str) -> None:
             node[key] = value
     else:
         raise ConfigError(f"override {override!r}: {key!r} lies inside a plain value")
-
-
-def _with_absolute_paths(config: TrainConfig, base: Path) -> TrainConfig:
-    def absolute(name: str) -> str:
-        return str((base / name).resolve()) if name and name != BYTE_TOKENIZER else name
-
-    model = replace(config.model, weights=absolute(config.model.weights), tokenizer=absolute(config.model.tokenizer))
-    return replace(config, model=model, records=tuple((name, absolute(path)) for name, path in config.records))

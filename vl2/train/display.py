@@ -40,6 +40,11 @@ def summary(record: dict[str, Any]) -> dict[str, str]:
     for key in ("skipped", "dropped", "dead_experts"):
         if record[key]:
             fields[key.replace("_", " ")] = str(record[key])
+    if (seconds := record.get("remaining_sec")) is not None:
+        minutes, rest = divmod(round(seconds), 60)
+        fields["left"] = f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    for task, score in record.get("evaluation", {}).items():
+        fields[f"{task} {score['metric']}"] = f"{score['value']:.3f}"
     return fields
 
 

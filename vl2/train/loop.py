@@ -3,7 +3,7 @@
     read_recipe -> assemble -> for each stage: for each step:
         this rank's batches (prefetched) -> forward, backward for each -> sum over ranks
         -> clip -> step (or skip) -> router biases -> metrics
-        now and then: metrics line, checkpoint; at the end: checkpoint, exported weights, plots
+        now and then: metrics line with scores, checkpoint; at the end: checkpoint, exported weights, plots
 
 The trap: nothing in a step asks the device for a number. A step whose loss or gradient is not finite is skipped on the
 device, and the host learns of it with the next metrics line.
@@ -21,11 +21,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vl2.data.image_references import Fetch
 from vl2.data.loader import default_workers, make_loader, to_device
 from vl2.data.mixture import SynthSource
 from vl2.data.packing import PackedBatch
 from vl2.device import pick_device
-from vl2.train.assembly import Assembly, assemble, export, stage_dataset
+from vl2.train.assembly import Assembly, assemble, stage_dataset
 from vl2.train.checkpoint import (
     EXACT,
     CheckpointError,
@@ -40,6 +41,9 @@ from vl2.train.checkpoint import (
 )
 from vl2.train.config import ConfigError, TrainConfig, read_recipe
 from vl2.train.display import Display, QuietDisplay, make_display
+from vl2.train.evaluation import Evaluator
+from vl2.train.export import WEIGHTS_NAME, export_run
+from vl2.train.groups import expand
 from vl2.train.loss import answer_weights, batch_losses
 from vl2.train.metrics import Meter, MetricsLog
 from vl2.train.optim import (
@@ -55,9 +59,8 @@ from vl2.train.optim import (
 from vl2.train.plots import PlotError, draw_plots
 from vl2.train.ranks import Ranks, joined
 from vl2.train.recompute import recompute
+from vl2.train.reports import Board, Pace, evaluate_now
 from vl2.train.sharding import Sharding, call, is_divided, sum_and_clip
-
-WEIGHTS_NAME = "weights"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ class Run:
     ranks: Ranks
     sharding: Sharding | None
     log: MetricsLog | None
+    board: Board | None
+    evaluator: Evaluator | None
+    pace: Pace
     display: Display
     stop_at: int
     stopping: threading.Event
@@ -116,6 +122,8 @@ def train(
     synth: SynthSource | None = None,
     stop_at: int | None = None,
     display: Display | None = None,
+    fetch: Fetch | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Outcome:
     """Train as a recipe says.
 
@@ -127,12 +135,14 @@ def train(
         synth: generators for the synthetic tasks that the mixture names.
         stop_at: end after this step of the whole run, as a time limit would.
         display: where progress goes.
+        fetch: what downloads images, if the recipe allows it.
+        evaluator: what scores, if the recipe wants that.
 
     Raises: ConfigError, WeightsError, CheckpointError, NonFiniteError and other ValueErrors with one clear line.
     """
     config = read_recipe(recipe, overrides)
     with joined(config.device) as ranks:
-        return _train(config, out, resume, synth, stop_at, display, ranks)
+        return _train(config, out, resume, synth, stop_at, display, ranks, fetch, evaluator)
 
 
 def _train(
@@ -143,14 +153,17 @@ def _train(
     stop_at: int | None,
     display: Display | None,
     ranks: Ranks,
+    fetch: Fetch | None,
+    evaluator: Evaluator | None,
 ) -> Outcome:
+    _check_evaluation(config, evaluator)
     found, damaged = find_checkpoint(resume) if resume else (None, [])
     stored = read_state(found) if found else None
     out.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.tf32
     started = time.monotonic()
     sharding = Sharding.of(config.parallel, ranks, pick_device(config.device, ranks.device_id))
-    assembly = assemble(config, synth, found, ranks.device_id, sharding)
+    assembly = assemble(config, synth, found, ranks.device_id, sharding, fetch)
     optimizer = build_optimizer(assembly.model, assembly.patch_head, config.optimizer)
     if stored:
         restore(stored, assembly.model, assembly.patch_head, optimizer, sharding)
@@ -160,12 +173,17 @@ def _train(
     _check_shares(config, state.step, ranks)
     stop_at = min(stop_at or config.total_steps, config.total_steps)
     log = MetricsLog(out, state.step) if ranks.is_first else None
+    board = Board(out, state.step) if ranks.is_first and config.tensorboard else None
     if ranks.is_first:
         remove_leftovers(out)
     try:
         shown = display or (make_display() if ranks.is_first else QuietDisplay())
         with shown, _signals() as stopping, _repeatable(config, assembly.device):
-            run = Run(assembly, optimizer, state, out, ranks, sharding, log, shown, stop_at, stopping, started=started)
+            pace = Pace(state.step)
+            run = Run(
+                assembly, optimizer, state, out, ranks, sharding, log, board, evaluator, pace, shown, stop_at, stopping,
+                started=started,
+            )  # fmt: skip
             for line in damaged:
                 shown.say(line)
             if stored:
@@ -177,8 +195,17 @@ def _train(
                 _run_stage(run)
             return _finish(run)
     finally:
-        if log:
-            log.close()
+        for writer in (log, board):
+            if writer:
+                writer.close()
+
+
+def _check_evaluation(config: TrainConfig, evaluator: Evaluator | None) -> None:
+    """Before anything is read or built."""
+    if config.evaluation and evaluator is None:
+        raise ConfigError("evaluation: nothing here can score; train with the command vl2 train")
+    if config.evaluation and evaluator:
+        evaluator.check(config.evaluation)
 
 
 def _check_shares(config: TrainConfig, step: int, ranks: Ranks) -> None:
@@ -233,7 +260,8 @@ def compile_blocks(assembly: Assembly) -> None:
     if assembly.device.type != "cuda" or choice == "none":
         return
     model = assembly.model
-    blocks = [model.vision.patch_embed, *model.vision.blocks, *(model.language.layers if choice == "all" else ())]
+    whole = choice == "all" and not assembly.config.lora  # PEFT changes modules while they run
+    blocks = [model.vision.patch_embed, *model.vision.blocks, *(model.language.layers if whole else ())]
     torch._dynamo.config.recompile_limit = max(
         torch._dynamo.config.recompile_limit,
         8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
@@ -278,7 +306,8 @@ def _run_stage(run: Run) -> None:
         meter.add_step(norm, finite, waited)
         state.step += 1
         run.check_stop()
-        if run.stopped or step == steps - 1 or state.step % config.log_every == 0 or _due_by_step(run):
+        due = _due_by_step(run) or _due_for_evaluation(run)
+        if run.stopped or step == steps - 1 or state.step % config.log_every == 0 or due:
             _report(run, meter, stage.name, rate)  # counts what every rank did since, so that checkpoints know it
             if run.stopped:
                 break
@@ -328,7 +357,7 @@ def _step(
     run.optimizer.found_inf = 1 - finite.float()
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
-    if stage.bias_update_step and expert_counts is not None and "language" not in stage.freeze:
+    if stage.bias_update_step and expert_counts is not None and "router" not in expand(stage.freeze):
         update_router_bias(assembly.model, run.ranks.total(expert_counts), stage.bias_update_step, finite.float())
     return norm, finite
 
@@ -340,9 +369,18 @@ def _report(run: Run, meter: Meter, stage: str, rate: float) -> None:
     totals = {key: int(run.state.counters[key]) for key in counts}
     record = {"step": run.state.step, "stage": stage, "learning_rate": rate, **means}
     record |= {"total": totals, "elapsed_sec": round(elapsed, 2)}
-    if run.log:
-        run.log.write(record)
+    record["remaining_sec"] = run.pace.remaining_sec(run.state.step, run.stop_at)
+    if run.ranks.is_first and run.evaluator and run.config.evaluation and (run.stopped or _due_for_evaluation(run)):
+        record["evaluation"] = evaluate_now(run.assembly, run.out, run.config.evaluation, run.evaluator)
+        run.pace.skip()
+    for writer in (run.log, run.board):
+        if writer:
+            writer.write(record)
     run.display.show(record, run.config.total_steps)
+
+
+def _due_for_evaluation(run: Run) -> bool:
+    return run.config.evaluation is not None and run.state.step % run.config.evaluation.every_steps == 0
 
 
 def _due_by_step(run: Run) -> bool:
@@ -401,7 +439,7 @@ def _finish(run: Run) -> Outcome:
         _save(run, run.out / f"compact-{step:06}", compact)
     if not run.ranks.is_first:
         return Outcome(step, finished, checkpoint, weights)
-    export(run.assembly, weights, checkpoint if run.sharding else None)
+    export_run(run.assembly, run.out, run.state, checkpoint if run.sharding else None)
     try:
         draw_plots(run.out)
     except PlotError as error:

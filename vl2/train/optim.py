@@ -11,26 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vl2.model.lora import has_adapter, is_adapter
 from vl2.model.moe import Router
 from vl2.model.vl2 import VL2
 from vl2.train.adamw_int8 import adamw_int8, as_float, as_int8
 from vl2.train.config import OptimizerSection, Stage
+from vl2.train.groups import expand, group_of
 from vl2.train.muon import muon_step
 from vl2.train.patch_head import PatchHead
 from vl2.train.sharding import own_part
-
-_GROUP_OF_PREFIX = {
-    "vision": "vision",
-    "projector": "projector",
-    "image_newline": "projector",
-    "view_seperator": "projector",
-    "language": "language",
-}
-
-
-def group_of(name: str) -> str:
-    """vision, projector or language."""
-    return _GROUP_OF_PREFIX[name.split(".", 1)[0]]
 
 
 def learns(name: str) -> bool:
@@ -45,8 +34,9 @@ def decays(name: str, parameter: Tensor) -> bool:
 
 def learned_parameters(model: VL2, patch_head: PatchHead | None) -> Iterator[tuple[str, str, nn.Parameter]]:
     """(name, group, parameter) of everything the optimizer may change; the head's group is patch_head."""
+    may_learn = is_adapter if has_adapter(model) else learns
     for name, parameter in model.named_parameters():
-        if learns(name):
+        if may_learn(name):
             yield name, group_of(name), parameter
     if patch_head is not None:
         for name, parameter in patch_head.named_parameters():
@@ -135,8 +125,9 @@ def build_optimizer(model: VL2, patch_head: PatchHead | None, config: OptimizerS
 def freeze_for(stage: Stage, model: VL2, patch_head: PatchHead | None) -> None:
     """Let exactly the groups of this stage learn."""
     model.requires_grad_(False)
+    frozen = expand(stage.freeze)
     for _, group, parameter in learned_parameters(model, patch_head):
-        parameter.requires_grad_(group not in stage.freeze)
+        parameter.requires_grad_(group not in frozen)
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -160,9 +151,8 @@ def rewarm_factor(step: int, rewarm_from: int | None, rewarm_steps: int) -> floa
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, stage: Stage, rate: float) -> None:
-    multipliers = stage.lr_multiplier.to_dict()
     for group in optimizer.param_groups:
-        group["lr"] = rate * multipliers[group["group"]]
+        group["lr"] = rate * stage.lr_multiplier.of(group["group"])
 
 
 def patch_weight(stage: Stage, step: int) -> float:

@@ -1,4 +1,4 @@
-"""Pictures of a run, drawn from its metrics.jsonl: loss, learning rate, expert load (needs matplotlib)."""
+"""Pictures of a run, drawn from its metrics.jsonl: loss, learning rate, expert load, scores (needs matplotlib)."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ class PlotError(ValueError):
 
 
 def draw_plots(run: Path, out: Path | None = None) -> list[Path]:
-    """Write loss.png, learning_rate.png and (for models with experts) expert_load.png.
+    """Write loss.png, learning_rate.png, for models with experts expert_load.png, and evaluation.png if there was any.
 
     Args:
         run: directory of a run.
@@ -34,6 +34,8 @@ def draw_plots(run: Path, out: Path | None = None) -> list[Path]:
     drawn = {"loss.png": _loss(pyplot, lines), "learning_rate.png": _learning_rate(pyplot, lines)}
     if lines[-1]["expert_load"]:
         drawn["expert_load.png"] = _expert_load(pyplot, lines)
+    if any("evaluation" in line for line in lines):
+        drawn["evaluation.png"] = _evaluation(pyplot, lines)
     for name, figure in drawn.items():
         figure.savefig(out / name, dpi=120, bbox_inches="tight")
         pyplot.close(figure)
@@ -52,6 +54,19 @@ def _loss(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
     if patch:
         axes.plot(*zip(*patch, strict=True), linestyle="--", linewidth=1, label="patches")
     axes.set(xlabel="step", ylabel="cross-entropy", yscale="log")
+    axes.legend(fontsize=7, ncols=2)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _evaluation(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
+    figure, axes = pyplot.subplots(figsize=(9, 4))
+    scored = [(line["step"], line["evaluation"]) for line in lines if "evaluation" in line]
+    for task in sorted({task for _, scores in scored for task in scores}):
+        points = [(step, scores[task]["value"]) for step, scores in scored if task in scores]
+        metric = next(scores[task]["metric"] for _, scores in scored if task in scores)
+        axes.plot(*zip(*points, strict=True), marker="o", label=f"{task} ({metric})")
+    axes.set(xlabel="step", ylabel="score")
     axes.legend(fontsize=7, ncols=2)
     axes.grid(alpha=0.3)
     return figure
