@@ -41,12 +41,14 @@ def write_report(results: Results, items: Sequence[Item], out: Path, title: str,
         items: what was asked; of the cases shown their images are opened again.
         bad: most bad answers shown.
     """
-    by_id = {item.id: item for item in items}
+    by_id, config = {item.id: item for item in items}, results["config"]
     worst, best = choose_cases(results, good=_GOOD, bad=bad, seed=0)
     cases = [[_case(by_id[output["id"]], output) for output in outputs] for outputs in (worst, best)]
     context = {
         "title": title,
-        "config": {key: value for key, value in results["config"].items() if value is not None},
+        "model": config.get("model", "unnamed model"),
+        "version": " at ".join(f"{config[key]}" for key in ("vl2", "commit") if key in config),
+        "config": {key: value for key, value in config.items() if value is not None},
         "tiles": _tiles(results),
         "rows": [_row(name, summary, results) for name, summary in results["tasks"].items()],
         "unscored": max((summary.get("unscored", 0) for summary in results["tasks"].values()), default=0),
