@@ -35,10 +35,10 @@ def test_right_or_wrong_goes_through_mcnemar() -> None:
     assert (row.n, row.first, row.second, row.better, row.worse) == (20, 0.5, 0.8, 7, 1)
     assert (row.test, row.p) == ("McNemar, exact", mcnemar(1, 7))
     assert row.low < 0.3 < row.high
-    assert row.verdict == "no difference shown"  # p = 0.07
+    assert row.winner == ""  # p = 0.07
     assert [change.id for change in comparison.changes] == ["q0", *(f"q{n}" for n in range(10, 17))]
     more = compare_runs(results(A), results(A | {f"q{n}": 1.0 for n in range(10, 20)}))
-    assert more.rows[0].verdict == "second better"
+    assert more.rows[0].winner == "B"
     assert compare_runs(results(A), results(A)).changes == []
 
 
@@ -47,7 +47,7 @@ def test_other_scores_go_through_a_paired_bootstrap() -> None:
     b = {name: value + 0.02 for name, value in a.items()}
     (row,) = compare_runs(results(a, "anls"), results(b, "anls")).rows
     assert row.test == "paired bootstrap"
-    assert row.verdict == "second better"
+    assert row.winner == "B"
     assert row.low == pytest.approx(0.02)
 
 
@@ -58,7 +58,7 @@ def test_error_rates_are_better_when_lower() -> None:
             output["edits"], output["length"] = edits, 10.0
     (row,) = compare_runs(a, b).rows
     assert (row.first, row.second, row.better, row.worse) == (0.5, 0.1, 2, 0)
-    assert row.verdict == "second better"
+    assert row.winner == "B"
 
 
 def test_rotations_count_once() -> None:

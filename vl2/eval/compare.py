@@ -43,12 +43,11 @@ class Difference:
     p: float
 
     @property
-    def verdict(self) -> str:
-        """In a word which run is better, if p is below 0.05."""
+    def winner(self) -> str:
+        """ "A" or "B", the first run or the second, if p is below 0.05; else ""."""
         if self.p >= _ALPHA or self.first == self.second:
-            return "no difference shown"
-        second_better = (self.second > self.first) != (self.metric in ERROR_RATES)
-        return "second better" if second_better else "first better"
+            return ""
+        return "B" if (self.second > self.first) != (self.metric in ERROR_RATES) else "A"
 
 
 @dataclass(frozen=True)
@@ -170,15 +169,12 @@ def comparison_table(comparison: Comparison, first: str, second: str) -> Table:
     """One row a task."""
     caption = f"{comparison.unmatched} ids are in one run only, and left out" if comparison.unmatched else None
     grid = Table(title=f"A = {first}, B = {second}", caption=caption)
-    for name in ("task", "metric"):
-        grid.add_column(name)
-    for name in ("n", "A", "B", "B - A", "95 % interval", "B better", "B worse", "p"):
-        grid.add_column(name, justify="right")
-    grid.add_column("")
+    grid.add_column("task")
+    for name in ("n", "A", "B", "B - A, 95 % interval", "better : worse", "p", "wins"):
+        grid.add_column(name, justify="right", no_wrap=name.startswith("B -"))
     for row in comparison.rows:
-        interval = f"{row.low:+.3f} – {row.high:+.3f}"
-        numbers = [f"{row.first:.3f}", f"{row.second:.3f}", f"{row.second - row.first:+.3f}", interval]
-        grid.add_row(
-            row.task, row.metric, str(row.n), *numbers, str(row.better), str(row.worse), f"{row.p:.2g}", row.verdict
-        )
+        interval = f"{row.low:+.3f} to {row.high:+.3f}"
+        counts = f"{row.better} : {row.worse}"
+        values = [f"{row.first:.3f}", f"{row.second:.3f}", interval, counts]
+        grid.add_row(row.task, str(row.n), *values, f"{row.p:.2g}", row.winner or "?")
     return grid

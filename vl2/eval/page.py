@@ -79,7 +79,8 @@ def write_comparison(comparison: Comparison, first: str, second: str, out: Path)
             "worse": row.worse,
             "p": f"{row.p:.2g}",
             "test": row.test,
-            "verdict": row.verdict,
+            "verdict": f"{row.winner} better" if row.winner else "none shown",
+            "colour": {"B": "better", "A": "worse", "": "faint"}[row.winner],
         }
         for row in comparison.rows
     ]
@@ -102,7 +103,8 @@ def _tiles(results: Results) -> list[dict[str, str]]:
     name = config.get("benchmark")
     tiles = []
     if name in tasks:
-        scale = f" of {tasks[name]['scale']:.0f}" if "scale" in tasks[name] else ""
+        full = tasks[name].get("scale")
+        scale = f" of {full:.0f}" if full else ""
         metric = NAMES.get(tasks[name]["metric"], tasks[name]["metric"])
         tiles.append({"value": format_number(tasks[name], "value") + scale, "label": metric})
     outputs = results["outputs"]
