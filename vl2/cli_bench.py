@@ -60,9 +60,7 @@ def bench(
     plain: Annotated[
         bool | None, typer.Option(help="decode: measure the plain loop, too; as a rule only on a CPU with peers.")
     ] = None,
-    random_weights: Annotated[
-        bool, typer.Option(help="Random weights, in the shape of a preset or a config.json.")
-    ] = False,
+    random_weights: Annotated[bool, typer.Option(help="In the shape of a preset or a config.json.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write a results file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

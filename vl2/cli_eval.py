@@ -94,6 +94,7 @@ def score(
     batch_size: Annotated[int, typer.Option(help="Questions answered together.", min=1)] = 8,
     max_tokens: Annotated[int, typer.Option(help="Longest answer in tokens.", min=1)] = 512,
     limit: Annotated[int, typer.Option(help="Only the first N questions; 0 for all.", min=0)] = 0,
+    split: Annotated[str, typer.Option(help="Of --data, only rows whose field `split` is this.")] = "",
     gallery: Annotated[Path | None, typer.Option(help="With FILE.json: a picture of good and bad cases.")] = None,
 ) -> None:
     """Score a model (or --model tesseract) and print a table with confidence intervals.
@@ -103,7 +104,7 @@ def score(
     """
     with errors_in_one_line():
         options = {"device": device, "dtype": dtype, "quantize": quantize, "offline": offline}
-        options |= {"batch_size": batch_size, "max_tokens": max_tokens, "limit": limit}
+        options |= {"batch_size": batch_size, "max_tokens": max_tokens, "limit": limit, "split": split}
         if out.suffix == ".json" and data is None:
             _score_file(Path(what), out, model, gallery, **options)
         elif gallery is not None:
@@ -120,14 +121,14 @@ def _score_run(what: str, data: Path | None, out: Path, model: str, **options: A
     from vl2.eval.report import table
     from vl2.eval.run import run
 
-    benchmark, items, digest = _questions(what, data, options["limit"])
+    benchmark, items, digest = _questions(what, data, options["limit"], options["split"])
     settings = {
         "benchmark": benchmark.name,
         "model": model,
         "data": str(data or what),
         "data_sha256": digest,
         "max_tiles": benchmark.max_tiles,
-        **{key: options[key] for key in ("device", "dtype", "quantize", "max_tokens", "limit")},
+        **{key: options[key] for key in ("device", "dtype", "quantize", "max_tokens", "limit", "split")},
         **_versions(),
     }
 
@@ -146,7 +147,7 @@ def _score_run(what: str, data: Path | None, out: Path, model: str, **options: A
     print(f"answers, results.json, report.html: {out}")
 
 
-def _questions(what: str, data: Path | None, limit: int) -> "tuple[Benchmark, list[Item], str]":
+def _questions(what: str, data: Path | None, limit: int, split: str) -> "tuple[Benchmark, list[Item], str]":
     """The benchmark, its questions, and the digest of what they were read from."""
     from vl2.eval.benchmarks import BENCHMARKS, OWN_TASKS, find_benchmark, read_items, read_own_tasks
     from vl2.eval.rows import Rows
@@ -158,7 +159,7 @@ def _questions(what: str, data: Path | None, limit: int) -> "tuple[Benchmark, li
         return OWN_TASKS, items[: limit or None], digest
     benchmark, rows = find_benchmark(what), Rows(data)
     with progress_console.status(f"reading {data}"):
-        return benchmark, read_items(benchmark, rows)[: limit or None], rows.digest()
+        return benchmark, read_items(benchmark, rows, split)[: limit or None], rows.digest()
 
 
 def _versions() -> dict[str, str]:

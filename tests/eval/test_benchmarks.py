@@ -356,6 +356,16 @@ def test_refcoco_in_its_formats(tmp_path: Path) -> None:
         items_of("refcoco", bad)
 
 
+def test_one_split_of_a_file(tmp_path: Path) -> None:
+    rows = [
+        {"index": n, "question": "q", "answer": "a", "image": b64(), "split": s} for n, s in enumerate(["dev", "val"])
+    ]
+    data = Rows(write_tsv(tmp_path / "a.tsv", rows))
+    assert [item.id for item in read_items(find_benchmark("docvqa"), data, "val")] == ["1"]
+    with pytest.raises(ValueError, match="--split 'test': no row has it; rows have dev, val"):
+        read_items(find_benchmark("docvqa"), data, "test")
+
+
 def test_a_missing_question_names_file_row_and_field(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "a.tsv", [{"index": 0, "image": b64(), "answer": "x"}])
     reads: list[Callable[[], object]] = [lambda name=name: items_of(name, path) for name in ("docvqa", "mme", "mmmu")]

@@ -61,6 +61,7 @@ def test_a_run_and_what_it_leaves(tmp_path: Path) -> None:
     assert results["tasks"]["docvqa"]["value"] == pytest.approx(4 / 7)
     assert results["config"] == {**SETTINGS, "batch_size": 3}
     assert load_results(out / "results.json") == results
+    assert not (out / "submission.json").exists()
     assert [(line["id"], line["text"], line["tokens"]) for line in lines(out)][:2] == [("0", "0", 3), ("1", "1", 3)]
     output = results["outputs"][5]
     assert (output.get("question"), output.get("golds"), output["text"], output["score"]) == ("say 5", ["1"], "5", 0.0)
@@ -129,6 +130,15 @@ def test_what_is_refused_or_unreadable_is_wrong_and_kept(tmp_path: Path) -> None
     assert results["outputs"][2].get("error") == "too long"
     assert "not base64" in results["outputs"][1].get("error", "")
     assert results["tasks"]["docvqa"]["failed"] == 2
+
+
+def test_hidden_answers_are_written_for_the_server(tmp_path: Path) -> None:
+    rows = [{"index": 65537, "question": "say é", "answer": "", "image": b64()}]
+    items = read_items(find_benchmark("docvqa"), Rows(write_tsv(tmp_path / "d.tsv", rows)))
+    go(items, tmp_path / "out", Parrot())
+    assert json.loads((tmp_path / "out" / "submission.json").read_text("utf-8")) == [
+        {"questionId": 65537, "answer": "é"}
+    ]
 
 
 def test_records_of_own_tasks(records: list[Any], tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def find_benchmark(name: str) -> Benchmark:
     return BENCHMARKS[name]
 
 
-def read_items(benchmark: Benchmark, rows: Rows) -> list[Item]:
-    """All questions of a file. Raises RecordError naming file, row and field.
+def read_items(benchmark: Benchmark, rows: Rows, split: str = "") -> list[Item]:
+    """All questions of a file, or those whose field `split` says so. Raises RecordError naming file, row and field.
 
     Ids that come again get "#2", "#3", ...: some files number their images, and ask several questions about each.
     """
@@ -72,8 +72,12 @@ def read_items(benchmark: Benchmark, rows: Rows) -> list[Item]:
         reader = readers.read_rotated
     items: list[Item] = []
     seen: dict[str, int] = {}
+    others: set[str] = set()
     for row in rows:
         try:
+            if split and (found := row.text("split", default="")) != split:
+                others.add(found)
+                continue
             for item in reader(row):
                 seen[item.id] = seen.get(item.id, 0) + 1
                 again = seen[item.id]
@@ -82,6 +86,8 @@ def read_items(benchmark: Benchmark, rows: Rows) -> list[Item]:
             raise
         except ValueError as error:
             raise RecordError(f"{row.where}: {error}") from None
+    if not items:
+        raise ValueError(f"--split {split!r}: no row has it; rows have {', '.join(sorted(others)) or 'none'}")
     return items
 
 

@@ -5,6 +5,7 @@
     OUT/run.json       what was asked of whom: a run goes on with these settings only
     OUT/answers.jsonl  one line an answer
     OUT/results.json   summaries and every output
+    OUT/submission.json   answers to questions whose right answers the file hides
 
 The trap: a kill can cut the last line of answers.jsonl. What stands after the last line feed is dropped and asked
 again; a line that is broken elsewhere is an error, since nobody can know what else is.
@@ -109,7 +110,21 @@ def run(
         progress(len(items) - len(left) + start + len(batch), len(items))
     results = judge(benchmark, items, log.answers, {**asked_with, "batch_size": batch_size})
     save_results(results, out / "results.json")
+    if hidden := [item for item in items if not _is_scored(benchmark, item)]:
+        _write_submission(hidden, log.answers, out / "submission.json")
     return results
+
+
+def _write_submission(items: Sequence[Item], answers: Mapping[str, dict[str, Any]], path: Path) -> None:
+    """Answers that only the benchmark's own server can score, in the form of DocVQA's and InfographicVQA's."""
+    rows = [{"questionId": int(i.id) if i.id.isdecimal() else i.id, "answer": answers[i.id]["text"]} for i in items]
+    with write_whole(path) as staging:
+        staging.write_text(json.dumps(rows, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace")
+
+
+def _is_scored(benchmark: Benchmark, item: Item) -> bool:
+    """In own tasks no region to find means "absent"; elsewhere no answer means that the split hides it."""
+    return bool(item.golds) or (benchmark.metric == "" and item.kind == ("iou",))
 
 
 def claim(out: Path, settings: Mapping[str, Any], free: set[str]) -> dict[str, Any]:
@@ -174,9 +189,7 @@ def judge(
         output = Output(line["text"], regions, line.get("tokens", 0), line.get("finish_reason", ""))
         error = line.get("error", "")
         metric = item.kind[0] if benchmark.metric == "" else benchmark.metric
-        # In own tasks no region to find means "absent"; elsewhere no answer means that the split hides it.
-        scored = bool(item.golds) or metric == "iou"
-        verdict = benchmark.judge(item, output.text, regions) if scored else None
+        verdict = benchmark.judge(item, output.text, regions) if _is_scored(benchmark, item) else None
         if verdict is not None:
             if error:
                 verdict = Verdict(refused(verdict.score, metric), "none")
