@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vl2.bench.efficiency import Question, cost, dense_like
 from vl2.config import PRESETS, read_config
 from vl2.family import facts
+from vl2.model.layers import SwiGLU
 from vl2.model.vl2 import VL2
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -58,6 +59,7 @@ def test_operations_as_torch_counts_them() -> None:
     model = VL2(config)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         for layer in model.language.layers:
+            assert isinstance(layer.mlp, SwiGLU)
             layer.mlp(torch.zeros(100, text.hidden_size))
     weights = 3 * text.hidden_size * text.intermediate_size * text.num_hidden_layers
     assert counter.get_total_flops() == 2 * 100 * weights
