@@ -59,22 +59,24 @@ def test_infovqa_has_canvases_of_its_own(tmp_path: Path, on: list[object]) -> No
 
     from vl2.answerer import ModelAnswerer
     from vl2.api import load
+    from vl2.layout import TileGrid, image_token_count
     from vl2.processing.prompts import ask_message
 
     model = load(str(on[1]), device="cpu")
     picture = Image.new("RGB", (38 * 5, 38), "white")  # this small model's own canvases have at most four tiles
     seen: list[int] = []
-    render = model._renderer.render
+    ask = model.chat_batch
 
     def spy(*arguments, **options):
-        prompt = render(*arguments, **options)
-        seen.append(len(prompt.images[0].tiles_NCYX))
-        return prompt
+        answers = ask(*arguments, **options)
+        seen.append(answers[0].image_tokens)
+        return answers
 
-    model._renderer.render = spy  # type: ignore[method-assign]
+    model.chat_batch = spy  # type: ignore[method-assign]
     for max_tiles in (None, 18):
         ModelAnswerer(model, 4, max_tiles).answer_messages([ask_message([picture], "What?")])
-    assert seen == [4, 6]  # with the global view
+    side = model.config.tile_side
+    assert seen == [image_token_count(TileGrid(rows=1, cols=cols), side) for cols in (3, 5)]
 
 
 def test_own_tasks_into_a_directory_or_a_file(tmp_path: Path, on: list[object]) -> None:
