@@ -22,6 +22,7 @@ from vl2.train.loss import batch_losses
 from vl2.train.metrics import Meter, read_metrics
 from vl2.train.optim import build_optimizer
 from vl2.train.ranks import Ranks
+from vl2.train.reports import Pace
 
 MIXED = ("stages.0.mixture={line=1, scene=2}", "stages.0.questions_per_image=3")
 SEVERAL_LAYERS = ("model.config.language_config.num_hidden_layers=3",)
@@ -78,8 +79,9 @@ def test_accumulation_does_not_change_the_gradient(tmp_path: Path) -> None:
     assembly.model.requires_grad_(True)
     optimizer = build_optimizer(assembly.model, None, assembly.config.optimizer)  # its rate is 0 until it is set
     run = loop.Run(
-        assembly, optimizer, TrainState(), tmp_path, Ranks(), None, None, QuietDisplay(), 1, threading.Event()
-    )
+        assembly, optimizer, TrainState(), tmp_path, Ranks(), None, None, None, None, Pace(0), QuietDisplay(), 1,
+        threading.Event(),
+    )  # fmt: skip
     data, rng = stage_dataset(assembly, 0), np.random.default_rng(3)
     items = [data._draw(rng, rng, keep=False) for _ in range(4)]
 
