@@ -62,6 +62,7 @@ FRONT = {
     "cli",
     "cli_documents",
     "cli_training",
+    "cli_eval",
     "cli_bench",
     "cli_serve",
     "cli_extract",

@@ -17,7 +17,8 @@ from PIL import Image
 from shards import write_lines
 from typer.testing import CliRunner, Result
 
-import vl2.cli_training  # adds its commands
+import vl2.cli_eval  # these add their commands
+import vl2.cli_training
 import vl2.hub
 from vl2.cli import app
 

@@ -1,30 +1,56 @@
-"""Lets evaluation ask a loaded model: each record becomes what `ask`, `read` or `ground` would say."""
+"""Lets evaluation ask a loaded model: records and benchmark questions become what `ask`, `read` or `ground` would say.
 
+Record --record_message--> Message --(tiled, if a benchmark has canvases of its own)--> chat_batch --> Output
+"""
+
+import dataclasses
 import warnings
 from collections.abc import Sequence
 
 from vl2.api import Model
 from vl2.data.records import Record
+from vl2.eval.items import record_message
 from vl2.eval.runner import Output
-from vl2.processing.messages import Message
-from vl2.processing.prompts import READ_PROMPT, ask_message, ground_message
+from vl2.processing.messages import Image, Message
+from vl2.processing.render import Renderer
+from vl2.processing.tiling import MAX_TILED_IMAGES, TiledImage, canvases
 
 
 class ModelAnswerer:
-    """Greedy answers of a model of this package."""
+    """Greedy answers of a model of this package.
 
-    def __init__(self, model: Model, max_tokens: int = 512) -> None:
+    Args:
+        max_tiles: most local tiles of an image; None leaves the model's own canvases. Others are tried as published:
+            all canvases of at most so many tiles.
+    """
+
+    def __init__(self, model: Model, max_tokens: int = 512, max_tiles: int | None = None) -> None:
         self._model, self._max_tokens = model, max_tokens
+        self._tiler: Renderer | None = None
+        if max_tiles is not None:
+            resolutions = canvases(max_tiles, model.config.vision_config.image_size)
+            if set(resolutions) != set(model.config.candidate_resolutions):
+                config = dataclasses.replace(model.config, candidate_resolutions=resolutions)
+                self._tiler = Renderer(model.tokenizer, config, model.max_pixels)
 
     def answer(self, records: Sequence[Record]) -> list[Output]:
         """One output for each record; the whole batch is decoded together."""
+        return self.answer_messages([record_message(record) for record in records])
+
+    def answer_messages(self, messages: Sequence[Message]) -> list[Output]:
+        """One output for each message of a user; the whole batch is decoded together."""
+        conversations = [[self._tiled(message)] for message in messages]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # malformed boxes count as no boxes, which the score shows
-            answers = self._model.chat_batch([[_message(record)] for record in records], max_tokens=self._max_tokens)
+            answers = self._model.chat_batch(conversations, max_tokens=self._max_tokens)
         return [Output(a.text, a.regions, a.completion_tokens, a.finish_reason) for a in answers]
 
-
-def _message(record: Record) -> Message:
-    if record.metric == "iou":
-        return ground_message(record.images[-1], record.question)
-    return ask_message(record.images, record.question or READ_PROMPT)
+    def _tiled(self, message: Message) -> Message:
+        if self._tiler is None:
+            return message
+        count = sum(isinstance(part, Image) for part in message.parts)
+        parts = list(message.parts)
+        for number, part in enumerate(parts):
+            if isinstance(part, Image) and not isinstance(part.source, TiledImage):
+                parts[number] = Image(self._tiler.tile(part.source, tiling=count <= MAX_TILED_IMAGES))
+        return Message(message.role, tuple(parts))

@@ -401,10 +401,11 @@ def _print_facts(row: dict[str, Any], as_json: bool) -> None:
 
 def main() -> None:
     """Entry point of the `vl2` command."""
-    from vl2 import cli_batch, cli_bench, cli_extract, cli_serve, cli_training  # they add their commands
+    from vl2 import cli_batch, cli_bench, cli_eval, cli_extract, cli_serve, cli_training  # they add their commands
 
     assert cli_batch
     assert cli_bench
+    assert cli_eval
     assert cli_extract
     assert cli_serve
     assert cli_training

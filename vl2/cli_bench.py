@@ -60,7 +60,7 @@ def bench(
     plain: Annotated[
         bool | None, typer.Option(help="decode: measure the plain loop, too; as a rule only on a CPU with peers.")
     ] = None,
-    random_weights: Annotated[bool, typer.Option(help="A preset's shape with random weights.")] = False,
+    random_weights: Annotated[bool, typer.Option(help="In the shape of a preset or a config.json.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write a results file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -140,17 +140,19 @@ def _with_model(
     from vl2.bench import ours, runs
     from vl2.bench.machine import measure
     from vl2.cli import load_model
-    from vl2.config import PRESETS
+    from vl2.config import PRESETS, read_config
     from vl2.device import pick_device, pick_dtype
     from vl2.model.quantized_experts import quantized_config
 
     if not random_weights and layers is None:
         network = load_model(model, device, dtype, offline, quantize=quantize).network
     else:
-        if model not in PRESETS:
-            raise runs.BenchError(f"--model {model!r}: random weights need a preset: {', '.join(PRESETS)}")
+        written = Path(model) / "config.json"
+        if model not in PRESETS and not written.is_file():
+            names = ", ".join(PRESETS)
+            raise runs.BenchError(f"--model {model!r}: random weights need a preset ({names}) or a config.json in it")
         place = pick_device(device)
-        config = ours.with_room(PRESETS[model], room, layers)
+        config = ours.with_room(PRESETS[model] if model in PRESETS else read_config(written), room, layers)
         config = quantized_config(config, quantize) if quantize else config
         network = ours.random_model(config, place, pick_dtype(dtype, place))
     with progress_console.status("measuring the machine"):

@@ -1,28 +1,15 @@
-"""The commands that make and check data, train and evaluate: `vl2 synth`, `vl2 data`, `vl2 train`, `vl2 eval`."""
+"""The commands that make and check data and train: `vl2 synth`, `vl2 data`, `vl2 train`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vl2.cli import (
-    DeviceOption,
-    DtypeOption,
-    ModelOption,
-    OfflineOption,
-    QuantizeOption,
-    app,
-    errors_in_one_line,
-    load_model,
-    loading,
-    progress_console,
-)
+from vl2.cli import OfflineOption, app, errors_in_one_line, loading, progress_console
 
 if TYPE_CHECKING:
     from vl2.data.image_references import Fetch
-    from vl2.eval.runner import Answerer
 
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at data for training.")
@@ -154,54 +141,3 @@ def merge(
         with loading(f"merging into {source}") as report:
             merge_checkpoint(source, adapter, out, report)
         print(f"{out}: {source} with {adapter}")
-
-
-@app.command("eval")
-def evaluate(
-    data: Annotated[Path, typer.Argument(help="records.jsonl: id, images, question, answers, metric, task.")],
-    out: Annotated[Path, typer.Option(help="Results with every output, as JSON.")],
-    model: ModelOption = "nano",
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = "auto",
-    quantize: QuantizeOption = None,
-    offline: OfflineOption = False,
-    batch_size: Annotated[int, typer.Option(help="Records answered together.", min=1)] = 8,
-    max_tokens: Annotated[int, typer.Option(help="Longest answer in tokens.", min=1)] = 512,
-    limit: Annotated[int, typer.Option(help="Only the first N records; 0 for all.", min=0)] = 0,
-    gallery: Annotated[Path | None, typer.Option(help="Write a picture of good and bad cases.")] = None,
-) -> None:
-    """Score a model (or --model tesseract) on records; prints a table by task with confidence intervals."""
-    with errors_in_one_line():
-        from vl2.data.records import read_records
-        from vl2.eval.report import gallery as draw_gallery
-        from vl2.eval.report import table
-        from vl2.eval.runner import evaluate as run
-        from vl2.eval.runner import save_results
-
-        records = list(read_records(data))[: limit or None]
-        answerer = _answerer(model, device, dtype, offline, max_tokens, quantize)
-        settings = {"model": model, "device": device, "dtype": dtype, "data": str(data), "max_tokens": max_tokens}
-        settings |= {"quantize": quantize} if quantize else {}
-        with _progress() as progress:
-            bar = progress.add_task("eval", total=len(records))
-
-            def report(task: str, done: int, total: int) -> None:
-                progress.update(bar, description=task, completed=done, total=total)
-
-            results = run(records, answerer, report, batch_size, config=settings)
-        save_results(results, out)
-        Console().print(table(results))
-        print(f"every output: {out}")
-        if gallery:
-            draw_gallery(results, records, gallery)
-            print(f"gallery: {gallery}")
-
-
-def _answerer(model: str, device: str, dtype: str, offline: bool, max_tokens: int, quantize: str | None) -> "Answerer":
-    if model == "tesseract":
-        from vl2.eval.tesseract import TesseractAnswerer
-
-        return TesseractAnswerer()
-    from vl2.answerer import ModelAnswerer
-
-    return ModelAnswerer(load_model(model, device, dtype, offline, quantize=quantize), max_tokens)

@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from anls import anls_score
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,11 @@ WORDS = st.text("ab é", max_size=12)
 )
 def test_anls(answer: str, golds: list[str], value: float) -> None:
     assert anls(answer, golds) == pytest.approx(value)
+
+
+@given(st.text("ab \n éB", max_size=9), st.lists(st.text("abc é", max_size=9), min_size=1, max_size=4))
+def test_anls_against_an_independent_package(answer: str, golds: list[str]) -> None:
+    assert anls(answer, golds) == pytest.approx(anls_score(answer, golds))
 
 
 def test_anls_of_the_metric_card() -> None:

@@ -127,5 +127,7 @@ def test_what_cannot_be_divided_is_refused(tmp_path: Path) -> None:
         run("parallel.shard=2")
     with pytest.raises(ConfigError, match=r"experts = 2: must divide shard = 3"):
         read_recipe("debug", ["parallel.shard=3", "parallel.experts=2"])
+    with pytest.raises(ConfigError, match=r"recompute = 'selective': must be none or layers where parallel.experts"):
+        read_recipe("debug", ["parallel.shard=2", "parallel.experts=2", "recompute=selective"])
     with pytest.raises(ConfigError, match=r"optimizer.name = 'muon': needs whole matrices"):
         read_recipe("debug", ["parallel.shard=2", "optimizer.name=muon"])

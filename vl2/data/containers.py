@@ -55,8 +55,8 @@ class Container(Protocol):
         ...
 
 
-def open_container(path: Path) -> Container:
-    """The examples of a file. Raises DataError for a file that cannot be read."""
+def open_container(path: Path, *, all_columns: bool = False) -> Container:
+    """The examples of a file; of Parquet those columns that training knows, or all. Raises DataError."""
     if is_dataset(path):
         try:
             return HfDataset(str(path))
@@ -72,7 +72,7 @@ def open_container(path: Path) -> Container:
             raise DataError(f"{path}: compressed with {name}; unpack it, records are read in random order")
     try:
         if start.startswith(b"PAR1"):
-            return Parquet(path)
+            return Parquet(path, all_columns)
         if start[257:262] == b"ustar":
             return Tar(path)
         is_list = start.removeprefix(_BOM).lstrip().startswith(b"[")
@@ -208,9 +208,9 @@ class Tar:
 
 
 class Parquet:
-    """Rows of a Parquet file; of its columns those that a shape knows."""
+    """Rows of a Parquet file; of its columns those that a shape knows, or all of them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, all_columns: bool = False) -> None:
         self._path = path
         try:
             from pyarrow import ArrowException
@@ -221,7 +221,7 @@ class Parquet:
             with ParquetFile(path) as file:
                 metadata = file.metadata
                 sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-                self._columns = tuple(name for name in file.schema_arrow.names if name in FIELDS)
+                self._columns = tuple(n for n in file.schema_arrow.names if all_columns or n in FIELDS)
         except ArrowException as error:
             raise DataError(f"{path}: damaged Parquet file ({error})") from error
         self._ends = list(accumulate(sizes))

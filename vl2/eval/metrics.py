@@ -13,10 +13,10 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from vl2.data.records import Record
+from vl2.eval.intervals import bootstrap_ratio
 from vl2.processing.boxes import Box, Region
 
 ANLS_THRESHOLD = 0.5
@@ -200,12 +200,6 @@ def aggregate(scores: Sequence[Score], *, seed: int = 0, resamples: int = 1000) 
     """
     if not scores:
         raise ValueError("scores: empty; a task needs at least one record")
-    numerators = np.array([s.numerator for s in scores], dtype=np.float64)
-    denominators = np.array([s.denominator for s in scores], dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    values = np.empty(resamples)
-    for i in range(resamples):
-        picks = rng.integers(len(scores), size=len(scores))
-        values[i] = numerators[picks].sum() / max(denominators[picks].sum(), 1)
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Estimate(float(numerators.sum() / max(denominators.sum(), 1)), float(low), float(high))
+    tops, bottoms = [s.numerator for s in scores], [s.denominator for s in scores]
+    low, high = bootstrap_ratio(tops, bottoms, seed=seed, resamples=resamples)
+    return Estimate(sum(tops) / max(sum(bottoms), 1), low, high)

@@ -20,7 +20,7 @@ from vl2.files import write_whole
 from vl2.processing.boxes import Box, Region
 from vl2.processing.images import open_image
 
-_NAMES = {"anls": "ANLS", "relaxed_accuracy": "relaxed accuracy", "cer": "CER", "wer": "WER", "iou": "IoU@0.5"}
+NAMES = {"anls": "ANLS", "relaxed_accuracy": "relaxed accuracy", "cer": "CER", "wer": "WER", "iou": "IoU@0.5"}
 
 _CARD = (620, 190)  # width, height in pixels
 _THUMB = (240, 166)
@@ -38,7 +38,7 @@ def table(results: Results) -> Table:
         grid.add_column(name, justify="right")
     for summary in results["tasks"].values():
         n = f"{summary['n']} ({summary['failed']} failed)" if summary["failed"] else str(summary["n"])
-        low, high = _number(summary, "ci_low"), _number(summary, "ci_high")
+        low, high = format_number(summary, "ci_low"), format_number(summary, "ci_high")
         seconds, tokens = f"{summary['seconds']:.1f}", str(summary["tokens"])
         grid.add_row(summary["task"], _metric(summary), _value(summary), f"{low} – {high}", n, seconds, tokens)
     return grid
@@ -66,21 +66,26 @@ def to_markdown(runs: Mapping[str, Results]) -> str:
 
 def _metric(summary: TaskSummary) -> str:
     metric = summary["metric"]
-    return f"{_NAMES.get(metric, metric)} ↓" if metric in ERROR_RATES else _NAMES.get(metric, metric)
+    return f"{NAMES.get(metric, metric)} ↓" if metric in ERROR_RATES else NAMES.get(metric, metric)
 
 
-def _number(summary: TaskSummary, key: str) -> str:
+def format_number(summary: TaskSummary, key: str) -> str:
+    """A number of a summary as tables show it: points where full marks are not 1, per cent for error rates."""
     number = float(summary[key])
+    if "scale" in summary:
+        return f"{number:.1f}" if number != int(number) else f"{number:.0f}"
     return f"{100 * number:.2f} %" if summary["metric"] in ERROR_RATES else f"{number:.3f}"
 
 
 def _value(summary: TaskSummary) -> str:
-    value = _number(summary, "value")
+    value = format_number(summary, "value")
     return f"{value} (mean IoU {summary['mean_iou']:.3f})" if "mean_iou" in summary else value
 
 
 def _cell(summary: TaskSummary) -> str:
-    return f"{_number(summary, 'value')} ({_number(summary, 'ci_low')} – {_number(summary, 'ci_high')})"
+    return (
+        f"{format_number(summary, 'value')} ({format_number(summary, 'ci_low')} – {format_number(summary, 'ci_high')})"
+    )
 
 
 def gallery(
@@ -194,7 +199,7 @@ def _card(
         gold, answer = " | ".join(map(str, record.answers)), output["text"]
     if "error" in output:
         answer = f"failed: {output['error']}"
-    name = _NAMES.get(summary["metric"], summary["metric"])
+    name = NAMES.get(summary["metric"], summary["metric"])
     x, y = _MARGIN * 2 + _THUMB[0], _MARGIN - 2
     width = _CARD[0] - x - _MARGIN
     parts = (

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict, TypeVar
 
 from vl2.data.records import Record
 from vl2.eval.metrics import ERROR_RATES, Score, aggregate, score
@@ -22,6 +22,7 @@ from vl2.processing.boxes import Region
 
 _SEED = 0
 _RESAMPLES = 1000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,11 @@ class Answerer(Protocol):
 
 
 class TaskSummary(TypedDict):
-    """The row of one task. `ci_low` and `ci_high` bound the 95 % bootstrap interval of `value`."""
+    """The row of one task. `ci_low` and `ci_high` bound the 95 % interval of `value`.
+
+    interval: "wilson" (right or wrong) or "bootstrap", which it is without this field. scale: full marks, if not 1.
+    unscored: records that were answered and whose right answers the split hides.
+    """
 
     task: str
     metric: str
@@ -61,10 +66,16 @@ class TaskSummary(TypedDict):
     seconds: float
     tokens: int
     mean_iou: NotRequired[float]
+    interval: NotRequired[str]
+    scale: NotRequired[float]
+    unscored: NotRequired[int]
 
 
 class ScoredOutput(TypedDict):
-    """One record's output. For cer and wer the score is `edits` / `length`; for iou it is 0 or 1."""
+    """One record's output. For cer and wer the score is `edits` / `length`; for iou it is 0 or 1.
+
+    read: what was read from the text, such as the letter of an option. unit: outputs that count once, together.
+    """
 
     id: str
     task: str
@@ -77,6 +88,10 @@ class ScoredOutput(TypedDict):
     edits: NotRequired[float]
     length: NotRequired[float]
     error: NotRequired[str]
+    read: NotRequired[str]
+    unit: NotRequired[str]
+    question: NotRequired[str]
+    golds: NotRequired[list[Any]]
 
 
 class Results(TypedDict):
@@ -122,7 +137,7 @@ def evaluate(
         for start in range(0, len(members), batch_size):
             batch = members[start : start + batch_size]
             began = time.perf_counter()
-            answered = _answer(model, batch)
+            answered = answer_each(model.answer, batch)
             seconds += time.perf_counter() - began
             for record, output in zip(batch, answered, strict=True):
                 scored, row = _score(record, task, output)
@@ -149,30 +164,39 @@ def _group(records: Sequence[Record]) -> dict[str, list[Record]]:
     return groups
 
 
-def _answer(model: Answerer, batch: Sequence[Record]) -> list[Output | ValueError]:
-    """Outputs of a batch; a record that the model refuses even alone gets the refusal in its place."""
+def answer_each(answer: Callable[[Sequence[T]], list[Output]], batch: Sequence[T]) -> list[Output | ValueError]:
+    """Outputs of a batch; what the model refuses even alone gets the refusal in its place."""
     try:
-        outputs = model.answer(batch)
+        outputs = answer(batch)
     except ValueError as error:
         if len(batch) == 1:
             return [error]
-        return [output for record in batch for output in _answer(model, [record])]
+        return [output for one in batch for output in answer_each(answer, [one])]
     if len(outputs) != len(batch):
         raise RuntimeError(f"the model gave {len(outputs)} outputs for {len(batch)} records")
     return list(outputs)
 
 
 def _score(record: Record, task: str, output: Output | ValueError) -> tuple[Score, ScoredOutput]:
-    error = ""
-    if isinstance(output, ValueError):
-        error, output = str(output), Output("")
+    error = str(output) if isinstance(output, ValueError) else ""
+    output = Output("") if isinstance(output, ValueError) else output
     scored = score(record, output.text, output.regions)
-    if error:  # silence is no right answer, not even to "absent" or to an empty page
-        length = scored.denominator
-        wrong = max(length, 1) if record.metric in ERROR_RATES else 0
-        scored = Score(wrong, length, None if scored.iou is None else 0.0)
+    if error:
+        scored = refused(scored, record.metric)
+    return scored, scored_row(record.id, task, record.metric, output, scored, error)
+
+
+def refused(scored: Score, metric: str) -> Score:
+    """The score of no answer: silence is no right answer, not even to "absent" or to an empty page."""
+    length = scored.denominator
+    wrong = max(length, 1) if metric in ERROR_RATES else 0
+    return Score(wrong, length, None if scored.iou is None else 0.0)
+
+
+def scored_row(name: str, task: str, metric: str, output: Output, scored: Score, error: str) -> ScoredOutput:
+    """One output as results hold it."""
     row: ScoredOutput = {
-        "id": record.id,
+        "id": name,
         "task": task,
         "text": output.text,
         "score": scored.value,
@@ -182,11 +206,11 @@ def _score(record: Record, task: str, output: Output | ValueError) -> tuple[Scor
     if scored.iou is not None:
         row["iou"] = scored.iou
         row["regions"] = [{"label": region.label, "box": list(region.box)} for region in output.regions]
-    if record.metric in ERROR_RATES:
+    if metric in ERROR_RATES:
         row["edits"], row["length"] = scored.numerator, scored.denominator
     if error:
         row["error"] = error
-    return scored, row
+    return row
 
 
 def _summary(first: Record, scores: list[Score], *, seconds: float, tokens: int, failed: int) -> TaskSummary:

@@ -303,6 +303,9 @@ class TrainConfig(Section):
         require(self.compile in ("none", "vision", "all"), "compile", self.compile, "must be none, vision or all")
         choices = ("none", "layers", "selective")
         require(self.recompute in choices, "recompute", self.recompute, f"must be one of {', '.join(choices)}")
+        if self.recompute == "selective":  # torch wants every operator repeated, gathering included
+            experts = self.parallel.experts
+            require(experts == 1, "recompute", self.recompute, "must be none or layers where parallel.experts > 1")
         for key in ("log_every", "max_skipped"):
             require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
         for key in ("seed", "cpu_threads", "time_limit_sec", "rewarm_steps", "background_weight", "max_bad_records"):

@@ -1,0 +1,121 @@
+"""`vl2 eval` from the command line, with a model that answers "The black cat sits down." and a box to everything."""
+
+import json
+from pathlib import Path
+
+import pytest
+from benchmark_files import b64, write_tsv
+from typer.testing import CliRunner, Result
+
+import vl2.cli_eval  # adds its commands
+from vl2.cli import app
+from vl2.eval.runner import load_results
+
+assert vl2.cli_eval
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rows = [
+        {"index": n, "question": "What?", "answer": answer, "image": b64() if n == 0 else "0"}
+        for n, answer in enumerate(["The black cat sits down", "the black dog sits down.", "no"])
+    ]
+    return write_tsv(tmp_path / "d.tsv", rows)
+
+
+@pytest.fixture
+def on(scripted_checkpoint: Path) -> list[object]:
+    return ["--model", scripted_checkpoint, "--device", "cpu", "--local-files-only", "--max-tokens", 40]
+
+
+def test_a_benchmark_twice_and_compared(data: Path, tmp_path: Path, on: list[object]) -> None:
+    out = tmp_path / "a"
+    first = run("eval", "docvqa", "--data", data, "--out", out, *on)
+    assert first.exit_code == 0, first.output
+    assert {path.name for path in out.iterdir()} == {"run.json", "answers.jsonl", "results.json", "report.html"}
+    results = load_results(out / "results.json")
+    assert [output["text"] for output in results["outputs"]] == ["The black cat sits down."] * 3
+    assert results["tasks"]["docvqa"]["value"] == pytest.approx((1 + 20 / 24) / 3)  # the expected full stop stays
+    config = results["config"]
+    assert (config["benchmark"], config["max_tiles"], config["max_tokens"]) == ("docvqa", 9, 40)
+    assert len(config["data_sha256"]) == 64
+    assert {"vl2", "torch", "model", "data", "dtype", "device"} <= config.keys()
+    before = (out / "answers.jsonl").read_bytes()
+    again = run("eval", "docvqa", "--data", data, "--out", out, *on)
+    assert again.exit_code == 0, again.output
+    assert (out / "answers.jsonl").read_bytes() == before
+    compared = run("eval", "compare", out, out, "--out", tmp_path / "c.html")
+    assert compared.exit_code == 0, compared.output
+    assert "docvqa" in compared.output
+    assert (tmp_path / "c.html").exists()
+
+
+def test_infovqa_has_canvases_of_its_own(tmp_path: Path, on: list[object]) -> None:
+    from PIL import Image
+
+    from vl2.answerer import ModelAnswerer
+    from vl2.api import load
+    from vl2.layout import TileGrid, image_token_count
+    from vl2.processing.prompts import ask_message
+
+    model = load(str(on[1]), device="cpu")
+    picture = Image.new("RGB", (38 * 5, 38), "white")  # this small model's own canvases have at most four tiles
+    seen: list[int] = []
+    ask = model.chat_batch
+
+    def spy(*arguments, **options):
+        answers = ask(*arguments, **options)
+        seen.append(answers[0].image_tokens)
+        return answers
+
+    model.chat_batch = spy  # type: ignore[method-assign]
+    for max_tiles in (None, 18):
+        ModelAnswerer(model, 4, max_tiles).answer_messages([ask_message([picture], "What?")])
+    side = model.config.tile_side
+    assert seen == [image_token_count(TileGrid(rows=1, cols=cols), side) for cols in (3, 5)]
+
+
+def test_own_tasks_into_a_directory_or_a_file(tmp_path: Path, on: list[object]) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (70, 30), "white").save(tmp_path / "a.png")
+    record = {"id": "t/1", "images": ["a.png"], "question": "What?", "answers": ["The black cat sits down"]}
+    records = tmp_path / "records.jsonl"
+    records.write_text(json.dumps({**record, "metric": "exact"}) + "\n", "utf-8")
+    for out in (tmp_path / "run", tmp_path / "results.json"):
+        done = run("eval", records, "--out", out, *on)
+        assert done.exit_code == 0, done.output
+    both = load_results(tmp_path / "run" / "results.json"), load_results(tmp_path / "results.json")
+    assert [results["tasks"]["t"]["value"] for results in both] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["docvqa", "--out", "o"], "docvqa: --data is missing"),
+        (["doc", "--data", "d.tsv", "--out", "o"], "benchmark 'doc': must be one of docvqa"),
+        (["docvqa", "--data", "gone.tsv", "--out", "o"], "gone.tsv: cannot be read"),
+        (["gone.jsonl", "--out", "o"], "gone.jsonl: cannot be read"),
+        (["x.jsonl", "--out", "o", "--gallery", "g.png"], "--gallery: goes with --out FILE.json"),
+        (["docvqa", "--data", "x", "--out", "o", "--model", "tesseract"], "--model tesseract: reads records only"),
+        (["compare", "gone", "gone"], "gone"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("eval", *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_help_names_the_commands() -> None:
+    shown = run("eval", "--help").output
+    assert "compare" in shown
+    assert "score" in shown
