@@ -225,3 +225,9 @@ def test_suffixes_are_in_the_legend(path: Path) -> None:
             if match := SUFFIX.fullmatch(name):
                 used |= dict.fromkeys(re.sub(r"\d", "", match[1]), name)
     assert {letter: name for letter, name in used.items() if letter not in legend()} == {}
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """pytest imports them by name alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(set(names)) == sorted(names)
