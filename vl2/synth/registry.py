@@ -27,6 +27,9 @@ TASKS: dict[str, tuple[str, str]] = {
     "scene": ("vl2.synth.scenes", "generate_scene"),
     "caption": ("vl2.synth.scenes", "generate_caption"),
 }
+PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
+PHOTOGRAPHED = ("line", "paragraph", "page", "receipt", "form", "table", "chart")
+TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
 
 
 class TaskError(ValueError):
@@ -48,4 +51,11 @@ def generate(task: str, seed: int, index: int, split: str = "train") -> Sample:
     if seed < 0 or index < 0:
         raise TaskError(f"seed {seed} and index {index} must not be negative")
     stream = np.random.default_rng([zlib.crc32(f"{split}/{task}".encode()), seed, index])
-    return generator(task)(stream, split)
+    sample = generator(task)(stream, split)
+    if not task.endswith(PHOTO):
+        return sample
+    try:
+        from vl2.synth.camera import photograph
+    except ImportError as error:
+        raise TaskError(f"task {task!r} needs OpenCV ({error}); pip install 'vl2[synth]'") from error
+    return photograph(stream, sample, task, split)
