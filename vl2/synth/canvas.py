@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vl2.synth.damage import Damage, apply_damage, move_boxes
+from vl2.synth.han import FIRST_CODE, LAST_CODE, han_labels
 from vl2.synth.sample import OTHER_CHARACTER
 
 Rect = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
@@ -235,5 +236,10 @@ _LABELS[32:127] = np.arange(1, 96)
 
 
 def character_ids(string: str) -> np.ndarray:
-    """(len,) int16 label ids of the characters of a string; anything outside printable ASCII is OTHER_CHARACTER."""
-    return _LABELS[np.minimum(character_codes(string), 255)]
+    """(len,) int16 label ids of a string: printable ASCII, Chinese characters of the pack, and OTHER_CHARACTER."""
+    codes = character_codes(string)
+    ids = _LABELS[np.minimum(codes, 255)]
+    chinese = (codes >= FIRST_CODE) & (codes <= LAST_CODE)
+    if chinese.any():
+        ids[chinese] = han_labels(codes[chinese])
+    return ids

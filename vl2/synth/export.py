@@ -16,7 +16,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from vl2.synth.ingredients import fonts, load_font
+from vl2.synth import han
+from vl2.synth.ingredients import load_font
 from vl2.synth.registry import generate
 from vl2.synth.sample import Question, Sample
 
@@ -116,9 +117,16 @@ def _caption(question: Question) -> str:
     return f"{question.text} -> {answer}"
 
 
+def _wrapped(text: str) -> list[str]:
+    """At most three lines; Chinese characters are twice as wide as others."""
+    wide = sum(ord(char) > 0x2E7F for char in text) > len(text) / 3
+    return textwrap.wrap(text, 25 if wide else 52, max_lines=3, placeholder=" ...")
+
+
 def contact_sheet(samples: list[Sample]) -> Image.Image:
     """Thumbnails in rows, boxes of regions drawn in red, questions and answers below each."""
-    font = load_font(fonts("train", "sans")[0], 12)
+    # a Chinese font has Latin letters, too
+    font = load_font(han.fonts("train", "sans")[0], 12)
     columns = min(_SHEET_COLUMNS, max(1, len(samples)))
     rows = -(-len(samples) // columns)
     cell_w, cell_h = _THUMB + 10, _THUMB + 10 + 15 * _CAPTION_LINES
@@ -135,7 +143,7 @@ def contact_sheet(samples: list[Sample]) -> Image.Image:
                 draw.rectangle((left + x0, top + y0, left + x1, top + y1), outline=(230, 20, 20))
         lines: list[str] = []
         for question in sample.questions:
-            lines += textwrap.wrap(_caption(question).replace("\n", " / "), 52, max_lines=3, placeholder=" ...")
+            lines += _wrapped(_caption(question).replace("\n", " / "))
         for number, line in enumerate(lines[:_CAPTION_LINES]):
             draw.text((left, top + size[1] + 3 + 15 * number), line, font=font, fill=(10, 10, 60))
     return sheet

@@ -26,9 +26,12 @@ TASKS: dict[str, tuple[str, str]] = {
     "count": ("vl2.synth.scenes", "generate_count"),
     "scene": ("vl2.synth.scenes", "generate_scene"),
     "caption": ("vl2.synth.scenes", "generate_caption"),
+    "line-zh": ("vl2.synth.chinese_ocr", "generate_line"),
+    "paragraph-zh": ("vl2.synth.chinese_ocr", "generate_paragraph"),
+    "page-zh": ("vl2.synth.chinese_ocr", "generate_page"),
 }
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
-PHOTOGRAPHED = ("line", "paragraph", "page", "receipt", "form", "table", "chart")
+PHOTOGRAPHED = ("line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh")
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
 
 

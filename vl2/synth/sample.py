@@ -19,12 +19,15 @@ from vl2.processing.boxes import Region
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
-# Label ids: 0 background, 1..95 printable ASCII (chr(31 + id)), 96 any other character, 97..127 structure, 128.. icons.
+# Label ids: 0 background, 1..95 printable ASCII (chr(31 + id)), 96 any other character, 97..127 structure, 128.. icons,
+# 528.. Chinese characters, 31 of them to each.
 BACKGROUND = 0
 OTHER_CHARACTER = 96
 FIRST_STRUCTURE = 97
 FIRST_CONCEPT = 128
+FIRST_HAN = 528
 NUM_LABELS = 640
+NUM_HAN_LABELS = NUM_LABELS - FIRST_HAN
 STRUCTURES: tuple[str, ...] = (
     "bar", "line point", "line segment", "pie slice", "legend swatch", "axis", "grid line", "tick", "rule",
     "dashed rule", "box border", "cell", "header cell", "checkbox", "checked box", "radio button", "selected radio",
