@@ -63,7 +63,7 @@ class Sample(Protocol):
     def questions(self) -> Sequence[Question]: ...
 
 
-_TELLS_ALL = ("read", "describe")  # answers that other answers could be copied from
+_TELLS_ALL = ("read", "describe", "convert")  # answers that other answers could be copied from
 _ALONE = 0.3  # how often such a question is the only one
 
 

@@ -136,6 +136,10 @@ class Language:
     def word(self) -> str:
         return (chinese if self.zh else values).word(self.rng, self.split)
 
+    def fit_word(self, most: int) -> str:
+        """A word with a capital, at most `most` letters."""
+        return self.word()[:most] if self.zh else self.word()[:most].capitalize()
+
     def title(self, count: int) -> str:
         """A heading of a few words."""
         if self.zh:

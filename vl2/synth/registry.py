@@ -29,9 +29,20 @@ TASKS: dict[str, tuple[str, str]] = {
     "line-zh": ("vl2.synth.chinese_ocr", "generate_line"),
     "paragraph-zh": ("vl2.synth.chinese_ocr", "generate_paragraph"),
     "page-zh": ("vl2.synth.chinese_ocr", "generate_page"),
+    "invoice": ("vl2.synth.invoices", "generate"),
+    "invoice-zh": ("vl2.synth.invoices", "generate_zh"),
+    "card": ("vl2.synth.cards", "generate"),
+    "card-zh": ("vl2.synth.cards", "generate_zh"),
+    "flow": ("vl2.synth.flows", "generate"),
+    "flow-zh": ("vl2.synth.flows", "generate_zh"),
+    "merged-table": ("vl2.synth.merged_tables", "generate"),
+    "merged-table-zh": ("vl2.synth.merged_tables", "generate_zh"),
 }
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
-PHOTOGRAPHED = ("line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh")
+PHOTOGRAPHED = (
+    "line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh",
+    "invoice", "invoice-zh", "card", "card-zh", "flow", "flow-zh", "merged-table", "merged-table-zh",
+)  # fmt: skip
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
 
 

@@ -54,12 +54,13 @@ class Question:
     kind "ask": text is the question, answers[0] the training target, the others also count as right.
     kind "read": text is a wording of "read everything", answers[0] the full text (lines joined by newlines),
       metric "cer".
+    kind "convert": like "ask", with an answer that holds the answers to other questions (Markdown, HTML, JSON).
     kind "ground": text is the phrase, regions its boxes in pixels (none: the phrase is absent), metric "iou".
     kind "describe": text is a wording of "describe", answers[0] the caption, regions (label, box) of phrases in the
       order of the caption.
     """
 
-    kind: Literal["ask", "read", "ground", "describe"]
+    kind: Literal["ask", "read", "convert", "ground", "describe"]
     text: str
     answers: tuple[str, ...] = ()
     metric: str = "anls"
