@@ -152,6 +152,7 @@ def _draw(lang: Language, task: str) -> Sample:
     folio.canvas = canvas
     colour = accent(rng)
     look = pick(rng, ("grid", "grid", "head", "rules"))
+    centred = chance(rng, 0.4)
     for number, cell in enumerate(cells):
         x0, x1 = left + edges[cell.column], left + edges[cell.column + cell.wide]
         y0, y1 = top + pitch * cell.row, top + pitch * (cell.row + cell.high)
@@ -163,7 +164,7 @@ def _draw(lang: Language, task: str) -> Sample:
         else:
             canvas.draw.rectangle(box, outline=(60, 60, 66) if look == "grid" else colour)
         canvas.mark(structure_id("header cell" if cell.head else "cell"), (x0, y0, x1, y1))
-        middle = cell.head or cell.high > 1 or (cell.column >= columns - 1 and chance(rng, 0.5))
+        middle = cell.head or cell.high > 1 or (centred and cell.column > 0)
         x, align = ((x0 + x1) / 2, 0.5) if middle else (x0 + pad, 0.0)
         folio.text((x, (y0 + y1 - folio.height_of(font)) / 2), cell.text, font, align=align, region=f"text {number}")
     folio.extra = [asked[i] for i in rng.permutation(len(asked))[:5].tolist()]

@@ -37,6 +37,8 @@ TASKS: dict[str, tuple[str, str]] = {
     "flow-zh": ("vl2.synth.flows", "generate_zh"),
     "merged-table": ("vl2.synth.merged_tables", "generate"),
     "merged-table-zh": ("vl2.synth.merged_tables", "generate_zh"),
+    "gui": ("vl2.synth.gui", "generate"),
+    "gui-zh": ("vl2.synth.gui", "generate_zh"),
 }
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
 PHOTOGRAPHED = (
