@@ -180,6 +180,14 @@ class Canvas:
         x0, y0, x1, y1 = box
         self._regions[name] = (float(x0), float(y0), float(x1), float(y1))
 
+    def copy(self) -> "Canvas":
+        """Another canvas with the same picture and marks."""
+        other = Canvas(self.width, self.height, self.image.copy())
+        other.smallest_text = self.smallest_text
+        other._ids, other._boxes, other._extents = [*self._ids], [*self._boxes], [*self._extents]
+        other._regions = dict(self._regions)
+        return other
+
     def crop(self, height: int) -> None:
         """Keep only the upper part, `height` pixels high; everything marked must lie in it."""
         self.height = min(self.height, height)

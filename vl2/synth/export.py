@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class ExportError(ValueError):
     """Samples cannot be written as asked."""
 
 
-def question_records(sample: Sample, image_path: str, record_id: str) -> list[dict[str, Any]]:
+def question_records(sample: Sample, image_paths: Sequence[str], record_id: str) -> list[dict[str, Any]]:
     """One evaluation record per question of a sample; boxes are rounded to a hundredth of a pixel."""
     records = []
     for number, question in enumerate(sample.questions):
@@ -43,7 +43,7 @@ def question_records(sample: Sample, image_path: str, record_id: str) -> list[di
         records.append(
             {
                 "id": f"{record_id}-{number}",
-                "images": [image_path],
+                "images": list(image_paths),
                 "question": "" if question.kind == "read" else question.text,
                 "answers": answers,
                 "metric": question.metric,
@@ -97,7 +97,10 @@ def _write_samples(
             sample = generate(task, seed, index, split)
             name = f"images/{task}-{split}-{seed}-{index:06d}.png"
             sample.image.save(folder / name)
-            for record in question_records(sample, name, f"{task}/{split}-{seed}-{index:06d}"):
+            names = [name.replace(".png", f"-{place}.png") for place in range(len(sample.earlier))]
+            for picture, earlier in zip(sample.earlier, names, strict=True):
+                picture.image.save(folder / earlier)
+            for record in question_records(sample, [*names, name], f"{task}/{split}-{seed}-{index:06d}"):
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")
             if len(shown) < _SHEET_LIMIT:
                 shown.append(sample)
@@ -117,6 +120,21 @@ def _caption(question: Question) -> str:
     return f"{question.text} -> {answer}"
 
 
+def _side_by_side(sample: Sample) -> tuple[Image.Image, int]:
+    """All pictures of a sample, the last on the right, and where it begins."""
+    pictures = [picture.image for picture in (*sample.earlier, sample)]
+    if len(pictures) == 1:
+        return sample.image, 0
+    gap = 8
+    wide = sum(picture.width + gap for picture in pictures) - gap
+    whole = Image.new("RGB", (wide, max(picture.height for picture in pictures)), (205, 210, 215))
+    x = 0
+    for picture in pictures:
+        whole.paste(picture, (x, 0))
+        x += picture.width + gap
+    return whole, wide - sample.image.width
+
+
 def _wrapped(text: str) -> list[str]:
     """At most three lines; Chinese characters are twice as wide as others."""
     wide = sum(ord(char) > 0x2E7F for char in text) > len(text) / 3
@@ -134,15 +152,16 @@ def contact_sheet(samples: list[Sample]) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for place, sample in enumerate(samples):
         left, top = place % columns * cell_w + 5, place // columns * cell_h + 5
-        scale = min(1.0, _THUMB / sample.image.width, _THUMB / sample.image.height)
-        size = (max(1, round(sample.image.width * scale)), max(1, round(sample.image.height * scale)))
-        sheet.paste(sample.image.resize(size, Image.Resampling.LANCZOS), (left, top))
+        shown, aside = _side_by_side(sample)
+        scale = min(1.0, _THUMB / shown.width, _THUMB / shown.height)
+        size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))
+        sheet.paste(shown.resize(size, Image.Resampling.LANCZOS), (left, top))
         for question in sample.questions:
             for region in question.regions:
-                x0, y0, x1, y1 = (v * scale for v in region.box)
+                x0, y0, x1, y1 = ((v + shift) * scale for v, shift in zip(region.box, (aside, 0, aside, 0), strict=True))
                 draw.rectangle((left + x0, top + y0, left + x1, top + y1), outline=(230, 20, 20))
         lines: list[str] = []
-        for question in sample.questions:
+        for question in (asked for first in sample.questions for asked in (first, *first.then)):
             lines += _wrapped(_caption(question).replace("\n", " / "))
         for number, line in enumerate(lines[:_CAPTION_LINES]):
             draw.text((left, top + size[1] + 3 + 15 * number), line, font=font, fill=(10, 10, 60))

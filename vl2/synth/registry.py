@@ -39,6 +39,10 @@ TASKS: dict[str, tuple[str, str]] = {
     "merged-table-zh": ("vl2.synth.merged_tables", "generate_zh"),
     "gui": ("vl2.synth.gui", "generate"),
     "gui-zh": ("vl2.synth.gui", "generate_zh"),
+    "compare": ("vl2.synth.pairs", "generate_compare"),
+    "in-context": ("vl2.synth.pairs", "generate_in_context"),
+    "pointing": ("vl2.synth.pointing", "generate"),
+    "dialogue": ("vl2.synth.talks", "generate"),
 }
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
 PHOTOGRAPHED = (

@@ -1,4 +1,4 @@
-"""What a generator hands back: one image, questions about it, and a dense label for everything drawn on it.
+"""What a generator hands back: an image (rarely several), questions about it, and a dense label for everything drawn on it.
 
     generator --> Sample(image, questions, mark_ids, mark_boxes, mark_extents)
     mark_ids:     what was drawn (a character, a bar, an icon concept)      mark_boxes: where, in pixels of the image
@@ -58,6 +58,7 @@ class Question:
     kind "ground": text is the phrase, regions its boxes in pixels (none: the phrase is absent), metric "iou".
     kind "describe": text is a wording of "describe", answers[0] the caption, regions (label, box) of phrases in the
       order of the caption.
+    then: questions that only make sense right after this one ("And what colour is it?").
     """
 
     kind: Literal["ask", "read", "convert", "ground", "describe"]
@@ -65,12 +66,14 @@ class Question:
     answers: tuple[str, ...] = ()
     metric: str = "anls"
     regions: tuple[Region, ...] = ()
+    then: tuple["Question", ...] = ()
 
 
 @dataclass(frozen=True)
 class Sample:
     """One rendered image with its questions and dense labels.
 
+    earlier: pictures that are shown before this one, without questions; boxes of questions lie in this one, the last.
     mark_ids: (M,) int16 label ids; mark_boxes, mark_extents: (M, 4) float32 x0, y0, x1, y1 in pixels of `image` (RGB).
     """
 
@@ -80,3 +83,4 @@ class Sample:
     mark_ids: np.ndarray
     mark_boxes: np.ndarray
     mark_extents: np.ndarray
+    earlier: tuple["Sample", ...] = ()
