@@ -7,15 +7,15 @@ from collections import Counter
 
 import pytest
 
-from vl2.synth import cards, flows, folio_wordings, han, langs
+from vl2.synth import cards, chinese_documents, flows, folio_wordings, han, langs
 from vl2.synth.canvas import character_ids
 from vl2.synth.merged_tables import Cell, to_html, to_markdown
 from vl2.synth.registry import generate
 from vl2.synth.sample import FIRST_HAN, FIRST_STRUCTURE, Sample
 
 NAMES = ("invoice", "card", "flow", "merged-table")
-TASKS = tuple(name + ending for name in NAMES for ending in ("", "-zh"))
-COUNT = 20
+TASKS = (*(name + ending for name in NAMES for ending in ("", "-zh")), "receipt-zh", "form-zh")
+COUNT = 14
 
 
 @pytest.fixture(scope="module", params=[(task, split) for task in TASKS for split in ("train", "test")])
@@ -102,10 +102,13 @@ def test_same_index_same_sample():
 def test_labels_of_documents_can_be_drawn():
     known = {*han.characters(), *"，。、；：？！“”‘’（）《》【】…￥％"}
     texts = [text for _, chinese in langs.LABELS.values() for text in chinese]
-    for module in (cards, flows):
+    for module in (cards, flows, chinese_documents):
         for name, value in vars(module).items():
-            if name.endswith("_ZH") and name not in ("_KIND_ZH", "_PRICE_ZH", "_TITLE_ZH", "_PORTRAIT_ZH"):
+            drawn_here = name in ("_THANKS", "_PAYMENTS", "_HEADS", "_TITLES") and module is chinese_documents
+            if drawn_here or (name.endswith("_ZH") and name not in ("_KIND_ZH", "_PRICE_ZH", "_TITLE_ZH", "_PORTRAIT_ZH")):
                 texts += value
+    texts += [label for label, _ in chinese_documents._FIELDS]
+    texts += [text for group, options in chinese_documents._GROUPS for text in (group, *options)]
     assert {char for text in texts for char in text if ord(char) > 127} <= known
     assert len(folio_wordings.VALUE) >= 15
 

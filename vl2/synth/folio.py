@@ -43,7 +43,7 @@ class Folio:
         self.absent: list[str] = []  # labels of what such a page might say but does not
         self.extra: list[Question] = []
         self.portrait = ""  # what the box "portrait" is called, if there is one
-        self.places: list[tuple[str, str]] = []  # texts that may be looked for, and their boxes
+        self.places: list[tuple[str, str]] = []  # phrases that may be looked for, and their boxes
 
     def text(
         self,
@@ -109,7 +109,7 @@ class Folio:
         texts = [text for text, _ in self.places]
         for index in rng.permutation(len(texts))[:3].tolist():
             if texts.count(texts[index]) == 1:
-                phrase = self.lang.choose(said.TEXT, said.TEXT_ZH).format(value=texts[index])
+                phrase = texts[index]
                 place = Region(phrase, Box(*finished.regions[self.places[index][1]]))
                 questions.append(Question("ground", phrase, (), "iou", (place,)))
         text, markdown = "\n".join(self.lines), "\n\n".join(self.blocks)

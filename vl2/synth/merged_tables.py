@@ -171,5 +171,8 @@ def _draw(lang: Language, task: str) -> Sample:
     folio.extra.append(Question("convert", lang.choose(said.HTML, said.HTML_ZH), (to_html(cells),), "cer"))
     wording = lang.choose(said.TABLE_MARKDOWN, said.TABLE_MARKDOWN_ZH)
     folio.extra.append(Question("convert", wording, (to_markdown(cells, columns),), "cer"))
-    folio.places = [(cell.text, f"text {number}") for number, cell in enumerate(cells) if len(cell.text) > 2]
+    texts = [cell.text for cell in cells]
+    for number, text in enumerate(texts):
+        if len(text) > 2 and texts.count(text) == 1:
+            folio.places.append((lang.choose(said.TEXT, said.TEXT_ZH).format(value=text), f"text {number}"))
     return folio.sample(task)

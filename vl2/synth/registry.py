@@ -31,6 +31,8 @@ TASKS: dict[str, tuple[str, str]] = {
     "page-zh": ("vl2.synth.chinese_ocr", "generate_page"),
     "invoice": ("vl2.synth.invoices", "generate"),
     "invoice-zh": ("vl2.synth.invoices", "generate_zh"),
+    "receipt-zh": ("vl2.synth.chinese_documents", "generate_receipt"),
+    "form-zh": ("vl2.synth.chinese_documents", "generate_form"),
     "card": ("vl2.synth.cards", "generate"),
     "card-zh": ("vl2.synth.cards", "generate_zh"),
     "flow": ("vl2.synth.flows", "generate"),
@@ -47,7 +49,7 @@ TASKS: dict[str, tuple[str, str]] = {
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
 PHOTOGRAPHED = (
     "line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh",
-    "invoice", "invoice-zh", "card", "card-zh", "flow", "flow-zh", "merged-table", "merged-table-zh",
+    "receipt-zh", "form-zh", "invoice", "invoice-zh", "card", "card-zh", "flow", "flow-zh", "merged-table", "merged-table-zh",
 )  # fmt: skip
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
 
