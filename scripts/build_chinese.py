@@ -3,8 +3,9 @@
     npm install, apt-get download --> WORKDIR/{npm,deb} --cut to the most used characters--> fonts/*.ttf, fonts.tsv
     jieba, Faker, help pages --> text/{train,test}/*.txt, characters.txt (most used first)          licences/*.txt
 
-Needs npm, apt-get, dpkg-deb and `pip install fonttools brotli jieba==0.42.1 Faker`. The result is the same on every run.
-The trap: a text with a character that some font lacks would be drawn as boxes; texts are checked against characters.txt.
+Needs npm, apt-get, dpkg-deb and `pip install fonttools brotli jieba==0.42.1 Faker==40.63.0`. The result is the same
+on every run. The trap: a text with a character that some font lacks would be drawn as boxes; texts are checked against
+characters.txt.
 
     python scripts/build_chinese.py WORKDIR
 """
@@ -39,7 +40,7 @@ NUM_SENTENCES = 7_000
 # kinds of words that jieba marks as names of persons, organisations and other proper nouns
 NAMES_OF = ("nr", "nt", "nz", "nrt", "nrfg")
 # of forms and amounts; too rare in running text to be among the most used
-ALWAYS = "壹贰叁肆伍陆柒捌玖拾佰仟零氏镇巷栋票据购销额税率邮址签章订购页码编栏附件盖骑缝姓籍贯婚孕码箱"
+ALWAYS = "钮祺壹贰叁肆伍陆柒捌玖拾佰仟零氏镇巷栋票据购销额税率邮址签章订购页码编栏附件盖骑缝姓籍贯婚孕码箱"
 UNWANTED = set("奸淫娼妓嫖屎尿粪尸杀贼毒赌鬼魔屁婊奶裸")
 
 
@@ -95,7 +96,20 @@ def cut_font(source: Path, target: Path, number: int, characters: list[str]) -> 
     font = open_font(source)
     options = subset.Options(hinting=False, layout_features=[], notdef_outline=True, glyph_names=False)
     options.name_IDs = [0, 1, 2, 4, 6, 13, 14]
-    options.drop_tables += ["GSUB", "GPOS", "GDEF", "kern", "FFTM", "STAT", "DSIG", "meta", "vhea", "vmtx", "VORG", "BASE"]
+    options.drop_tables += [
+        "GSUB",
+        "GPOS",
+        "GDEF",
+        "kern",
+        "FFTM",
+        "STAT",
+        "DSIG",
+        "meta",
+        "vhea",
+        "vmtx",
+        "VORG",
+        "BASE",
+    ]
     cutter = subset.Subsetter(options)
     cutter.populate(text="".join(characters))
     cutter.subset(font)

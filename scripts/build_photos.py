@@ -1,8 +1,8 @@
 """Write vl2/synth/pack/photos.zip: photographs, small, for what lies around a photographed page.
 
-    the [[photos]] of sources.toml --apt-get download--> WORKDIR/deb/x --512 pixels, JPEG--> photos.zip (train/, test/)
+the [[photos]] of sources.toml --apt-get download--> WORKDIR/deb/x --512 pixels, JPEG--> photos.zip (train/, test/)
 
-    python scripts/build_photos.py WORKDIR
+python scripts/build_photos.py WORKDIR
 """
 
 import io

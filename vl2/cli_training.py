@@ -27,7 +27,8 @@ def synth(
     task: Annotated[str, typer.Option(help="A task such as receipt, page-zh or form-photo; a wrong name lists all.")],
     count: Annotated[int, typer.Option(help="Number of images.", min=1)],
     out: Annotated[
-        Path | None, typer.Option(help="Directory for images, records.jsonl and contact sheet; without it, only the speed.")
+        Path | None,
+        typer.Option(help="Directory for images, records.jsonl and contact sheet; without it, only the speed."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same images.", min=0)] = 0,
     split: Annotated[

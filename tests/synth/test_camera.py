@@ -9,7 +9,7 @@ from vl2.processing.boxes import Box, Region
 from vl2.synth.camera import LARGEST_SIDE, LEAST_LETTER, photograph
 from vl2.synth.lens import Bend, Lens, fit_lens
 from vl2.synth.registry import PHOTO, PHOTOGRAPHED, TASKS, generate
-from vl2.synth.sample import FIRST_STRUCTURE, Question, Sample
+from vl2.synth.sample import FIRST_HAN, FIRST_STRUCTURE, Question, Sample
 
 SPOTS = ((30, 40, 130, 60), (250, 20, 300, 90), (60, 300, 90, 330), (200, 260, 350, 380))
 
@@ -58,11 +58,11 @@ def test_every_text_task_has_photographs_and_they_are_well_formed():
     assert {task + PHOTO for task in PHOTOGRAPHED} <= set(TASKS)
     heights = []
     for task in PHOTOGRAPHED:
-        for index in range(6):
+        for index in range(4):
             sample = generate(task + PHOTO, 3, index, "test")
             width, height = sample.image.size
             assert max(width, height) <= 1.15 * LARGEST_SIDE
-            letters = (sample.mark_ids > 1) & (sample.mark_ids < FIRST_STRUCTURE)
+            letters = (sample.mark_ids > 1) & (sample.mark_ids < FIRST_STRUCTURE) | (sample.mark_ids >= FIRST_HAN)
             tall = sample.mark_boxes[letters, 3] - sample.mark_boxes[letters, 1]
             heights.append(np.median(tall))
             middles = (sample.mark_boxes[:, :2] + sample.mark_boxes[:, 2:]) / 2
@@ -82,8 +82,9 @@ def test_a_dark_word_is_found_where_the_question_says():
         page = Image.new("RGB", (380, 300), (250, 250, 250))
         page.paste((10, 10, 10), (150, 120, 210, 150))
         question = Question("ground", "the bar", metric="iou", regions=(Region("the bar", Box(150, 120, 210, 150)),))
-        marks = np.array([98], np.int16), *2 * [np.array([[150, 120, 210, 150]], np.float32)]
-        shot = photograph(np.random.default_rng(seed), Sample("x", page, (question,), *marks), "x-photo", "train")
+        boxes = np.array([[150, 120, 210, 150]], np.float32)
+        sample = Sample("x", page, (question,), np.array([98], np.int16), boxes, boxes)
+        shot = photograph(np.random.default_rng(seed), sample, "x-photo", "train")
         x0, y0, x1, y1 = (round(v) for v in shot.questions[0].regions[0].box)
         grey = np.asarray(shot.image.convert("L")).astype(int)
         inside = grey[y0 + 3 : y1 - 3, x0 + 3 : x1 - 3].mean()

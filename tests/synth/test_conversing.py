@@ -90,7 +90,11 @@ def test_pictures_differ_where_the_change_is_said_to_be(samples: dict[str, list[
 def test_in_context_boxes_are_all_of_the_marked_kind(samples: dict[str, list[Sample]]):
     none = 0
     for sample in samples["in-context"]:
-        (asked,) = {question.regions and tuple(r.box for r in question.regions) for question in sample.questions if question.kind == "ground"}
+        (asked,) = {
+            question.regions and tuple(r.box for r in question.regions)
+            for question in sample.questions
+            if question.kind == "ground"
+        }
         count = next(q.answers[0] for q in sample.questions if q.metric == "exact")
         assert count == str(len(asked))
         none += not asked
@@ -118,7 +122,9 @@ def test_a_marker_is_drawn_beside_what_it_marks(samples: dict[str, list[Sample]]
 def test_follow_ups_speak_of_one_thing(samples: dict[str, list[Sample]]):
     followed = [q for sample in samples["dialogue"] for q in sample.questions if q.then]
     assert len(followed) > COUNT
-    refused = [q for s in samples["dialogue"] for q in s.questions if q.answers and q.answers[0].startswith("There is no")]
+    refused = [
+        q for s in samples["dialogue"] for q in s.questions if q.answers and q.answers[0].startswith("There is no")
+    ]
     assert len(refused) >= 2 * COUNT
     assert all(question.answers for question in followed)
 

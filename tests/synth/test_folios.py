@@ -43,11 +43,19 @@ def test_answers_are_drawn(samples: list[Sample]):
         for question in sample.questions:
             if question.kind == "ask" and question.metric == "anls":
                 answer = question.answers[0]
-                if answer.startswith(("There is no", "图中没有")) or "LaTeX" in question.text or "latex" in question.text:
+                if (
+                    answer.startswith(("There is no", "图中没有"))
+                    or "LaTeX" in question.text
+                    or "latex" in question.text
+                ):
                     continue
                 assert holds(ink, labels(answer)), (question.text, answer)
             if question.kind == "read":
-                assert Counter(labels(question.answers[0])) <= Counter(ink) or "^" in question.answers[0] or "_" in question.answers[0]
+                assert (
+                    Counter(labels(question.answers[0])) <= Counter(ink)
+                    or "^" in question.answers[0]
+                    or "_" in question.answers[0]
+                )
 
 
 def test_json_holds_what_was_asked_and_drawn(samples: list[Sample]):
@@ -105,7 +113,9 @@ def test_labels_of_documents_can_be_drawn():
     for module in (cards, flows, chinese_documents):
         for name, value in vars(module).items():
             drawn_here = name in ("_THANKS", "_PAYMENTS", "_HEADS", "_TITLES") and module is chinese_documents
-            if drawn_here or (name.endswith("_ZH") and name not in ("_KIND_ZH", "_PRICE_ZH", "_TITLE_ZH", "_PORTRAIT_ZH")):
+            if drawn_here or (
+                name.endswith("_ZH") and name not in ("_KIND_ZH", "_PRICE_ZH", "_TITLE_ZH", "_PORTRAIT_ZH")
+            ):
                 texts += value
     texts += [label for label, _ in chinese_documents._FIELDS]
     texts += [text for group, options in chinese_documents._GROUPS for text in (group, *options)]
@@ -116,6 +126,7 @@ def test_labels_of_documents_can_be_drawn():
 def test_spans_in_html_and_markdown():
     cells = [Cell(0, 0, "a", 2, 1, True), Cell(0, 1, "b & c", 1, 2, True), Cell(1, 1, "d"), Cell(1, 2, "e")]
     assert to_html(cells) == (
-        '<table>\n<tr><th rowspan="2">a</th><th colspan="2">b &amp; c</th></tr>\n<tr><td>d</td><td>e</td></tr>\n</table>'
+        '<table>\n<tr><th rowspan="2">a</th><th colspan="2">b &amp; c</th></tr>\n'
+        "<tr><td>d</td><td>e</td></tr>\n</table>"
     )
     assert to_markdown(cells, 3) == "| a | b & c |  |\n| --- | --- | --- |\n|  | d | e |"

@@ -70,7 +70,9 @@ def test_pages_differ_and_the_same_index_gives_the_same_page(samples: list[Sampl
     kinds = Counter(question.kind for sample in samples for question in sample.questions)
     assert kinds["ground"] > 5 * COUNT
     assert kinds["ask"] > COUNT
-    drawn = {STRUCTURES[i - FIRST_STRUCTURE] for s in samples for i in s.mark_ids.tolist() if FIRST_STRUCTURE <= i < 128}
+    drawn = {
+        STRUCTURES[i - FIRST_STRUCTURE] for s in samples for i in s.mark_ids.tolist() if FIRST_STRUCTURE <= i < 128
+    }
     assert {"button", "input field"} <= drawn
 
 

@@ -41,7 +41,13 @@ def test_pictures_and_questions_are_the_same(task: str, split: str):
     for index in range(4):
         sample = generate(task, 7, index, split)
         questions = [
-            (q.kind, q.text, q.answers, q.metric, [(r.label, tuple(round(float(v), 2) for v in r.box)) for r in q.regions])
+            (
+                q.kind,
+                q.text,
+                q.answers,
+                q.metric,
+                [(r.label, tuple(round(float(v), 2) for v in r.box)) for r in q.regions],
+            )
             for q in sample.questions
         ]
         digest.update(repr(questions).encode())

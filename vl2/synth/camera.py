@@ -17,7 +17,7 @@ from vl2.processing.boxes import Box, Region
 from vl2.synth.damage import noise_field
 from vl2.synth.desks import desk
 from vl2.synth.lens import Bend, Lens, fit_lens
-from vl2.synth.sample import FIRST_STRUCTURE, Question, Sample
+from vl2.synth.sample import FIRST_HAN, FIRST_STRUCTURE, Question, Sample
 
 LEAST_LETTER = 11.0  # pixels from the top of capitals to the bottom of descenders, on the finished photograph
 LARGEST_SIDE = 1024
@@ -38,7 +38,7 @@ class Shot:
 
 def letter_height(sample: Sample) -> float:
     """Height in pixels of the sample's small letters: one in twenty is smaller."""
-    letters = (sample.mark_ids > 1) & (sample.mark_ids < FIRST_STRUCTURE)
+    letters = (sample.mark_ids > 1) & (sample.mark_ids < FIRST_STRUCTURE) | (sample.mark_ids >= FIRST_HAN)
     if not letters.any():
         return 40.0
     return float(np.percentile(sample.mark_boxes[letters, 3] - sample.mark_boxes[letters, 1], 5))
@@ -67,12 +67,13 @@ def photograph(rng: np.random.Generator, sample: Sample, task: str, split: str) 
     letter = letter_height(sample)
     shot = _draw_shot(rng, sample, letter)
     bend = Bend.draw(rng, *page, shot.bend) if shot.bend else Bend.flat()
+    lens, frame = fit_lens(page, bend, shot.angles, shot.distance, shot.scale, shot.margins)
     for _ in range(3):
-        lens, frame = fit_lens(page, bend, shot.angles, shot.distance, shot.scale, shot.margins)
         if max(frame) <= LARGEST_SIDE:
             break
         shot = replace(shot, angles=shot.angles / 2, margins=shot.margins / 2)
-    ground = _scanner_lid(rng, frame) if shot.scan else desk(rng, *frame, split)
+        lens, frame = fit_lens(page, bend, shot.angles, shot.distance, shot.scale, shot.margins)
+    ground = _scanner_lid(rng, frame) if shot.scan else desk(rng, frame[0], frame[1], split)
     pixels = _expose(rng, np.asarray(sample.image), ground, lens, shot)
     image = _develop(rng, pixels, letter * shot.scale, shot.scan)
     return replace(
@@ -153,7 +154,9 @@ def _light(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     towards = rng.uniform(0, 2 * np.pi)
     light = 1.0 + rng.uniform(0, 0.4) * (x * np.cos(towards) + y * np.sin(towards))
     light -= rng.uniform(0, 0.35) * (x * x + y * y)
-    light += rng.uniform(0, 0.12) * cv2.resize(rng.uniform(-1, 1, (4, 4)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
+    light += rng.uniform(0, 0.12) * cv2.resize(
+        rng.uniform(-1, 1, (4, 4)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC
+    )
     if rng.random() < 0.4:
         light *= 1 - _shadow(rng, side)
     gains = 1 + rng.normal(size=3) * (0.035, 0.015, 0.05) * rng.choice([0.5, 1.5])
@@ -164,7 +167,16 @@ def _light(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
         spot = np.zeros((side, side), np.uint8)
         centre = rng.integers(4, side - 4, 2)
         size = int(rng.integers(4, 12)), int(rng.integers(3, 8))
-        cv2.ellipse(spot, (int(centre[0]), int(centre[1])), size, float(rng.uniform(0, 180)), 0, 360, int(rng.integers(40, 95)), -1)
+        cv2.ellipse(
+            spot,
+            (int(centre[0]), int(centre[1])),
+            size,
+            float(rng.uniform(0, 180)),
+            0,
+            360,
+            int(rng.integers(40, 95)),
+            -1,
+        )
         soft = cv2.resize(cv2.GaussianBlur(spot, (0, 0), 3.0), (width, height), interpolation=cv2.INTER_LINEAR)
         pixels = cv2.add(pixels, cv2.merge([soft] * 3))
     return pixels
@@ -183,7 +195,9 @@ def _shadow(rng: np.random.Generator, side: int) -> np.ndarray:
         along = np.array([np.cos(towards), np.sin(towards)])
         away = np.array([-along[1], along[0]]) * side * rng.uniform(0.08, 0.22)
         tip = rng.uniform(0.3, 0.7, 2) * side
-        corners = np.array([tip - away * 0.7, tip + away * 0.7, tip + away + along * 2 * side, tip - away + along * 2 * side])
+        corners = np.array(
+            [tip - away * 0.7, tip + away * 0.7, tip + away + along * 2 * side, tip - away + along * 2 * side]
+        )
     cv2.fillPoly(shade, [np.round(corners).astype(np.int32)], 255)
     soft = cv2.GaussianBlur(shade, (0, 0), float(rng.uniform(0.7, 5.0)))
     return soft.astype(np.float32) * np.float32(rng.uniform(0.15, 0.5) / 255)
@@ -200,7 +214,9 @@ def _develop(rng: np.random.Generator, pixels: np.ndarray, letter: float, scan: 
         pixels = _shake(rng, pixels, 2 + int(rng.integers(0, 1 + int(4 * bear))))
     if draw[1] < 0.25 and letter > 15:
         shrink = float(rng.uniform(13 / letter, 0.95))
-        small = cv2.resize(pixels, (max(8, int(width * shrink)), max(8, int(height * shrink))), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            pixels, (max(8, int(width * shrink)), max(8, int(height * shrink))), interpolation=cv2.INTER_AREA
+        )
         pixels = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     if scan:
         pixels = _scan(rng, pixels, letter)

@@ -1,4 +1,4 @@
-"""Tasks "card" and "card-zh": cards like those people carry, for members, staff, students, drivers, guests, and business.
+"""Tasks "card" and "card-zh": cards like those people carry: of members, staff, students, drivers, firms.
 
     language --kind of card, person, numbers, dates--> portrait, emblem, fields on a patterned ground --> Sample
 
@@ -18,14 +18,46 @@ from vl2.synth.sample import Question, Sample, structure_id
 from vl2.synth.values import chance, pick
 
 _TITLES = (
-    "MEMBER CARD", "STUDENT CARD", "Staff ID", "EMPLOYEE IDENTIFICATION", "DRIVER LICENCE", "Visitor Pass", "LIBRARY CARD",
-    "IDENTITY CARD", "Press Pass", "RESIDENT PERMIT", "Health Card", "Club Membership", "CONFERENCE PASS", "Parking Permit",
+    "MEMBER CARD", "STUDENT CARD", "Staff ID", "EMPLOYEE IDENTIFICATION", "DRIVER LICENCE", "Visitor Pass",
+    "LIBRARY CARD",
+    "IDENTITY CARD", "Press Pass", "RESIDENT PERMIT", "Health Card", "Club Membership", "CONFERENCE PASS",
+    "Parking Permit",
 )  # fmt: skip
-_TITLES_ZH = ("会员卡", "学生证", "工作证", "借书证", "居住证", "记者证", "来访证", "驾驶证", "健康证", "参会证", "出入证", "员工卡")
-_FIELDS = ("birth", "gender", "nationality", "card_no", "issued", "expires", "authority", "position", "department", "phone", "address")
+_TITLES_ZH = (
+    "会员卡",
+    "学生证",
+    "工作证",
+    "借书证",
+    "居住证",
+    "记者证",
+    "来访证",
+    "驾驶证",
+    "健康证",
+    "参会证",
+    "出入证",
+    "员工卡",
+)
+_FIELDS = (
+    "birth",
+    "gender",
+    "nationality",
+    "card_no",
+    "issued",
+    "expires",
+    "authority",
+    "position",
+    "department",
+    "phone",
+    "address",
+)
 _PORTRAIT = ("the photo", "the portrait", "the person's photo", "the picture of the holder")
 _PORTRAIT_ZH = ("照片", "持证人照片", "头像", "the photo")
-_KIND = ("What kind of card is this?", "What is the title of the card?", "which card is this", "What does the heading say?")
+_KIND = (
+    "What kind of card is this?",
+    "What is the title of the card?",
+    "which card is this",
+    "What does the heading say?",
+)
 _KIND_ZH = ("这是什么证件？", "卡片的标题是什么？", "这是什么卡？", "证件名称是什么？")
 
 
@@ -150,7 +182,9 @@ def _draw_person(rng: np.random.Generator, draw: ImageDraw.ImageDraw, wide: int,
     middle, size, y = wide / 2, wide * 0.25, high * 0.4
     draw.pieslice((middle - wide * 0.42, y + size * 1.05, middle + wide * 0.42, high * 1.5), 180, 360, fill=accent(rng))
     draw.rectangle((middle - size * 0.4, y, middle + size * 0.4, y + size * 1.4), fill=skin)
-    draw.ellipse((middle - size * 1.12, y - size * 1.45, middle + size * 1.12, y + size * rng.uniform(0.3, 1.4)), fill=hair)
+    draw.ellipse(
+        (middle - size * 1.12, y - size * 1.45, middle + size * 1.12, y + size * rng.uniform(0.3, 1.4)), fill=hair
+    )
     draw.ellipse((middle - size * 0.9, y - size * 1.1, middle + size * 0.9, y + size * 1.15), fill=skin)
     for side in (-0.36, 0.36):
         x = middle + side * size
@@ -170,7 +204,9 @@ def _fields(folio: Folio, frame: tuple[float, float, float, float], font: Font, 
     written = []
     spare = (bottom - y) / ((2 if above else 1) * step * len(keys))
     pitch = step * float(np.clip(spare, 1.0, 1.35))
-    small = lang.font(str(font.path), max(10.5, font.size * (0.6 if lang.zh else 0.8))) if above and not lang.zh else font
+    small = (
+        lang.font(str(font.path), max(10.5, font.size * (0.6 if lang.zh else 0.8))) if above and not lang.zh else font
+    )
     for key in keys:
         if y + pitch * (2 if above else 1) > bottom:
             break

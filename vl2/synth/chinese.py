@@ -20,7 +20,19 @@ from vl2.synth.values import chance, pick
 _DIGITS = "零一二三四五六七八九"
 _CAPITAL_DIGITS = "零壹贰叁肆伍陆柒捌玖"
 _STREETS = ("路", "街", "大道", "巷", "胡同", "大街", "东路", "西路", "南路", "北路")
-_FIRMS = ("有限公司", "科技有限公司", "股份有限公司", "商店", "超市", "饭店", "书店", "药店", "贸易公司", "餐厅", "便利店")
+_FIRMS = (
+    "有限公司",
+    "科技有限公司",
+    "股份有限公司",
+    "商店",
+    "超市",
+    "饭店",
+    "书店",
+    "药店",
+    "贸易公司",
+    "餐厅",
+    "便利店",
+)
 _TOKENS = re.compile(r"[A-Za-z0-9@.,:;/%+\-_()#'\"*=&$]+|\s+|.")
 _NOT_FIRST = set("，。、；：？！”’）》】…％」～")
 _NOT_LAST = set("“‘（《【「￥")
@@ -97,7 +109,10 @@ def company(rng: np.random.Generator, split: str) -> str:
 
 def phone(rng: np.random.Generator) -> str:
     """A mobile or a fixed number."""
-    pattern = pick(rng, ("13#########", "15#########", "186########", "138 #### ####", "0##-########", "010-########", "400-###-####"))
+    pattern = pick(
+        rng,
+        ("13#########", "15#########", "186########", "138 #### ####", "0##-########", "010-########", "400-###-####"),
+    )
     return values.digits(rng, pattern)
 
 
@@ -154,7 +169,9 @@ def _spelt(number: int) -> str:
 def time(rng: np.random.Generator) -> str:
     hour, minute = int(rng.integers(6, 24)), int(rng.integers(60))
     half = "上午" if hour < 12 else "下午"
-    return pick(rng, (f"{hour:02}:{minute:02}", f"{half}{(hour - 1) % 12 + 1}点{minute:02}分", f"{hour}时{minute:02}分"))
+    return pick(
+        rng, (f"{hour:02}:{minute:02}", f"{half}{(hour - 1) % 12 + 1}点{minute:02}分", f"{hour}时{minute:02}分")
+    )
 
 
 def number(rng: np.random.Generator) -> str:
@@ -201,8 +218,10 @@ def entry(rng: np.random.Generator, split: str) -> str:
 
 
 KEYS = (
-    "姓名", "日期", "电话", "地址", "编号", "金额", "数量", "单位", "备注", "合计", "时间", "部门", "类型", "型号", "产地",
-    "规格", "单价", "邮编", "收件人", "负责人", "性别", "年龄", "职务", "学校", "班级", "房间", "座位", "班次", "状态", "等级",
+    "姓名", "日期", "电话", "地址", "编号", "金额", "数量", "单位", "备注", "合计", "时间", "部门", "类型", "型号",
+    "产地",
+    "规格", "单价", "邮编", "收件人", "负责人", "性别", "年龄", "职务", "学校", "班级", "房间", "座位", "班次",
+    "状态", "等级",
 )  # fmt: skip
 
 

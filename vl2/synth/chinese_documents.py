@@ -9,7 +9,7 @@ import numpy as np
 
 from vl2.synth.canvas import text_width
 from vl2.synth.folio import Folio, accent, plain_paper
-from vl2.synth.langs import Font, Language, language
+from vl2.synth.langs import Font, language
 from vl2.synth.sample import Question, Sample, structure_id
 from vl2.synth.values import chance, pick
 
@@ -18,19 +18,44 @@ _PAYMENTS = ("现金", "微信支付", "支付宝", "银行卡", "会员卡", "�
 _HEADS = ("销售小票", "收银小票", "购物小票", "结账单", "收据", "欢迎光临")
 _PRICE = ("{item}多少钱？", "{item}的价格是多少？", "{item}的金额", "请问{item}花了多少？", "How much is {item}?")
 _QUANTITY = ("{item}买了几件？", "{item}的数量是多少？", "How many {item} were bought?")
-_TITLES = ("报名表", "登记表", "申请表", "调查表", "入职登记表", "会员申请表", "信息采集表", "体检表", "请假单", "报销单", "订货单", "预约单")
+_TITLES = (
+    "报名表",
+    "登记表",
+    "申请表",
+    "调查表",
+    "入职登记表",
+    "会员申请表",
+    "信息采集表",
+    "体检表",
+    "请假单",
+    "报销单",
+    "订货单",
+    "预约单",
+)
 _FIELDS: tuple[tuple[str, str], ...] = (
-    ("姓名", "person"), ("联系人", "person"), ("负责人", "person"), ("出生日期", "date"), ("填表日期", "date"), ("入职日期", "date"),
-    ("电话", "phone"), ("手机号码", "phone"), ("地址", "address"), ("家庭住址", "address"), ("工作单位", "company"), ("邮箱", "email"),
-    ("编号", "code_number"), ("证件号", "code_number"), ("籍贯", "city"), ("城市", "city"), ("部门", "word"), ("职务", "word"),
+    ("姓名", "person"), ("联系人", "person"), ("负责人", "person"), ("出生日期", "date"), ("填表日期", "date"),
+    ("入职日期", "date"),
+    ("电话", "phone"), ("手机号码", "phone"), ("地址", "address"), ("家庭住址", "address"), ("工作单位", "company"),
+    ("邮箱", "email"),
+    ("编号", "code_number"), ("证件号", "code_number"), ("籍贯", "city"), ("城市", "city"), ("部门", "word"), ("职务",
+    "word"),
     ("专业", "word"), ("事由", "thing"), ("备注", "thing"), ("产品名称", "thing"), ("特长", "word"), ("金额", "amount"),
 )  # fmt: skip
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("性别", ("男", "女")), ("婚否", ("已婚", "未婚")), ("学历", ("高中", "大专", "本科", "硕士")), ("付款方式", ("现金", "转账", "刷卡")),
-    ("优先级", ("高", "中", "低")), ("是否会员", ("是", "否")), ("配送方式", ("快递", "自提", "送货上门")), ("时间段", ("上午", "下午", "晚上")),
-    ("评价", ("很好", "一般", "较差")), ("类型", ("全职", "兼职", "实习")), ("尺码", ("大", "中", "小")), ("交通工具", ("飞机", "火车", "汽车")),
+    ("性别", ("男", "女")), ("婚否", ("已婚", "未婚")), ("学历", ("高中", "大专", "本科", "硕士")), ("付款方式",
+    ("现金", "转账", "刷卡")),
+    ("优先级", ("高", "中", "低")), ("是否会员", ("是", "否")), ("配送方式", ("快递", "自提", "送货上门")), ("时间段",
+    ("上午", "下午", "晚上")),
+    ("评价", ("很好", "一般", "较差")), ("类型", ("全职", "兼职", "实习")), ("尺码", ("大", "中", "小")), ("交通工具",
+    ("飞机", "火车", "汽车")),
 )  # fmt: skip
-_CHOSEN = ("{group}选的是哪一项？", "{group}勾选了什么？", "{group}是什么？", "Which option is ticked for {group}?", "{group}一栏选了什么？")
+_CHOSEN = (
+    "{group}选的是哪一项？",
+    "{group}勾选了什么？",
+    "{group}是什么？",
+    "Which option is ticked for {group}?",
+    "{group}一栏选了什么？",
+)
 _TICKED = ("“{option}”勾选了吗？", "{option}前面打勾了吗？", "是否勾选了{option}？", "Is {option} ticked?")
 _BOX = ("{option}前面的方框", "“{option}”的复选框", "{option}的勾选框", "the checkbox for {option}")
 
@@ -52,7 +77,13 @@ def generate_receipt(rng: np.random.Generator, split: str) -> Sample:
     folio.text((width / 2, y), head, font, align=0.5)
     folio.block(head)
     y += step * 1.2
-    facts = [("日期", lang.date()), ("单号", lang.code_number()), ("收银员", lang.person()), ("电话", lang.phone()), ("地址", lang.street())]
+    facts = [
+        ("日期", lang.date()),
+        ("单号", lang.code_number()),
+        ("收银员", lang.person()),
+        ("电话", lang.phone()),
+        ("地址", lang.street()),
+    ]
     written = []
     for label, value in [facts[i] for i in sorted(rng.permutation(5)[: int(rng.integers(2, 5))].tolist())]:
         written.append(folio.field((margin, y), label, value, font, font, width - 2 * margin))
@@ -82,7 +113,9 @@ def _items(folio: Folio, font: Font, margin: float, y: float, step: float) -> fl
     _rule(folio, margin, y + 2)
     y += 6
     header = (pick(rng, ("品名", "商品", "名称")), pick(rng, ("数量", "件数")), pick(rng, ("金额", "小计")))
-    rows, names, cents = [header], [], 0
+    rows: list[tuple[str, str, str]] = [header]
+    names: list[str] = []
+    cents = 0
     for _ in range(int(rng.integers(2, 9))):
         name = lang.thing()
         if any(name in other or other in name for other in names):
@@ -166,7 +199,12 @@ def generate_form(rng: np.random.Generator, split: str) -> Sample:
 
 
 def _options(
-    folio: Folio, group: str, options: tuple[str, ...], font: Font, pen: tuple[int, int, int], place: tuple[float, float, float]
+    folio: Folio,
+    group: str,
+    options: tuple[str, ...],
+    font: Font,
+    pen: tuple[int, int, int],
+    place: tuple[float, float, float],
 ) -> None:
     """One line of options, one of them ticked."""
     rng, draw = folio.rng, folio.canvas.draw
@@ -185,14 +223,20 @@ def _options(
         draw.rectangle(box, outline=folio.ink)
         on = number == chosen
         if on:
-            draw.line((box[0] + 2, box[1] + side * 0.5, box[0] + side * 0.42, box[3] - 2, box[2] + 2, box[1] - 2), fill=pen, width=2)
+            draw.line(
+                (box[0] + 2, box[1] + side * 0.5, box[0] + side * 0.42, box[3] - 2, box[2] + 2, box[1] - 2),
+                fill=pen,
+                width=2,
+            )
             ticked = option
         folio.canvas.mark(structure_id("checked box" if on else "checkbox"), box)
         folio.text((x + side + 4, top), option, font)
         folio.canvas.region(f"tick {option}", box)
         if len(option) > 1:
             folio.places.append((pick(rng, _BOX).format(option=option), f"tick {option}"))
-            folio.extra.append(Question("ask", pick(rng, _TICKED).format(option=option), ("是" if on else "否",), "exact"))
+            folio.extra.append(
+                Question("ask", pick(rng, _TICKED).format(option=option), ("是" if on else "否",), "exact")
+            )
         parts.append(f"[{'x' if on else ' '}] {option}")
         x += side + 14 + text_width(option, font)
     if ticked:

@@ -22,16 +22,30 @@ SMALLEST = 15.0  # pixels of the font, on pictures that tiling does not shrink
 MOST_CHARACTERS = 220
 READ = (
     "读出图片中的文字。", "图中写了什么？", "请识别图片里的文字。", "把图片中的文字写出来。", "图片里有哪些文字？",
-    "请读出全部文字。", "识别图中文字", "提取图片中的文字。", "这张图片上写着什么？", "请把图上的字打出来。", "抄写图中的文字。",
+    "请读出全部文字。", "识别图中文字", "提取图片中的文字。", "这张图片上写着什么？", "请把图上的字打出来。",
+    "抄写图中的文字。",
     "Read all the text in the image.", "What does the text say?", "Read the Chinese text.", "OCR this image.",
     "Transcribe the image.", "Extract the text.", "What is written here?",
 )  # fmt: skip
 _LINE = (
-    "第{n}行写的是什么？", "请读出第{n}行。", "第{n}行的文字是什么？", "把第{n}行写出来。", "读一下第{n}行", "第{n}行是什么内容？",
+    "第{n}行写的是什么？", "请读出第{n}行。", "第{n}行的文字是什么？", "把第{n}行写出来。", "读一下第{n}行",
+    "第{n}行是什么内容？",
     "What does line {n} say?", "Read line {n}.", "What is written in line {n}?",
 )  # fmt: skip
-_LAST = ("最后一行写的是什么？", "请读出最后一行。", "最后一行的文字是什么？", "What does the last line say?", "Read the bottom line.")
-_FIRST_CHARACTER = ("第一个字是什么？", "开头的字是什么？", "第一个字？", "What is the first character?", "文字以哪个字开头？")
+_LAST = (
+    "最后一行写的是什么？",
+    "请读出最后一行。",
+    "最后一行的文字是什么？",
+    "What does the last line say?",
+    "Read the bottom line.",
+)
+_FIRST_CHARACTER = (
+    "第一个字是什么？",
+    "开头的字是什么？",
+    "第一个字？",
+    "What is the first character?",
+    "文字以哪个字开头？",
+)
 _LAST_CHARACTER = ("最后一个字是什么？", "末尾的字是什么？", "最后的字符是什么？", "What is the last character?")
 _COUNT = ("图中有几行文字？", "一共有多少行？", "数一数有几行文字。", "How many lines of text are there?")
 
@@ -169,5 +183,3 @@ def _block(
         lines.append((text, canvas.text((round(x), round(y)), text, face, colour)))
         y += pitch
     return y - pitch + step
-
-

@@ -138,9 +138,11 @@ def _lay_paper(rng: np.random.Generator, picture: np.ndarray) -> None:
     axes = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
     corners = centre + (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half) @ axes
     shade = int(rng.integers(205, 250))
-    shadow = tuple(int(v) for v in (picture.reshape(-1, 3)[:: 997].mean(0) * 0.45))
+    shadow = tuple(int(v) for v in (picture.reshape(-1, 3)[::997].mean(0) * 0.45))
     cv2.fillPoly(picture, [np.round(corners + 4).astype(np.int32)], shadow, cv2.LINE_AA)
-    cv2.fillPoly(picture, [np.round(corners).astype(np.int32)], (shade, shade, shade - int(rng.integers(0, 12))), cv2.LINE_AA)
+    cv2.fillPoly(
+        picture, [np.round(corners).astype(np.int32)], (shade, shade, shade - int(rng.integers(0, 12))), cv2.LINE_AA
+    )
     for place in np.arange(-0.8, 0.8, rng.uniform(0.08, 0.2)):
         ends = centre + (np.array([[-0.8, place], [rng.uniform(0.1, 0.8), place]]) * half) @ axes
         first, last = np.round(ends).astype(int).tolist()

@@ -158,7 +158,9 @@ def contact_sheet(samples: list[Sample]) -> Image.Image:
         sheet.paste(shown.resize(size, Image.Resampling.LANCZOS), (left, top))
         for question in sample.questions:
             for region in question.regions:
-                x0, y0, x1, y1 = ((v + shift) * scale for v, shift in zip(region.box, (aside, 0, aside, 0), strict=True))
+                x0, y0, x1, y1 = (
+                    (v + shift) * scale for v, shift in zip(region.box, (aside, 0, aside, 0), strict=True)
+                )
                 draw.rectangle((left + x0, top + y0, left + x1, top + y1), outline=(230, 20, 20))
         lines: list[str] = []
         for question in (asked for first in sample.questions for asked in (first, *first.then)):

@@ -10,7 +10,7 @@ import numpy as np
 
 from vl2.synth.backgrounds import background, ink
 from vl2.synth.blocks import font_of_height
-from vl2.synth.canvas import Canvas, text_width
+from vl2.synth.canvas import Canvas, Colour, text_width
 from vl2.synth.folio import Folio, accent, pale, plain_paper
 from vl2.synth.langs import Font, Language, language
 from vl2.synth.sample import Question, Sample, structure_id
@@ -26,7 +26,12 @@ _MENU = ("Menu", "Lunch Menu", "Today's Specials", "Dinner", "Breakfast", "Drink
 _MENU_ZH = ("菜单", "今日特价", "午餐", "饮品单", "点心", "主食")
 _PRICE = ("How much is {item}?", "What does {item} cost?", "price of {item}?", "What is the price of {item}?")
 _PRICE_ZH = ("{item}多少钱？", "{item}的价格是多少？", "请问{item}怎么卖？")
-_TITLE = ("What is the title?", "What is the heading of the page?", "title of this page?", "What does the headline say?")
+_TITLE = (
+    "What is the title?",
+    "What is the heading of the page?",
+    "title of this page?",
+    "What does the headline say?",
+)
 _TITLE_ZH = ("标题是什么？", "这页的标题是什么？", "题目叫什么？")
 _SYMBOLS = "abcknpqrtuvxyz"
 
@@ -41,7 +46,9 @@ class _Column:
         """How many lines fit."""
         return int((self.bottom - self.y) / self.folio.height_of(font))
 
-    def lines(self, texts: list[str], font: Font, *, align: float = 0.0, indent: float = 0.0, pitch: float = 1.12, fill=None) -> None:
+    def lines(
+        self, texts: list[str], font: Font, *, align: float = 0.0, indent: float = 0.0, pitch: float = 1.12, fill=None
+    ) -> None:
         """Lines below one another."""
         for text in texts:
             x = self.x + indent + align * (self.width - indent)
@@ -174,7 +181,12 @@ def _write_formula(column: _Column, path: str, line: float, number: int) -> None
     column.y += 1.6 * height
     folio.block(f"${latex}$", latex)
     asked = lang.choose(
-        ("What is the formula in LaTeX?", "Write the equation as LaTeX.", "formula to latex", "Give the LaTeX of the formula."),
+        (
+            "What is the formula in LaTeX?",
+            "Write the equation as LaTeX.",
+            "formula to latex",
+            "Give the LaTeX of the formula.",
+        ),
         ("公式的LaTeX是什么？", "用LaTeX写出公式。", "把公式转成LaTeX。"),
     )
     folio.extra.append(Question("ask", asked, (latex, f"${latex}$")))
@@ -195,7 +207,11 @@ def _article(lang: Language) -> Folio:
     whole.heading(title, large, 1, align=align)
     folio.extra.append(Question("ask", lang.choose(_TITLE, _TITLE_ZH), (title,)))
     if chance(rng, 0.6):
-        authors = lang.fit("，".join(lang.person() for _ in range(2)) if lang.zh else ", ".join(lang.person() for _ in range(2)), font, whole.width)
+        authors = lang.fit(
+            "，".join(lang.person() for _ in range(2)) if lang.zh else ", ".join(lang.person() for _ in range(2)),
+            font,
+            whole.width,
+        )
         whole.lines([authors], font, align=align, fill=(90, 90, 96))
         folio.block(authors)
     whole.gap(0.5, font)
@@ -251,7 +267,10 @@ def _slide(lang: Language) -> Folio:
     height = round(width * pick(rng, (0.5625, 0.75)))
     colour = accent(rng)
     dark = chance(rng, 0.3)
-    canvas = Canvas(width, height, tuple(v // 2 for v in colour) if dark else pale(colour, 0.95) if chance(rng, 0.4) else "white")
+    ground: Colour = pale(colour, 0.95) if chance(rng, 0.4) else (255, 255, 255)
+    if dark:
+        ground = (colour[0] // 2, colour[1] // 2, colour[2] // 2)
+    canvas = Canvas(width, height, ground)
     folio = Folio(lang, canvas, (244, 244, 246) if dark else (30, 30, 36))
     path = lang.font_file("sans")
     line = height / rng.uniform(15, 19)
@@ -328,7 +347,8 @@ def _notes(lang: Language) -> Folio:
     font = lang.font(lang.font_file("hand"), rng.uniform(15, 24))
     pitch = folio.height_of(font) * 1.12
     column = _Column(folio, rng.uniform(0.05, 0.14) * width, rng.uniform(8, 24), 0.82 * width, height - 6)
-    if chance(rng, 0.6):
+    ruled = chance(rng, 0.6)
+    if ruled:
         shade = (190, 206, 232) if chance(rng, 0.7) else (220, 214, 206)
         for y in np.arange(column.y + 0.92 * pitch, height, pitch).tolist():
             canvas.draw.line((0, y, width, y), fill=shade)
@@ -344,7 +364,6 @@ def _notes(lang: Language) -> Folio:
             column.paragraph(lang.prose(int(rng.integers(40, 140))), font, most=4)
         if chance(rng, 0.4):
             break
-    folio.canvas.crop(max(140, min(height, int(column.y + rng.uniform(8, 60)))))
+    if not ruled:  # a cut would leave marks of rules behind
+        folio.canvas.crop(max(140, min(height, int(column.y + rng.uniform(8, 60)))))
     return folio
-
-

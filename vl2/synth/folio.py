@@ -129,7 +129,9 @@ class Folio:
     def _about(self, entry: Entry, box: Rect) -> Question:
         """Its value, or where it stands."""
         if chance(self.rng, 0.3):
-            phrase = self.lang.choose(said.FIND, said.FIND_ZH).format(label=_called(self.lang, entry.label), value=entry.value)
+            phrase = self.lang.choose(said.FIND, said.FIND_ZH).format(
+                label=_called(self.lang, entry.label), value=entry.value
+            )
             return Question("ground", phrase, (), "iou", (Region(phrase, Box(*box)),))
         wording = self.lang.choose(said.VALUE, said.VALUE_ZH)
         return Question("ask", wording.format(label=_called(self.lang, entry.label)), (entry.value,))
@@ -160,7 +162,9 @@ def plain_paper(rng: np.random.Generator, width: int, height: int) -> Canvas:
 
 def accent(rng: np.random.Generator) -> Colour:
     """A dark colour for bars and headings."""
-    hue = pick(rng, ((26, 58, 108), (120, 28, 36), (20, 88, 72), (60, 60, 66), (92, 40, 120), (160, 84, 16), (16, 96, 140)))
+    hue = pick(
+        rng, ((26, 58, 108), (120, 28, 36), (20, 88, 72), (60, 60, 66), (92, 40, 120), (160, 84, 16), (16, 96, 140))
+    )
     red, green, blue = (int(np.clip(v + rng.integers(-12, 13), 0, 255)) for v in hue)
     return red, green, blue
 

@@ -16,7 +16,8 @@ VALUE = _listed(
 )
 VALUE_ZH = _listed(
     """{label}是什么？|{label}是多少？|请问{label}是什么？|告诉我{label}|{label}写的是什么？|图中的{label}是什么？|请读出{label}。
-    查一下{label}|{label}？|文件中的{label}是？|请提取{label}。|找出{label}的内容。|What is the {label}?|上面的{label}是多少？
+    查一下{label}|{label}？|文件中的{label}是？|请提取{label}。|找出{label}的内容。
+    What is the {label}?|上面的{label}是多少？
     帮我看看{label}"""
 )
 FIND = _listed(
@@ -40,7 +41,9 @@ READ = _listed(
     """Read all the text in the image.|What does the page say?|Transcribe this page.|OCR this document.
     Read the document from top to bottom.|Extract all the text.|please read the whole page|Write down all the text."""
 )
-READ_ZH = _listed("读出图片中的全部文字。|识别整页文字。|把页面上的文字都写出来。|请读出这份文件。|提取全部文字|OCR this document.")
+READ_ZH = _listed(
+    "读出图片中的全部文字。|识别整页文字。|把页面上的文字都写出来。|请读出这份文件。|提取全部文字|OCR this document."
+)
 MARKDOWN = _listed(
     """Convert the page to Markdown.|Convert this document to markdown.|Give me the page as Markdown.|page to markdown
     Write this page in Markdown, in reading order.|Transcribe the document as Markdown.|Please output Markdown.
@@ -48,16 +51,24 @@ MARKDOWN = _listed(
     Parse the document and return Markdown.|Markdown, please"""
 )
 MARKDOWN_ZH = _listed(
-    """把这一页转换成Markdown。|请用Markdown输出整页内容。|转成Markdown格式|按阅读顺序输出Markdown。|Convert the page to Markdown.
+    """把这一页转换成Markdown。|请用Markdown输出整页内容。|转成Markdown格式
+    按阅读顺序输出Markdown。|Convert the page to Markdown.
     请将文档转换为Markdown。|用Markdown写出这份文件。"""
 )
 HTML = _listed(
-    """Convert the table to HTML.|Give the table as HTML.|table to html|Write this table in HTML.|HTML of the table, please
-    Return the table as an HTML table with rowspan and colspan.|Reproduce the table in HTML.|Output HTML for this table."""
+    """Convert the table to HTML.|Give the table as HTML.|table to html
+    Write this table in HTML.|HTML of the table, please
+    Return the table as an HTML table with rowspan and colspan.
+    Reproduce the table in HTML.|Output HTML for this table."""
 )
-HTML_ZH = _listed("把表格转换成HTML。|请用HTML输出这个表格。|表格转HTML|以HTML格式写出表格。|Convert the table to HTML.")
+HTML_ZH = _listed(
+    "把表格转换成HTML。|请用HTML输出这个表格。|表格转HTML|以HTML格式写出表格。|Convert the table to HTML."
+)
 TABLE_MARKDOWN = _listed(
     """Convert the table to Markdown.|Give the table as Markdown.|table to markdown|Write this table in Markdown.
     Return a Markdown table.|Please output the table in Markdown.|Markdown of the table?"""
 )
-TABLE_MARKDOWN_ZH = _listed("把表格转换成Markdown。|请用Markdown输出表格。|表格转Markdown|以Markdown格式写出表格。|Convert the table to Markdown.")
+TABLE_MARKDOWN_ZH = _listed(
+    """把表格转换成Markdown。|请用Markdown输出表格。|表格转Markdown
+    以Markdown格式写出表格。|Convert the table to Markdown."""
+)

@@ -1,4 +1,4 @@
-"""Tasks "gui" and "gui-zh": screenshots of real HTML in headless Chromium, with the boxes of what can be clicked or read.
+"""Tasks "gui" and "gui-zh": screenshots of real HTML in headless Chromium, with boxes from the page.
 
     PageWriter --HTML--> one browser for each worker process --screenshot, boxes of elements and letters--> Sample
 
@@ -28,21 +28,33 @@ from vl2.synth.values import chance, pick
 
 LARGEST = 800  # pixels of the window; a page fills a part of it
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_OPTIONS = ("--no-sandbox", "--force-device-scale-factor=1", "--font-render-hinting=none", "--disable-lcd-text", "--hide-scrollbars")
+_OPTIONS = (
+    "--no-sandbox",
+    "--force-device-scale-factor=1",
+    "--font-render-hinting=none",
+    "--disable-lcd-text",
+    "--hide-scrollbars",
+)
 _MARKS = {
     "button": "button", "icon": "button", "input": "input field", "search": "input field", "checkbox": "checkbox",
     "switch": "radio button", "tab": "button",
 }  # fmt: skip
 _LOOK = """() => {
   const root = document.getElementById('root').getBoundingClientRect(), elements = [], letters = [];
-  const seen = (node, x, y) => { const top = document.elementFromPoint(x, y); return top && (node === top || node.contains(top)); };
+  const seen = (node, x, y) => {
+    const top = document.elementFromPoint(x, y);
+    return top && (node === top || node.contains(top));
+  };
   for (const node of document.querySelectorAll('[data-k]')) {
     const r = node.getBoundingClientRect();
-    if (r.width < 6 || r.height < 6 || r.left < 0 || r.top < 0 || r.right > root.right || r.bottom > root.bottom) continue;
-    if (!seen(node, (r.left + r.right) / 2, (r.top + r.bottom) / 2) || !seen(node, r.left + 2, r.top + r.height / 2)) continue;
+    if (r.width < 6 || r.height < 6 || r.left < 0 || r.top < 0) continue;
+    if (r.right > root.right || r.bottom > root.bottom) continue;
+    const y = (r.top + r.bottom) / 2;
+    if (!seen(node, (r.left + r.right) / 2, y) || !seen(node, r.left + 2, y)) continue;
     elements.push([node.dataset.k, node.dataset.n, node.dataset.s || '', r.left, r.top, r.right, r.bottom]);
   }
-  const walker = document.createTreeWalker(document.getElementById('root'), NodeFilter.SHOW_TEXT), range = document.createRange();
+  const walker = document.createTreeWalker(document.getElementById('root'), NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
   while (walker.nextNode()) {
     const node = walker.currentNode, text = node.data;
     for (let i = 0; i < text.length; i++) {
@@ -130,8 +142,7 @@ def _marks(elements: list[list], letters: list[list]) -> tuple[np.ndarray, np.nd
     middles = (found[:, :2] + found[:, 2:]) / 2
     for number in order.tolist():
         inside = ((middles >= holders[number, :2]) & (middles <= holders[number, 2:])).all(1)
-        inside[: len(controls)] = False
-        extents[inside] = holders[number]
+        extents[inside & (np.arange(len(found)) >= len(controls))] = holders[number]
     return np.array(ids, np.int16), found, extents
 
 
@@ -191,7 +202,12 @@ def _tell(lang: Language, kind: str, name: str, state: str) -> Question | None:
     """The state of a control, or what stands in it."""
     if kind in ("checkbox", "switch"):
         wording = lang.choose(said.IS_ON, said.IS_ON_ZH).format(name=name)
-        return Question("ask", wording, (lang.choose(("Yes",), ("是",)) if state == "on" else lang.choose(("No",), ("否",)),), "exact")
+        return Question(
+            "ask",
+            wording,
+            (lang.choose(("Yes",), ("是",)) if state == "on" else lang.choose(("No",), ("否",)),),
+            "exact",
+        )
     if kind in ("input", "figure", "price") and state:
         english, chinese = (said.ENTRY, said.ENTRY_ZH) if kind == "input" else (said.FIGURE, said.FIGURE_ZH)
         return Question("ask", lang.choose(english, chinese).format(name=name), (state,))

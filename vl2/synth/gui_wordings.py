@@ -1,4 +1,4 @@
-"""How people name parts of a program's window, in English and in Chinese; shared by both splits. {name}: what it says."""
+"""How people name parts of a program's window, in English and Chinese; shared by both splits. {name}: what it says."""
 
 
 def _listed(block: str) -> tuple[str, ...]:
@@ -6,14 +6,30 @@ def _listed(block: str) -> tuple[str, ...]:
 
 
 FIND: dict[str, tuple[str, ...]] = {
-    "button": _listed("the {name} button|the button {name}|{name} button|click {name}|the button that says {name}|the \"{name}\" button|press {name}|{name}"),
-    "icon": _listed("the {name} icon|the icon with the {name}|the button with the {name}|the {name} button|the {name} symbol|click the {name} icon"),
-    "menu": _listed("the menu entry {name}|{name} in the menu|the {name} link|open {name}|the navigation item {name}|the {name} menu item|go to {name}"),
+    "button": _listed(
+        "the {name} button|the button {name}|{name} button|click {name}|the button that says {name}|"
+        "the \"{name}\" button|press {name}|{name}"
+    ),
+    "icon": _listed(
+        "the {name} icon|the icon with the {name}|the button with the {name}|the {name} button|the {name} symbol|"
+        "click the {name} icon"
+    ),
+    "menu": _listed(
+        "the menu entry {name}|{name} in the menu|the {name} link|open {name}|the navigation item {name}|"
+        "the {name} menu item|go to {name}"
+    ),
     "tab": _listed("the {name} tab|the tab {name}|switch to the {name} tab|the tab labelled {name}"),
-    "input": _listed("the {name} field|the input for {name}|the text box {name}|where to enter the {name}|the {name} input|type into {name}"),
+    "input": _listed(
+        "the {name} field|the input for {name}|the text box {name}|where to enter the {name}|the {name} input|"
+        "type into {name}"
+    ),
     "search": _listed("the search field|the search box|where to type a search|the search bar|the search input"),
-    "checkbox": _listed("the checkbox {name}|the {name} checkbox|the tick box for {name}|tick {name}|the box next to {name}"),
-    "switch": _listed("the switch {name}|the {name} toggle|turn {name} on or off|the toggle for {name}|the switch next to {name}"),
+    "checkbox": _listed(
+        "the checkbox {name}|the {name} checkbox|the tick box for {name}|tick {name}|the box next to {name}"
+    ),
+    "switch": _listed(
+        "the switch {name}|the {name} toggle|turn {name} on or off|the toggle for {name}|the switch next to {name}"
+    ),
     "title": _listed("the heading|the page title|the title {name}|the heading {name}|the headline"),
     "title of the dialogue": _listed("the title of the dialog|the heading {name}|the dialog title {name}"),
     "brand": _listed("the name of the site|the logo text {name}|{name} at the top|the brand name"),
@@ -21,7 +37,10 @@ FIND: dict[str, tuple[str, ...]] = {
     "row link": _listed("the {name} link of {row}|{name} in the row of {row}|{name} {row}|the link {name} for {row}"),
     "price": _listed("the price of {name}|the price for {name}|what {name} costs|how much {name} is"),
     "picture": _listed("the picture of the {name}|the {name}|the image of a {name}|the {name} picture"),
-    "mail": _listed("the message from {name}|the entry of {name}|open the message of {name}|the row with {name}|the mail from {name}"),
+    "mail": _listed(
+        "the message from {name}|the entry of {name}|open the message of {name}|the row with {name}|"
+        "the mail from {name}"
+    ),
     "figure": _listed("the number for {name}|the value of {name}|the figure under {name}|the {name} value"),
     "other": _listed("{name}|the {name}"),
 }  # fmt: skip
@@ -46,25 +65,39 @@ FIND_ZH: dict[str, tuple[str, ...]] = {
     "other": _listed("{name}"),
 }
 ICONS_ZH = {
-    "gear": "齿轮", "magnifying glass": "放大镜", "house": "房子", "bell": "铃铛", "heart": "爱心", "trash can": "垃圾桶",
-    "pencil": "铅笔", "envelope": "信封", "download icon": "下载", "upload icon": "上传", "refresh icon": "刷新", "calendar": "日历",
-    "camera": "相机", "printer": "打印机", "padlock": "锁", "person": "人像", "shopping cart": "购物车", "filter": "筛选",
-    "folder": "文件夹", "location pin": "定位", "microphone": "麦克风", "phone": "电话", "question mark": "问号", "sun": "太阳",
-    "crescent moon": "月亮", "paper clip": "回形针", "credit card": "信用卡", "flag": "旗子", "key": "钥匙", "gift": "礼物",
+    "gear": "齿轮", "magnifying glass": "放大镜", "house": "房子", "bell": "铃铛", "heart": "爱心",
+    "trash can": "垃圾桶",
+    "pencil": "铅笔", "envelope": "信封", "download icon": "下载", "upload icon": "上传", "refresh icon": "刷新",
+    "calendar": "日历",
+    "camera": "相机", "printer": "打印机", "padlock": "锁", "person": "人像", "shopping cart": "购物车",
+    "filter": "筛选",
+    "folder": "文件夹", "location pin": "定位", "microphone": "麦克风", "phone": "电话", "question mark": "问号",
+    "sun": "太阳",
+    "crescent moon": "月亮", "paper clip": "回形针", "credit card": "信用卡", "flag": "旗子", "key": "钥匙",
+    "gift": "礼物",
     "cloud": "云", "check mark": "对勾",
 }  # fmt: skip
 IS_ON = _listed(
-    """Is {name} on?|Is {name} turned on?|Is {name} enabled?|is {name} checked|Is {name} selected?|Has {name} been switched on?
+    """Is {name} on?|Is {name} turned on?|Is {name} enabled?|is {name} checked
+    Is {name} selected?|Has {name} been switched on?
     Is the option {name} active?"""
 )
 IS_ON_ZH = _listed("{name}打开了吗？|{name}是否已启用？|{name}勾选了吗？|{name}是开着的吗？")
-ENTRY = _listed("What is entered as {name}?|What stands in the {name} field?|{name}?|what is in the field {name}|Read the {name} field.|What is the {name}?")
+ENTRY = _listed(
+    """What is entered as {name}?|What stands in the {name} field?|{name}?
+    what is in the field {name}|Read the {name} field.|What is the {name}?"""
+)
 ENTRY_ZH = _listed("{name}填的是什么？|{name}一栏的内容是什么？|{name}输入框里写着什么？|{name}是什么？")
-FIGURE = _listed("What is shown for {name}?|What is the value of {name}?|{name}?|How much is {name}?|Read the figure for {name}.")
+FIGURE = _listed(
+    "What is shown for {name}?|What is the value of {name}?|{name}?|How much is {name}?|Read the figure for {name}."
+)
 FIGURE_ZH = _listed("{name}是多少？|{name}显示的数值是多少？|{name}多少？")
 TAB = _listed("Which tab is selected?|which tab is open|What is the active tab?|Name the selected tab.")
 TAB_ZH = _listed("选中的是哪个标签页？|当前是哪个选项卡？|哪个标签被选中？")
-TITLE = _listed("What is the title of the page?|what does the heading say|What is the heading?|Read the page title.|Which page is this?")
+TITLE = _listed(
+    """What is the title of the page?|what does the heading say
+    What is the heading?|Read the page title.|Which page is this?"""
+)
 TITLE_ZH = _listed("页面标题是什么？|这是哪个页面？|大标题写的是什么？")
 ABSENT = _listed("Save|Delete|Send|Checkout|Sign up|Print|Record|Install|Play|Unlock")
 ABSENT_ZH = _listed("保存|删除|发送|结账|注册|打印|录音|安装|播放|解锁")

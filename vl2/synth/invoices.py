@@ -6,6 +6,7 @@ The trap: sums are right: lines add up to the subtotal, tax and total follow fro
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,9 +18,20 @@ from vl2.synth.sample import Question, Sample, structure_id
 from vl2.synth.values import chance, pick
 
 _TITLE_KEYS = ("invoice_no", "date", "due", "order")
-_THANKS = ("Thank you for your business", "Please pay within 30 days", "Payment by bank transfer", "Goods remain our property until paid")
+_THANKS = (
+    "Thank you for your business",
+    "Please pay within 30 days",
+    "Payment by bank transfer",
+    "Goods remain our property until paid",
+)
 _THANKS_ZH = ("谢谢惠顾", "请在三十天内付款", "本单一式两份", "如有问题请与我们联系")
-_ITEM = ("What was charged for {item}?", "How much is {item}?", "What is the amount of {item}?", "the total for {item}?", "price of {item} in all")
+_ITEM = (
+    "What was charged for {item}?",
+    "How much is {item}?",
+    "What is the amount of {item}?",
+    "the total for {item}?",
+    "price of {item} in all",
+)
 _ITEM_ZH = ("{item}的金额是多少？", "{item}多少钱？", "{item}一共多少钱？", "请问{item}的金额")
 _QUANTITY = ("How many {item} were ordered?", "What is the quantity of {item}?", "quantity of {item}?")
 _QUANTITY_ZH = ("{item}的数量是多少？", "{item}买了多少？", "{item}有几件？")
@@ -79,7 +91,9 @@ def _draw(lang: Language, task: str) -> Sample:
         page.y += page.step
     canvas.crop(max(240, min(height, int(page.y + rng.uniform(6, 40)))))
     used = {entry.label for entry in folio.entries}
-    folio.absent = [lang.say(key) for key in ("due", "order", "bank", "email", "phone") if not used & {*LABELS[key][lang.zh]}]
+    folio.absent = [
+        lang.say(key) for key in ("due", "order", "bank", "email", "phone") if not used & {*LABELS[key][lang.zh]}
+    ]
     return folio.sample(task)
 
 
@@ -186,7 +200,7 @@ def _table(page: _Page, header: list[str], rows: list[list[str]]) -> None:
         elif look == "zebra" and number % 2 == 0:
             draw.rectangle((edges[0], top, edges[-1], bottom), fill=pale(page.colour))
         if look == "grid":
-            for left, right in zip(edges[:-1], edges[1:], strict=True):
+            for left, right in pairwise(edges):
                 draw.rectangle((left, top, right, bottom), outline=page.colour)
         elif look == "rules":
             draw.line((edges[0], bottom, edges[-1], bottom), fill=page.colour)
@@ -223,8 +237,8 @@ def _sums(page: _Page, cents: int) -> None:
         page.y += page.step
     if lang.zh and chance(rng, 0.6):
         spelt = chinese.amount_in_words(rows[-1][1])
-        written.append(folio.field((page.margin, page.y), "大写金额", spelt, page.font, page.bold, page.right - page.margin))
+        written.append(
+            folio.field((page.margin, page.y), "大写金额", spelt, page.font, page.bold, page.right - page.margin)
+        )
         page.y += page.step
     folio.block("\n".join(f"- {row}" for row in written), *written)
-
-

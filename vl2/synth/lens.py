@@ -37,7 +37,9 @@ class Bend:
             if kind < 0.35:
                 profile = np.zeros(_KNOTS)
             elif kind < 0.6:
-                profile = amount * 1.6 * np.exp(-(places if rng.random() < 0.5 else 1 - places) / rng.uniform(0.12, 0.4))
+                profile = (
+                    amount * 1.6 * np.exp(-(places if rng.random() < 0.5 else 1 - places) / rng.uniform(0.12, 0.4))
+                )
             elif kind < 0.8:
                 profile = amount * np.sin(2 * math.pi * (places * rng.uniform(0.4, 1.3) + rng.random()))
             else:
@@ -159,7 +161,7 @@ def fit_lens(
     steps = np.linspace(0, 1, 9)
     grid = np.stack(np.meshgrid(steps * width, steps * height), -1).reshape(-1, 2)
     near = lens.forward(grid)
-    across, down = lens.forward(grid + (1, 0)) - near, lens.forward(grid + (0, 1)) - near
+    across, down = lens.forward(grid + np.array([1, 0])) - near, lens.forward(grid + np.array([0, 1])) - near
     area = np.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0])
     zoom = scale / math.sqrt(float(area.min()))
     low, high = near.min(0) * zoom, near.max(0) * zoom

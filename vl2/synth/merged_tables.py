@@ -2,7 +2,7 @@
 
     groups of columns, groups of rows --> a grid of Cell(text, rows, columns) --draw--> picture, HTML, Markdown
 
-Markdown has no spans: there a spanning cell is written once, at its upper left, and the other cells it covers are empty.
+Markdown has no spans: there a spanning cell is written once, at its upper left; the others it covers are empty.
 The trap: reading order is row by row, a cell that spans rows belongs to its first.
 """
 
@@ -18,7 +18,11 @@ from vl2.synth.langs import Font, Language, language
 from vl2.synth.sample import Question, Sample, structure_id
 from vl2.synth.values import chance, pick
 
-_VALUE = ("What is {column} of {row} under {group}?", "{group}, {column}, {row}: what is the value?", "Value for {row} in {column} ({group})?")
+_VALUE = (
+    "What is {column} of {row} under {group}?",
+    "{group}, {column}, {row}: what is the value?",
+    "Value for {row} in {column} ({group})?",
+)
 _VALUE_ZH = ("{group}下{row}的{column}是多少？", "{row}在{group}的{column}是多少？", "查一下{row}的{group}{column}")
 _ROWS = ("How many rows belong to {group}?", "how many entries does {group} have?")
 _ROWS_ZH = ("{group}有几行？", "{group}包含几项？")
@@ -51,7 +55,9 @@ def to_html(cells: list[Cell]) -> str:
         line = "<tr>"
         for cell in sorted((cell for cell in cells if cell.row == row), key=lambda cell: cell.column):
             tag = "th" if cell.head else "td"
-            spans = (f' rowspan="{cell.high}"' if cell.high > 1 else "") + (f' colspan="{cell.wide}"' if cell.wide > 1 else "")
+            spans = (f' rowspan="{cell.high}"' if cell.high > 1 else "") + (
+                f' colspan="{cell.wide}"' if cell.wide > 1 else ""
+            )
             line += f"<{tag}{spans}>{html.escape(cell.text, quote=False)}</{tag}>"
         lines.append(line + "</tr>")
     return "\n".join([*lines, "</table>"])
@@ -114,10 +120,18 @@ def _plan(lang: Language) -> tuple[list[Cell], int, list[Question]]:
             key = names.pop()
             cells.append(Cell(row + place, first - 1, key))
             for number, (group, below) in enumerate(heads):
-                value = lang.money(int(10 ** rng.uniform(2, 6)), sign=False) if chance(rng, 0.5) else str(int(rng.integers(1, 999)))
+                value = (
+                    lang.money(int(10 ** rng.uniform(2, 6)), sign=False)
+                    if chance(rng, 0.5)
+                    else str(int(rng.integers(1, 999)))
+                )
                 cells.append(Cell(row + place, first + number, value))
                 if group != below:
-                    asked.append(Question("ask", lang.choose(_VALUE, _VALUE_ZH).format(row=key, column=below, group=group), (value,)))
+                    asked.append(
+                        Question(
+                            "ask", lang.choose(_VALUE, _VALUE_ZH).format(row=key, column=below, group=group), (value,)
+                        )
+                    )
         row += size
     return cells, column, asked
 

@@ -23,22 +23,47 @@ from vl2.synth.scenery import Plan, Scenery, choose_color, render_thing
 from vl2.synth.values import chance, pick
 
 _CHANGED = (
-    "What changed between the two images?", "What is different in the second picture?", "Spot the difference.", "what has changed",
+    "What changed between the two images?", "What is different in the second picture?", "Spot the difference.",
+    "what has changed",
     "Compare the two images: what is different?", "What is the difference between the first and the second image?",
     "Find the change.", "Which change was made to the picture?", "How do the two pictures differ?",
 )  # fmt: skip
-_SAME = ("Are the two images the same?", "Do both pictures show the same?", "Are the pictures identical?", "are they the same")
-_WHERE = ("the change", "what changed", "the difference", "the thing that is different", "the place where the pictures differ")
-_MORE = ("Which image has more things?", "In which picture are more objects?", "Which of the two images shows more objects?")
+_SAME = (
+    "Are the two images the same?",
+    "Do both pictures show the same?",
+    "Are the pictures identical?",
+    "are they the same",
+)
+_WHERE = (
+    "the change",
+    "what changed",
+    "the difference",
+    "the thing that is different",
+    "the place where the pictures differ",
+)
+_MORE = (
+    "Which image has more things?",
+    "In which picture are more objects?",
+    "Which of the two images shows more objects?",
+)
 _THERE = ("Is there {a} in the first image?", "Does the first picture show {a}?", "Can you see {a} in the first image?")
-_THERE_TOO = ("Is there {a} in the second image?", "Does the second picture show {a}?", "Can you see {a} in the second image?")
+_THERE_TOO = (
+    "Is there {a} in the second image?",
+    "Does the second picture show {a}?",
+    "Can you see {a} in the second image?",
+)
 _LIKE = (
-    "the same kind of thing as in the {marker} of the first image", "what is marked in the first image", "more of the marked kind",
-    "the marked object of the first image", "the thing from the {marker}", "all things of the kind marked with the {marker}",
+    "the same kind of thing as in the {marker} of the first image", "what is marked in the first image",
+    "more of the marked kind",
+    "the marked object of the first image", "the thing from the {marker}",
+    "all things of the kind marked with the {marker}",
     "objects like the one marked in the first picture", "the marked kind of object",
 )  # fmt: skip
 _NAME = ("What is marked in the first image?", "Name the thing marked by the {marker}.", "What does the {marker} mark?")
-_COUNT = ("How many of the marked kind are in the second image?", "How often does the marked thing occur in the second picture?")
+_COUNT = (
+    "How many of the marked kind are in the second image?",
+    "How often does the marked thing occur in the second picture?",
+)
 
 
 @dataclass(frozen=True)
@@ -62,13 +87,17 @@ def _extra(rng: np.random.Generator, scenery: Scenery, concept: Concept | None =
     bases = [np.asarray(scenery.canvas.image.resize((1, 1)), np.float32).reshape(3)]
     for _ in range(40):
         kind = concept or absent_concepts(rng, scenery, 1)[0]
-        pool = [d for name in ("emoji", "shape", "interface") for d in drawings_of(scenery.split, name).get(kind.index, ())]
+        pool = [
+            d for name in ("emoji", "shape", "interface") for d in drawings_of(scenery.split, name).get(kind.index, ())
+        ]
         pool = [d for d in pool if d.paintable or np.linalg.norm(np.array(average_color(d)) - bases[0]) > 48] or pool
         if pool:
             drawing = pick(rng, pool)
             word, color = choose_color(rng, bases)
             painted = drawing.paintable
-            return _Extra(kind, drawing, word if painted else drawing.color, color if painted else None, rng.uniform(40, 80))
+            return _Extra(
+                kind, drawing, word if painted else drawing.color, color if painted else None, rng.uniform(40, 80)
+            )
     raise AssertionError("every concept has a drawing in each split")
 
 
@@ -79,7 +108,12 @@ def _spot(rng: np.random.Generator, scenery: Scenery, side: float, taken: list[B
         x, y = rng.uniform(2, scenery.width - side - 2), rng.uniform(2, scenery.height - side - 2)
         if min(x, y) < 2:
             return None
-        apart = (placed[:, 0] > x + side + 3) | (placed[:, 2] < x - 3) | (placed[:, 1] > y + side + 3) | (placed[:, 3] < y - 3)
+        apart = (
+            (placed[:, 0] > x + side + 3)
+            | (placed[:, 2] < x - 3)
+            | (placed[:, 1] > y + side + 3)
+            | (placed[:, 3] < y - 3)
+        )
         if apart.all():
             return int(x), int(y)
     return None
@@ -116,15 +150,21 @@ class _Change:
 def _added(rng: np.random.Generator, first: Scenery, second: Scenery, at: tuple[int, int], extra: _Extra) -> _Change:
     box = _put(rng, second, extra, at)
     a = article(extra.name)
-    return _Change((f"In the second image there is {a} that is not in the first.", f"{a} was added"), "second", box, new=extra)
+    return _Change(
+        (f"In the second image there is {a} that is not in the first.", f"{a} was added"), "second", box, new=extra
+    )
 
 
 def _removed(rng: np.random.Generator, first: Scenery, second: Scenery, at: tuple[int, int], extra: _Extra) -> _Change:
     _put(rng, first, extra, at)
-    return _Change((f"The {extra.name} is missing in the second image.", f"the {extra.name} is gone"), "first", None, gone=extra)
+    return _Change(
+        (f"The {extra.name} is missing in the second image.", f"the {extra.name} is gone"), "first", None, gone=extra
+    )
 
 
-def _exchanged(rng: np.random.Generator, first: Scenery, second: Scenery, at: tuple[int, int], extra: _Extra) -> _Change:
+def _exchanged(
+    rng: np.random.Generator, first: Scenery, second: Scenery, at: tuple[int, int], extra: _Extra
+) -> _Change:
     while True:
         other = _extra(rng, first)
         if other.concept.index not in {extra.concept.index, *extra.concept.rivals}:
@@ -136,7 +176,9 @@ def _exchanged(rng: np.random.Generator, first: Scenery, second: Scenery, at: tu
     return _Change((sentence, f"{article(extra.name)} was replaced by {article(other.name)}"), "", box, extra, other)
 
 
-def _recoloured(rng: np.random.Generator, first: Scenery, second: Scenery, at: tuple[int, int], extra: _Extra) -> _Change:
+def _recoloured(
+    rng: np.random.Generator, first: Scenery, second: Scenery, at: tuple[int, int], extra: _Extra
+) -> _Change:
     if not extra.drawing.paintable:
         return _exchanged(rng, first, second, at, extra)
     bases = [np.asarray(first.canvas.image.resize((1, 1)), np.float32).reshape(3)]
@@ -190,7 +232,9 @@ def generate_compare(rng: np.random.Generator, split: str) -> Sample:
         if change.box is not None:
             asked.append(Question("ground", phrase, (), "iou", (Region(phrase, change.box),)))
         if change.more:
-            asked.append(Question("ask", pick(rng, _MORE), (f"the {change.more}", change.more, f"the {change.more} image")))
+            asked.append(
+                Question("ask", pick(rng, _MORE), (f"the {change.more}", change.more, f"the {change.more} image"))
+            )
         for thing, answers in ((change.gone, ("yes", "no")), (change.new, ("no", "yes"))):
             if thing is not None:
                 a = article(thing.concept.names[0][0])
@@ -230,5 +274,3 @@ def generate_in_context(rng: np.random.Generator, split: str) -> Sample:
     asked.append(Question("ask", pick(rng, _COUNT), count_answer(len(boxes)), "exact"))
     earlier = Sample("in-context", shown, (), *before.marks)
     return Sample("in-context", after.image, tuple(asked), *after.marks, earlier=(earlier,))
-
-

@@ -1,6 +1,6 @@
 """Task "pointing": an arrow, a circle or a box drawn by hand shows what is meant, a thing or a line of text.
 
-    scenery or page --finish--> picture --marker at a known box--> "What is in the red circle?", "Find what the arrow points at."
+    scenery or page --finish--> picture --marker at a known box--> "What is in the red circle?"
     draw_marker is also how the first image of an in-context question says which thing is meant
 
 The trap: a marker has a colour that its surroundings lack, or nobody would see it.
@@ -23,12 +23,15 @@ from vl2.synth.values import chance, pick
 
 MARKERS = ("box", "circle", "arrow")
 _COLOURS: dict[str, Colour] = {
-    "red": (230, 20, 30), "green": (0, 190, 60), "blue": (20, 80, 240), "yellow": (250, 220, 0), "purple": (150, 20, 200),
+    "red": (230, 20, 30), "green": (0, 190, 60), "blue": (20, 80, 240), "yellow": (250, 220, 0),
+    "purple": (150, 20, 200),
     "orange": (255, 130, 0),
 }  # fmt: skip
 _INSIDE = (
-    "What is in the {marker}?", "What is inside the {marker}?", "What does the {marker} show?", "what is in the {marker}",
-    "Name the thing in the {marker}.", "Which object is marked by the {marker}?", "What has been marked with a {marker}?",
+    "What is in the {marker}?", "What is inside the {marker}?", "What does the {marker} show?",
+    "what is in the {marker}",
+    "Name the thing in the {marker}.", "Which object is marked by the {marker}?",
+    "What has been marked with a {marker}?",
     "What thing is inside the {marker}?", "Identify what the {marker} marks.",
 )  # fmt: skip
 _AT = (
@@ -36,15 +39,38 @@ _AT = (
     "what does the {marker} point to", "Name the thing the {marker} points at.", "The {marker} points at what?",
     "What is at the tip of the {marker}?", "Identify the object at the end of the {marker}.",
 )  # fmt: skip
-_COLOUR = ("What colour is the marked thing?", "which colour does the marked object have", "What is the color of the object that is marked?")
-_HOW_MANY = ("How many more of the marked kind are there?", "Apart from the marked one, how many of its kind are in the picture?")
-_FIND_IN = ("the thing in the {marker}", "the object inside the {marker}", "what is in the {marker}", "the marked object")
-_FIND_AT = ("the thing the {marker} points at", "the object at the tip of the {marker}", "what the {marker} points to", "the marked object")
+_COLOUR = (
+    "What colour is the marked thing?",
+    "which colour does the marked object have",
+    "What is the color of the object that is marked?",
+)
+_HOW_MANY = (
+    "How many more of the marked kind are there?",
+    "Apart from the marked one, how many of its kind are in the picture?",
+)
+_FIND_IN = (
+    "the thing in the {marker}",
+    "the object inside the {marker}",
+    "what is in the {marker}",
+    "the marked object",
+)
+_FIND_AT = (
+    "the thing the {marker} points at",
+    "the object at the tip of the {marker}",
+    "what the {marker} points to",
+    "the marked object",
+)
 _TEXT = (
-    "What is written in the {marker}?", "Read the text in the {marker}.", "What does the marked line say?", "text in the {marker}?",
-    "Transcribe what the {marker} marks.", "Which words are marked with the {marker}?", "What does it say inside the {marker}?",
+    "What is written in the {marker}?", "Read the text in the {marker}.", "What does the marked line say?",
+    "text in the {marker}?",
+    "Transcribe what the {marker} marks.", "Which words are marked with the {marker}?",
+    "What does it say inside the {marker}?",
 )  # fmt: skip
-_TEXT_AT = ("What does the line at the {marker} say?", "Read the line that the {marker} points at.", "Which text does the {marker} point to?")
+_TEXT_AT = (
+    "What does the line at the {marker} say?",
+    "Read the line that the {marker} points at.",
+    "Which text does the {marker} point to?",
+)
 
 
 def choose_colour(
@@ -94,7 +120,9 @@ def _draw_arrow(
     tip = middle + np.array(side) * half * 0.8
     length = float(np.clip(room[side] + 0.2 * (half @ np.abs(side)), 24, rng.uniform(40, 90)))
     turn = rng.uniform(-0.5, 0.5)
-    out = np.array([side[0] * math.cos(turn) - side[1] * math.sin(turn), side[0] * math.sin(turn) + side[1] * math.cos(turn)])
+    out = np.array(
+        [side[0] * math.cos(turn) - side[1] * math.sin(turn), side[0] * math.sin(turn) + side[1] * math.cos(turn)]
+    )
     tail = np.clip(tip + out * length, 2, np.array(size) - 3)
     along = (tip - tail) / max(1.0, float(np.hypot(*(tip - tail))))
     across = np.array([-along[1], along[0]])
@@ -164,7 +192,10 @@ def _marked_text(rng: np.random.Generator, split: str) -> Sample:
     image = draw_marker(rng, sample.image, box, kind, colour)
     marker = marker_name(word, kind)
     templates = _TEXT_AT if kind == "arrow" else _TEXT
-    asked = [Question("ask", wording.format(marker=marker), (text.strip(),)) for wording in rng.permutation(templates)[:2].tolist()]
+    asked = [
+        Question("ask", wording.format(marker=marker), (text.strip(),))
+        for wording in rng.permutation(templates)[:2].tolist()
+    ]
     phrase = pick(rng, ("the marked line", "the text in the {marker}", "the marked text")).format(marker=marker)
     asked.append(Question("ground", phrase, (), "iou", (Region(phrase, box),)))
     return replace(sample, task="pointing", image=image, questions=tuple(asked))

@@ -15,7 +15,7 @@ _START_SEC = 120.0
 
 
 def images_per_second(task: str, count: int, workers: int = 1, *, seed: int = 0, split: str = "train") -> float:
-    """Draws `count` samples in `workers` processes, each an equal part; raises TaskError for an unknown task or split."""
+    """Draws `count` samples in `workers` processes, each an equal part; raises TaskError for an unknown task."""
     generate(task, seed, 0, split)
     if workers == 1:
         return count / _draw(task, seed, split, 0, count, None)

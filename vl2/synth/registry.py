@@ -49,7 +49,8 @@ TASKS: dict[str, tuple[str, str]] = {
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
 PHOTOGRAPHED = (
     "line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh",
-    "receipt-zh", "form-zh", "invoice", "invoice-zh", "card", "card-zh", "flow", "flow-zh", "merged-table", "merged-table-zh",
+    "receipt-zh", "form-zh", "invoice", "invoice-zh", "card", "card-zh", "flow", "flow-zh", "merged-table",
+    "merged-table-zh",
 )  # fmt: skip
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
 

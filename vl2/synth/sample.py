@@ -1,4 +1,4 @@
-"""What a generator hands back: an image (rarely several), questions about it, and a dense label for everything drawn on it.
+"""What a generator hands back: an image (or several), questions about it, a dense label for everything drawn on it.
 
     generator --> Sample(image, questions, mark_ids, mark_boxes, mark_extents)
     mark_ids:     what was drawn (a character, a bar, an icon concept)      mark_boxes: where, in pixels of the image

@@ -1,4 +1,4 @@
-"""Task "dialogue": questions about a scenery whose follow-ups refer to what was said, and refusals to talk of absent things.
+"""Task "dialogue": questions whose follow-ups refer to what was said, and refusals to talk of absent things.
 
     "Is there a dog?" yes --> "Where is it?" top left --> "What colour is it?" brown     Question.then
     "What colour is the zebra?" --> "There is no zebra in the image."
@@ -17,12 +17,29 @@ from vl2.synth.scene_wordings import PLACED, article
 from vl2.synth.scenery import Plan, Scenery, Thing
 from vl2.synth.values import chance, pick
 
-_IS_THERE = ("Is there {a} in the picture?", "Can you see {a}?", "Do you see {a} here?", "is there {a}", "Does the image show {a}?")
+_IS_THERE = (
+    "Is there {a} in the picture?",
+    "Can you see {a}?",
+    "Do you see {a} here?",
+    "is there {a}",
+    "Does the image show {a}?",
+)
 _HOW_MANY = ("How many {names} are there?", "how many {names} do you see", "Count the {names}.", "How many {names}?")
 _WHERE = ("Where is it?", "And where is it?", "where", "Where in the image is it?", "Tell me its place.")
-_COLOUR = ("What colour is it?", "And its color?", "Which colour does it have?", "what color", "In which colour is it drawn?")
+_COLOUR = (
+    "What colour is it?",
+    "And its color?",
+    "Which colour does it have?",
+    "what color",
+    "In which colour is it drawn?",
+)
 _BOX = ("it", "that one", "this thing", "its box", "exactly that")
-_WHAT_ELSE = ("What else is there?", "What other things are in the picture?", "And what else can you see?", "Anything else?")
+_WHAT_ELSE = (
+    "What else is there?",
+    "What other things are in the picture?",
+    "And what else can you see?",
+    "Anything else?",
+)
 _OTHERS = ("And how many {names}?", "How about {names}?", "And {names}?", "What about the {names}?")
 _OF_ABSENT = (
     "What colour is the {name}?", "Where is the {name}?", "How big is the {name}?", "What is next to the {name}?",
@@ -43,7 +60,11 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
         refusal = (f"There is no {name} in the image.", "not in the image", f"no {name}")
         asked.append(Question("ask", pick(rng, _OF_ABSENT).format(name=name), refusal))
     missing = article(absent[0].names[0][0])
-    asked.append(Question("ask", pick(rng, _IS_THERE).format(a=missing), ("no",), "exact", then=(_what_else(rng, scenery, None),)))
+    asked.append(
+        Question(
+            "ask", pick(rng, _IS_THERE).format(a=missing), ("no",), "exact", then=(_what_else(rng, scenery, None),)
+        )
+    )
     finished = scenery.finish(rng)
     chosen = [asked[i] for i in rng.permutation(len(asked)).tolist()]
     return Sample("dialogue", finished.image, tuple(chosen), *finished.marks)
@@ -63,7 +84,9 @@ def _about_one(rng: np.random.Generator, scenery: Scenery, thing: Thing) -> Ques
         then.append(_what_else(rng, scenery, thing))
     order = [then[i] for i in rng.permutation(len(then)).tolist()]
     a = article(thing.concept.names[0][0])
-    return Question("ask", pick(rng, _IS_THERE).format(a=a), ("yes",), "exact", then=tuple(order[: int(rng.integers(1, 4))]))
+    return Question(
+        "ask", pick(rng, _IS_THERE).format(a=a), ("yes",), "exact", then=tuple(order[: int(rng.integers(1, 4))])
+    )
 
 
 def _about_many(rng: np.random.Generator, scenery: Scenery, members: list[Thing]) -> Question:
