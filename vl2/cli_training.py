@@ -42,7 +42,8 @@ def synth(
         from vl2.synth.rate import images_per_second
 
         if out is None:
-            print(f"{task}: {images_per_second(task, count, workers, seed=seed, split=split):.1f} images a second")
+            rate = images_per_second(task, count, workers, seed=seed, split=split)
+            print(f"{task}: {rate.clock:.1f} images a second, {rate.core:.1f} a second of one core's time")
             return
         with _progress() as progress:
             bar = progress.add_task(f"{task} ({split})", total=count)
