@@ -20,11 +20,11 @@ INTRODUCTION = """\
 # Licences
 
 The code of vl2 and the weights of Nano are under the MIT licence (`LICENSE`). The data engine ships fonts, drawings,
-texts and photographs that others made, under the licences below; they are in the folder `vl2/synth/pack` of the repository and of the
-installed package. Nano was trained on pictures drawn with the entries marked `train` and on nothing else; entries
-marked `test` are only in pictures that measure it. `scripts/build_pack.py` and `scripts/build_icons.py` take nothing
-that is not listed; so do `scripts/build_chinese.py` and `scripts/build_photos.py`. The Nano that ships has seen neither Chinese
-nor photographs.
+texts and photographs that others made, under the licences below; they are in the folder `vl2/synth/pack` of the
+repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train` and on
+nothing else; entries marked `test` are only in pictures that measure it. `scripts/build_pack.py` and `scripts/build_icons.py` take nothing
+that is not listed, nor do `scripts/build_chinese.py` and `scripts/build_photos.py`. The Nano that ships has seen
+neither Chinese nor photographs.
 
 The published DeepSeek-VL2 weights (tiny, small, base) are not part of vl2. They are downloaded on request and are under
 the DeepSeek model licence of their own pages.
@@ -41,15 +41,15 @@ All are npm packages.
 CHINESE = """
 ## Chinese
 
-Files: `chinese/`. Changes: fonts cut to 3,500 characters, outlines rounded to 512 units an em, hints and layout tables removed,
-renamed inside. Copyright notices and licence texts, the Arphic Public License among them: `chinese/licences/`.
+Files: `chinese/`. Changes: fonts cut to 3,500 characters, outlines rounded to 512 units an em, hints and layout tables
+removed, renamed inside. Copyright notices and licence texts, the Arphic Public License among them: `chinese/licences/`.
 """
 
 PHOTOGRAPHS = """
 ## Photographs
 
-File: `photos.zip`; from Debian's {package} {version}. Changes: scaled to 560 pixels, stored as JPEG. They lie around pages in the
-tasks that end in `-photo`.
+File: `photos.zip`; from Debian's {package} {version}. Changes: scaled to 560 pixels, stored as JPEG. They lie around
+pages in the tasks that end in `-photo`.
 """
 
 DRAWINGS = """

@@ -170,6 +170,10 @@ class Canvas:
         boxes = np.array([box], np.float32)
         self._add_marks(np.array([label_id], np.int16), boxes, boxes)
 
+    def marks(self, ids: np.ndarray, boxes: np.ndarray, extent: Sequence[float]) -> None:
+        """Label (M,) int16 ids in (M, 4) float32 boxes, all of one whole."""
+        self._add_marks(ids, boxes, np.tile(np.array([extent], np.float32), (len(ids), 1)))
+
     def _add_marks(self, ids: np.ndarray, boxes: np.ndarray, extents: np.ndarray) -> None:
         self._ids.append(ids)
         self._boxes.append(boxes)

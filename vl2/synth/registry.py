@@ -39,6 +39,7 @@ TASKS: dict[str, tuple[str, str]] = {
     "flow-zh": ("vl2.synth.flows", "generate_zh"),
     "merged-table": ("vl2.synth.merged_tables", "generate"),
     "merged-table-zh": ("vl2.synth.merged_tables", "generate_zh"),
+    "formula": ("vl2.synth.formulas", "generate"),
     "gui": ("vl2.synth.gui", "generate"),
     "gui-zh": ("vl2.synth.gui", "generate_zh"),
     "compare": ("vl2.synth.pairs", "generate_compare"),
@@ -49,7 +50,7 @@ TASKS: dict[str, tuple[str, str]] = {
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
 PHOTOGRAPHED = (
     "line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh",
-    "receipt-zh", "form-zh", "invoice", "invoice-zh", "card", "card-zh", "flow", "flow-zh", "merged-table",
+    "receipt-zh", "form-zh", "invoice", "invoice-zh", "card", "card-zh", "formula", "flow", "flow-zh", "merged-table",
     "merged-table-zh",
 )  # fmt: skip
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
