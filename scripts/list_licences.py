@@ -21,10 +21,10 @@ INTRODUCTION = """\
 
 The code of vl2 and the weights of Nano are under the MIT licence (`LICENSE`). The data engine ships fonts, drawings,
 texts and photographs that others made, under the licences below; they are in the folder `vl2/synth/pack` of the
-repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train` and on
-nothing else; entries marked `test` are only in pictures that measure it. `scripts/build_pack.py` and `scripts/build_icons.py` take nothing
-that is not listed, nor do `scripts/build_chinese.py` and `scripts/build_photos.py`. The Nano that ships has seen
-neither Chinese nor photographs.
+repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train`, none of them
+Chinese or a photograph, and on nothing else; entries marked `test` are only in pictures that measure it.
+`scripts/build_pack.py`, `scripts/build_icons.py`, `scripts/build_chinese.py` and `scripts/build_photos.py` take nothing
+that is not listed.
 
 The published DeepSeek-VL2 weights (tiny, small, base) are not part of vl2. They are downloaded on request and are under
 the DeepSeek model licence of their own pages.

@@ -1,9 +1,9 @@
 """Task "formula": formulas with fractions, roots, sums and Greek letters, to be written as LaTeX.
 
-    rng --random expression--> LaTeX --matplotlib's mathtext--> ink and places of glyphs --> one to four on a sheet --> Sample
+    rng --random expression--> LaTeX --matplotlib's mathtext--> Ink: coverage, places of glyphs --> a sheet --> Sample
 
-The test split has typefaces of its own. Needs matplotlib: `pip install 'vl2[train]'`. The trap: mathtext knows where a glyph
-starts and on which line it stands, not how large its ink is, so that its mark is a cell of the usual proportions.
+The test split has typefaces of its own. Needs matplotlib: `pip install 'vl2[train]'`. The trap: mathtext knows where a
+glyph starts and on which line it stands, not how large its ink is, so that its mark is a cell of usual proportions.
 """
 
 from functools import lru_cache
@@ -26,20 +26,42 @@ _DPI = 72  # a point is a pixel
 _LETTERS = tuple("abcdefghknmpqrstuvwxyzABCDEFGHKLMNPQRSTVXYZ")
 _GREEK = tuple(
     "\\" + name
-    for name in "alpha beta gamma delta epsilon theta lambda mu pi rho sigma tau phi omega Gamma Delta Omega".split()
+    for name in [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "theta",
+        "lambda",
+        "mu",
+        "pi",
+        "rho",
+        "sigma",
+        "tau",
+        "phi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Omega",
+    ]
 )
 _RELATIONS = ("=", "=", "=", "=", "\\leq", "\\geq", "\\approx", "<", ">", "\\neq")
 _OPERATORS = ("+", "+", "-", "-", "\\cdot", "\\times")
 _FUNCTIONS = ("\\sin", "\\cos", "\\log", "\\exp", "\\tan", "\\ln")
 _ASK_ONE = (
-    "Write the formula as LaTeX.", "What is the formula in LaTeX?", "formula to latex", "Convert the equation to LaTeX.",
-    "Give the LaTeX code of this formula.", "Transcribe the formula in LaTeX.", "LaTeX, please", "Read the equation as LaTeX.",
+    "Write the formula as LaTeX.", "What is the formula in LaTeX?", "formula to latex",
+    "Convert the equation to LaTeX.",
+    "Give the LaTeX code of this formula.", "Transcribe the formula in LaTeX.", "LaTeX, please",
+    "Read the equation as LaTeX.",
     "How is this written in LaTeX?", "Please turn the formula into LaTeX.", "Output the LaTeX source of the equation.",
     "把公式转成LaTeX。", "用LaTeX写出公式。",
 )  # fmt: skip
 _ASK_NUMBER = (
-    "What is equation {n} in LaTeX?", "Write formula {n} as LaTeX.", "LaTeX of equation {n}?", "Convert formula ({n}) to LaTeX.",
-    "equation {n} in latex", "Give the LaTeX of ({n}).", "Transcribe equation ({n}) in LaTeX.", "用LaTeX写出公式({n})。",
+    "What is equation {n} in LaTeX?", "Write formula {n} as LaTeX.", "LaTeX of equation {n}?",
+    "Convert formula ({n}) to LaTeX.",
+    "equation {n} in latex", "Give the LaTeX of ({n}).", "Transcribe equation ({n}) in LaTeX.",
+    "用LaTeX写出公式({n})。",
 )  # fmt: skip
 _FIND = ("equation {n}", "formula {n}", "equation ({n})", "the formula with number {n}", "the equation numbered ({n})")
 
