@@ -2,7 +2,7 @@
 
     rng --random expression--> LaTeX --matplotlib's mathtext--> Ink: coverage, places of glyphs --> a sheet --> Sample
 
-The test split has typefaces of its own. Needs matplotlib: `pip install 'vl2[train]'`. The trap: mathtext knows where a
+The test split has typefaces of its own. Needs matplotlib: `pip install 'vl2[synth]'`. The trap: mathtext knows where a
 glyph starts and on which line it stands, not how large its ink is, so that its mark is a cell of usual proportions.
 """
 
@@ -76,8 +76,10 @@ class Ink(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _parsers() -> tuple:
-    from matplotlib.mathtext import MathTextParser
-
+    try:
+        from matplotlib.mathtext import MathTextParser
+    except ImportError as error:
+        raise ValueError(f"task 'formula' needs matplotlib ({error}); pip install 'vl2[synth]'") from error
     return MathTextParser("agg"), MathTextParser("path")
 
 
