@@ -1,6 +1,6 @@
 """Write docs/licences.md: everything that ships with vl2 and was made by others, read from the lists in the pack.
 
-vl2/synth/pack/{sources,icons}.toml --> docs/licences.md
+vl2/synth/pack/{sources,icons}.toml, chinese/sources.toml --> docs/licences.md
 
 python scripts/list_licences.py            write the page
 python scripts/list_licences.py --check    exit with 1 if the page is out of date
@@ -19,10 +19,11 @@ INTRODUCTION = """\
 <!-- Written by scripts/list_licences.py from vl2/synth/pack/*.toml; change those lists, then run it again. -->
 # Licences
 
-The code of vl2 and the weights of Nano are under the MIT licence (`LICENSE`). The data engine ships fonts, drawings and
-texts that others made, under the licences below; they are in the folder `vl2/synth/pack` of the repository and of the
-installed package. Nano was trained on pictures drawn with the entries marked `train` and on nothing else; entries
-marked `test` are only in pictures that measure it. `scripts/build_pack.py` and `scripts/build_icons.py` take nothing
+The code of vl2 and the weights of Nano are under the MIT licence (`LICENSE`). The data engine ships fonts, drawings,
+texts and photographs that others made, under the licences below; they are in the folder `vl2/synth/pack` of the
+repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train`, none
+of them Chinese or a photograph, and on nothing else; entries marked `test` are only in pictures that measure it.
+`scripts/build_pack.py`, `scripts/build_icons.py`, `scripts/build_chinese.py` and `scripts/build_photos.py` take nothing
 that is not listed.
 
 The published DeepSeek-VL2 weights (tiny, small, base) are not part of vl2. They are downloaded on request and are under
@@ -35,6 +36,20 @@ FONTS = """
 Files: `fonts/`. Changes: cut to Latin-1 and a few marks of punctuation, layout tables removed, renamed inside as the
 Open Font License asks, stored as TrueType. Copyright notices of every font and the licence texts: `licences/fonts.txt`.
 All are npm packages.
+"""
+
+CHINESE = """
+## Chinese
+
+Files: `chinese/`. Changes: fonts cut to 3,500 characters, outlines rounded to 512 units an em, hints and layout tables
+removed, renamed inside. Copyright notices and licence texts, the Arphic Public License among them: `chinese/licences/`.
+"""
+
+PHOTOGRAPHS = """
+## Photographs
+
+File: `photos.zip`; from Debian's {package} {version}. Changes: scaled to 560 pixels, stored as JPEG. They lie around
+pages in the tasks that end in `-photo`.
 """
 
 DRAWINGS = """
@@ -51,6 +66,7 @@ OFL-1.1, Ubuntu Font Licence (UFL-1.0) and Apache-2.0: in `vl2/synth/pack/licenc
 WordNet: `licences/wordnet.txt`. Faker: `licences/faker.txt`.
 CC-BY-4.0: <https://creativecommons.org/licenses/by/4.0/legalcode>.
 CC-BY-SA-4.0: <https://creativecommons.org/licenses/by-sa/4.0/legalcode>.
+MPL-2.0: <https://www.mozilla.org/MPL/2.0/>.
 
 MIT, for the drawings marked so, with the copyright lines above:
 
@@ -89,6 +105,10 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def _versioned(source: dict[str, Any]) -> str:
+    return f"{source['registry']} {source['package']} {source['version']}"
+
+
 def page() -> str:
     """The whole page."""
     sources, drawings = read("sources.toml"), read("icons.toml")["source"]
@@ -97,6 +117,7 @@ def page() -> str:
         [f"{text['registry']} {text['package']} {text['version']}", text["licence"], text["used"]]
         for text in sources["texts"]
     ]
+    chinese, photos = read("chinese/sources.toml"), sources["photos"][0]
     return "".join(
         [
             INTRODUCTION,
@@ -111,6 +132,19 @@ def page() -> str:
             table(
                 ["package", "licence", "split"],
                 [[f"{font['package']} {font['version']}", font["licence"], font["split"]] for font in fonts],
+            ),
+            CHINESE,
+            table(
+                ["package", "licence", "used"],
+                [
+                    *([_versioned(font), font["licence"], f"font, {font['split']}"] for font in chinese["fonts"]),
+                    *([_versioned(text), text["licence"], text["used"]] for text in chinese["texts"]),
+                ],
+            ),
+            PHOTOGRAPHS.format(**photos),
+            table(
+                ["photograph", "author", "licence", "split"],
+                [[file["name"], file["author"], file["licence"], file["split"]] for file in photos["files"]],
             ),
             NOTICES,
         ]

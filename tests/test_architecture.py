@@ -144,7 +144,8 @@ def test_no_cycles() -> None:
 def test_optional_packages_stay_where_they_are_needed() -> None:
     """`import vl2` and the model work with the core dependencies alone."""
     extras = {
-        "matplotlib": "train", "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
+        "matplotlib": "train synth", "cv2": "synth", "playwright": "synth",
+        "transformers": "bench", "pyarrow": "data", "urllib3": "intake",
         "pypdfium2": "processing", "llguidance": "grammar", "starlette": "serve", "uvicorn": "serve",
         "pydantic": "serve batch", "prometheus_client": "serve", "python_multipart": "serve", "httptools": "serve",
         "ray": "serve", "peft": "model", "datasets": "data", "hypothesis": "", "pytest": "", "jsonschema": "",

@@ -24,20 +24,27 @@ def _progress() -> Progress:
 
 @app.command()
 def synth(
-    task: Annotated[
-        str, typer.Option(help="line, paragraph, page, receipt, form, table, chart, ground, count, scene or caption.")
-    ],
+    task: Annotated[str, typer.Option(help="A task such as receipt, page-zh or form-photo; a wrong name lists all.")],
     count: Annotated[int, typer.Option(help="Number of images.", min=1)],
-    out: Annotated[Path, typer.Option(help="Directory for images, records.jsonl and contact sheet.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Directory for images, records.jsonl and contact sheet; without it, only the speed."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same images.", min=0)] = 0,
     split: Annotated[
         str, typer.Option(help="train or test; they share no fonts, words, icon drawings or layouts.")
     ] = "train",
+    workers: Annotated[int, typer.Option(help="Processes that draw when the speed is measured.", min=1)] = 1,
 ) -> None:
-    """Make images with questions and exact answers."""
+    """Make images with questions and exact answers, or measure how fast they are drawn."""
     with errors_in_one_line():
         from vl2.synth.export import export
+        from vl2.synth.rate import images_per_second
 
+        if out is None:
+            rate = images_per_second(task, count, workers, seed=seed, split=split)
+            print(f"{task}: {rate.clock:.1f} images a second, {rate.core:.1f} a second of one core's time")
+            return
         with _progress() as progress:
             bar = progress.add_task(f"{task} ({split})", total=count)
             export(task, count, out, seed=seed, split=split, progress=lambda done: progress.update(bar, completed=done))

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ class FakeQuestion:
     text: str
     answers: tuple[str, ...] = ()
     regions: tuple[Region, ...] = ()
+    then: tuple["FakeQuestion", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,22 @@ class FakeSample:
     questions: tuple[FakeQuestion, ...]
     mark_ids: np.ndarray
     mark_boxes: np.ndarray
+    earlier: tuple["FakeSample", ...] = ()
 
 
 def sample(*questions: FakeQuestion) -> FakeSample:
     return FakeSample(PILImage.new("RGB", (8, 8)), questions, np.zeros(0, np.int16), np.zeros((0, 4), np.float32))
+
+
+def test_earlier_pictures_come_first_and_follow_ups_at_once() -> None:
+    first = FakeQuestion("ask", "what", ("a dog",), then=(FakeQuestion("ask", "and its colour", ("red",)),))
+    asked = replace(sample(first, FakeQuestion("ask", "where", ("left",))), earlier=(sample(),))
+    messages = sample_conversation(asked, np.random.default_rng(0), max_questions=2)
+    images = [part.source for part in messages[0].parts if isinstance(part, Image)]
+    assert images == [asked.earlier[0].image, asked.image]
+    texts = [message.parts[-1].text for message in messages if isinstance(message.parts[-1], Text)]
+    assert texts[texts.index("what") :][:4] == ["what", "a dog", "and its colour", "red"]
+    assert len(messages) == 6
 
 
 def test_only_the_first_question_brings_the_image() -> None:

@@ -39,9 +39,10 @@ def test_ground_records_hold_boxes():
         Question("ground", "the cat", regions=regions, metric="iou"),
         Question("ground", "a dog", metric="iou"),
     )
+    boxes = np.zeros((0, 4), np.float32)
     blank = Image.new("RGB", (50, 50))
-    sample = Sample("ground", blank, questions, np.zeros(0, np.int16), *2 * [np.zeros((0, 4), np.float32)])
-    records = question_records(sample, "a.png", "ground/1")
+    sample = Sample("ground", blank, questions, np.zeros(0, np.int16), boxes, boxes)
+    records = question_records(sample, ["a.png"], "ground/1")
     assert records[0]["answers"] == [{"label": "cat", "box": [1.23, 2.0, 30.0, 40.0]}]
     assert records[0]["question"] == "the cat"
     assert records[1]["answers"] == []

@@ -19,12 +19,14 @@ class TinyQuestion:
     text: str
     answers: tuple[str, ...] = ()
     regions: tuple[Region, ...] = ()
+    then: tuple["TinyQuestion", ...] = ()
 
 
 @dataclass(frozen=True)
 class TinySample:
     image: Image.Image
     questions: tuple[TinyQuestion, ...]
+    earlier: tuple["TinySample", ...] = ()
 
 
 def generate(task: str, seed: int, index: int, split: str) -> TinySample:

@@ -52,23 +52,34 @@ class Question(Protocol):
     def answers(self) -> tuple[str, ...]: ...
     @property
     def regions(self) -> tuple[Region, ...]: ...
+    @property
+    def then(self) -> Sequence["Question"]: ...
 
 
-class Sample(Protocol):
-    """What `vl2.synth.sample.Sample` offers."""
+class Picture(Protocol):
+    """An image to show."""
 
     @property
     def image(self) -> PILImage.Image | TiledImage: ...
+
+
+class Sample(Picture, Protocol):
+    """What `vl2.synth.sample.Sample` offers."""
+
+    @property
+    def earlier(self) -> Sequence[Picture]: ...
     @property
     def questions(self) -> Sequence[Question]: ...
 
 
-_TELLS_ALL = ("read", "describe")  # answers that other answers could be copied from
+_TELLS_ALL = ("read", "describe", "convert")  # answers that other answers could be copied from
 _ALONE = 0.3  # how often such a question is the only one
 
 
 def sample_conversation(sample: Sample, rng: np.random.Generator, max_questions: int) -> list[Message]:
-    """Up to `max_questions` of the sample's questions in random order, the image before the first.
+    """Up to `max_questions` of the sample's questions in random order, the images before the first.
+
+    What may follow a question follows it at once, and is not counted.
 
     A full reading comes last or alone: what it says need not be looked up in the image again.
     """
@@ -79,10 +90,11 @@ def sample_conversation(sample: Sample, rng: np.random.Generator, max_questions:
     else:
         order = [question for question in order if question.kind not in _TELLS_ALL] + telling
     messages: list[Message] = []
-    for turn, question in enumerate(order):
+    for question in (asked for first in order for asked in (first, *first.then)):
         asked, answer = _turn(question, rng)
-        if turn == 0:
-            asked = (Image(sample.image), Text("\n"), *asked)
+        if not messages:
+            shown = [part for picture in (*sample.earlier, sample) for part in (Image(picture.image), Text("\n"))]
+            asked = (*shown, *asked)
         messages += [Message("user", asked), Message("assistant", answer)]
     return messages
 

@@ -21,11 +21,11 @@ from torch.utils.data import Dataset
 
 from vl2.config import VL2Config
 from vl2.data.conversations import Conversations
-from vl2.data.dialogue import Question, Sample, sample_conversation
+from vl2.data.dialogue import Picture, Question, Sample, sample_conversation
 from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem, PatchTargets
 from vl2.processing.messages import Message
 from vl2.processing.render import ContextError, Prompt
-from vl2.processing.tiling import TiledImage
+from vl2.processing.tiling import MAX_TILED_IMAGES, TiledImage
 
 USE_DISTANCE = 240  # micro-batches between two uses of a sample: a multiple of what many numbers of workers share
 MAX_MISSES = 4  # samples in a row that may fail to fit before a batch is closed
@@ -63,12 +63,20 @@ class SynthSource:
 
 
 @dataclass(frozen=True)
+class TiledPicture:
+    """A picture that is shown before a sample's own."""
+
+    image: TiledImage
+
+
+@dataclass(frozen=True)
 class TiledSample:
-    """A synthetic sample ready to be asked about, once or several times."""
+    """A synthetic sample ready to be asked about, once or several times; patch_targets are of all its pictures."""
 
     image: TiledImage
     questions: Sequence[Question]
     patch_targets: PatchTargets | None
+    earlier: Sequence[TiledPicture] = ()
 
 
 @dataclass(frozen=True)
@@ -187,15 +195,22 @@ class PackedDataset(Dataset[PackedBatch]):
         kept = self._kept.pop((name, index), None)
         if kept is None:
             sample = synth.generate(name, self.spec.seed, index, "train")
-            assert isinstance(sample.image, PILImage.Image)  # generators draw; tiled ones are ours
-            tiled = self.renderer.tile(sample.image)
-            targets = synth.patch_targets(sample, tiled) if self.spec.with_patch_targets else None
-            kept = TiledSample(tiled, sample.questions, targets)
+            pictures = (*sample.earlier, sample)
+            tiled = [self._tile(picture, tiling=len(pictures) <= MAX_TILED_IMAGES) for picture in pictures]
+            targets = None
+            if self.spec.with_patch_targets:
+                each = [synth.patch_targets(*pair) for pair in zip(pictures, tiled, strict=True)]
+                targets = PatchTargets(*(np.concatenate(parts) for parts in zip(*each, strict=True)))
+            kept = TiledSample(tiled[-1], sample.questions, targets, [TiledPicture(image) for image in tiled[:-1]])
         if keep:
             self._kept[name, index] = kept
             while len(self._kept) > MAX_KEPT:
                 del self._kept[next(iter(self._kept))]  # the oldest
         return kept
+
+    def _tile(self, picture: Picture, *, tiling: bool) -> TiledImage:
+        assert isinstance(picture.image, PILImage.Image)  # generators draw; tiled ones are ours
+        return self.renderer.tile(picture.image, tiling=tiling)
 
     def _render(self, conversation: Sequence[Message]) -> Prompt:
         return self.renderer.render(conversation, for_generation=False, mask_prompt=self.spec.mask_prompt)

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vl2.synth.damage import Damage, apply_damage, move_boxes
+from vl2.synth.han import FIRST_CODE, LAST_CODE, han_labels
 from vl2.synth.sample import OTHER_CHARACTER
 
 Rect = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
@@ -169,6 +170,10 @@ class Canvas:
         boxes = np.array([box], np.float32)
         self._add_marks(np.array([label_id], np.int16), boxes, boxes)
 
+    def marks(self, ids: np.ndarray, boxes: np.ndarray, extent: Sequence[float]) -> None:
+        """Label (M,) int16 ids in (M, 4) float32 boxes, all of one whole."""
+        self._add_marks(ids, boxes, np.tile(np.array([extent], np.float32), (len(ids), 1)))
+
     def _add_marks(self, ids: np.ndarray, boxes: np.ndarray, extents: np.ndarray) -> None:
         self._ids.append(ids)
         self._boxes.append(boxes)
@@ -178,6 +183,14 @@ class Canvas:
         """Remember a box under a name; finish returns it as it lies on the finished picture."""
         x0, y0, x1, y1 = box
         self._regions[name] = (float(x0), float(y0), float(x1), float(y1))
+
+    def copy(self) -> "Canvas":
+        """Another canvas with the same picture and marks."""
+        other = Canvas(self.width, self.height, self.image.copy())
+        other.smallest_text = self.smallest_text
+        other._ids, other._boxes, other._extents = [*self._ids], [*self._boxes], [*self._extents]
+        other._regions = dict(self._regions)
+        return other
 
     def crop(self, height: int) -> None:
         """Keep only the upper part, `height` pixels high; everything marked must lie in it."""
@@ -235,5 +248,10 @@ _LABELS[32:127] = np.arange(1, 96)
 
 
 def character_ids(string: str) -> np.ndarray:
-    """(len,) int16 label ids of the characters of a string; anything outside printable ASCII is OTHER_CHARACTER."""
-    return _LABELS[np.minimum(character_codes(string), 255)]
+    """(len,) int16 label ids of a string: printable ASCII, Chinese characters of the pack, and OTHER_CHARACTER."""
+    codes = character_codes(string)
+    ids = _LABELS[np.minimum(codes, 255)]
+    chinese = (codes >= FIRST_CODE) & (codes <= LAST_CODE)
+    if chinese.any():
+        ids[chinese] = han_labels(codes[chinese])
+    return ids

@@ -10,13 +10,14 @@ import os
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
 
-from vl2.synth.ingredients import fonts, load_font
+from vl2.synth import han
+from vl2.synth.ingredients import load_font
 from vl2.synth.registry import generate
 from vl2.synth.sample import Question, Sample
 
@@ -30,7 +31,7 @@ class ExportError(ValueError):
     """Samples cannot be written as asked."""
 
 
-def question_records(sample: Sample, image_path: str, record_id: str) -> list[dict[str, Any]]:
+def question_records(sample: Sample, image_paths: Sequence[str], record_id: str) -> list[dict[str, Any]]:
     """One evaluation record per question of a sample; boxes are rounded to a hundredth of a pixel."""
     records = []
     for number, question in enumerate(sample.questions):
@@ -42,7 +43,7 @@ def question_records(sample: Sample, image_path: str, record_id: str) -> list[di
         records.append(
             {
                 "id": f"{record_id}-{number}",
-                "images": [image_path],
+                "images": list(image_paths),
                 "question": "" if question.kind == "read" else question.text,
                 "answers": answers,
                 "metric": question.metric,
@@ -96,7 +97,10 @@ def _write_samples(
             sample = generate(task, seed, index, split)
             name = f"images/{task}-{split}-{seed}-{index:06d}.png"
             sample.image.save(folder / name)
-            for record in question_records(sample, name, f"{task}/{split}-{seed}-{index:06d}"):
+            names = [name.replace(".png", f"-{place}.png") for place in range(len(sample.earlier))]
+            for picture, earlier in zip(sample.earlier, names, strict=True):
+                picture.image.save(folder / earlier)
+            for record in question_records(sample, [*names, name], f"{task}/{split}-{seed}-{index:06d}"):
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")
             if len(shown) < _SHEET_LIMIT:
                 shown.append(sample)
@@ -116,9 +120,31 @@ def _caption(question: Question) -> str:
     return f"{question.text} -> {answer}"
 
 
+def _side_by_side(sample: Sample) -> tuple[Image.Image, int]:
+    """All pictures of a sample, the last on the right, and where it begins."""
+    pictures = [picture.image for picture in (*sample.earlier, sample)]
+    if len(pictures) == 1:
+        return sample.image, 0
+    gap = 8
+    wide = sum(picture.width + gap for picture in pictures) - gap
+    whole = Image.new("RGB", (wide, max(picture.height for picture in pictures)), (205, 210, 215))
+    x = 0
+    for picture in pictures:
+        whole.paste(picture, (x, 0))
+        x += picture.width + gap
+    return whole, wide - sample.image.width
+
+
+def _wrapped(text: str) -> list[str]:
+    """At most three lines; Chinese characters are twice as wide as others."""
+    wide = sum(ord(char) > 0x2E7F for char in text) > len(text) / 3
+    return textwrap.wrap(text, 25 if wide else 52, max_lines=3, placeholder=" ...")
+
+
 def contact_sheet(samples: list[Sample]) -> Image.Image:
     """Thumbnails in rows, boxes of regions drawn in red, questions and answers below each."""
-    font = load_font(fonts("train", "sans")[0], 12)
+    # a Chinese font has Latin letters, too
+    font = load_font(han.fonts("train", "sans")[0], 12)
     columns = min(_SHEET_COLUMNS, max(1, len(samples)))
     rows = -(-len(samples) // columns)
     cell_w, cell_h = _THUMB + 10, _THUMB + 10 + 15 * _CAPTION_LINES
@@ -126,16 +152,19 @@ def contact_sheet(samples: list[Sample]) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for place, sample in enumerate(samples):
         left, top = place % columns * cell_w + 5, place // columns * cell_h + 5
-        scale = min(1.0, _THUMB / sample.image.width, _THUMB / sample.image.height)
-        size = (max(1, round(sample.image.width * scale)), max(1, round(sample.image.height * scale)))
-        sheet.paste(sample.image.resize(size, Image.Resampling.LANCZOS), (left, top))
+        shown, aside = _side_by_side(sample)
+        scale = min(1.0, _THUMB / shown.width, _THUMB / shown.height)
+        size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))
+        sheet.paste(shown.resize(size, Image.Resampling.LANCZOS), (left, top))
         for question in sample.questions:
             for region in question.regions:
-                x0, y0, x1, y1 = (v * scale for v in region.box)
+                x0, y0, x1, y1 = (
+                    (v + shift) * scale for v, shift in zip(region.box, (aside, 0, aside, 0), strict=True)
+                )
                 draw.rectangle((left + x0, top + y0, left + x1, top + y1), outline=(230, 20, 20))
         lines: list[str] = []
-        for question in sample.questions:
-            lines += textwrap.wrap(_caption(question).replace("\n", " / "), 52, max_lines=3, placeholder=" ...")
+        for question in (asked for first in sample.questions for asked in (first, *first.then)):
+            lines += _wrapped(_caption(question).replace("\n", " / "))
         for number, line in enumerate(lines[:_CAPTION_LINES]):
             draw.text((left, top + size[1] + 3 + 15 * number), line, font=font, fill=(10, 10, 60))
     return sheet

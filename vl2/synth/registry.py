@@ -26,7 +26,34 @@ TASKS: dict[str, tuple[str, str]] = {
     "count": ("vl2.synth.scenes", "generate_count"),
     "scene": ("vl2.synth.scenes", "generate_scene"),
     "caption": ("vl2.synth.scenes", "generate_caption"),
+    "line-zh": ("vl2.synth.chinese_ocr", "generate_line"),
+    "paragraph-zh": ("vl2.synth.chinese_ocr", "generate_paragraph"),
+    "page-zh": ("vl2.synth.chinese_ocr", "generate_page"),
+    "invoice": ("vl2.synth.invoices", "generate"),
+    "invoice-zh": ("vl2.synth.invoices", "generate_zh"),
+    "receipt-zh": ("vl2.synth.chinese_documents", "generate_receipt"),
+    "form-zh": ("vl2.synth.chinese_documents", "generate_form"),
+    "card": ("vl2.synth.cards", "generate"),
+    "card-zh": ("vl2.synth.cards", "generate_zh"),
+    "flow": ("vl2.synth.flows", "generate"),
+    "flow-zh": ("vl2.synth.flows", "generate_zh"),
+    "merged-table": ("vl2.synth.merged_tables", "generate"),
+    "merged-table-zh": ("vl2.synth.merged_tables", "generate_zh"),
+    "formula": ("vl2.synth.formulas", "generate"),
+    "gui": ("vl2.synth.gui", "generate"),
+    "gui-zh": ("vl2.synth.gui", "generate_zh"),
+    "compare": ("vl2.synth.pairs", "generate_compare"),
+    "in-context": ("vl2.synth.pairs", "generate_in_context"),
+    "pointing": ("vl2.synth.pointing", "generate"),
+    "dialogue": ("vl2.synth.talks", "generate"),
 }
+PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
+PHOTOGRAPHED = (
+    "line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh",
+    "receipt-zh", "form-zh", "invoice", "invoice-zh", "card", "card-zh", "formula", "flow", "flow-zh", "merged-table",
+    "merged-table-zh",
+)  # fmt: skip
+TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
 
 
 class TaskError(ValueError):
@@ -48,4 +75,11 @@ def generate(task: str, seed: int, index: int, split: str = "train") -> Sample:
     if seed < 0 or index < 0:
         raise TaskError(f"seed {seed} and index {index} must not be negative")
     stream = np.random.default_rng([zlib.crc32(f"{split}/{task}".encode()), seed, index])
-    return generator(task)(stream, split)
+    sample = generator(task)(stream, split)
+    if not task.endswith(PHOTO):
+        return sample
+    try:
+        from vl2.synth.camera import photograph
+    except ImportError as error:
+        raise TaskError(f"task {task!r} needs OpenCV ({error}); pip install 'vl2[synth]'") from error
+    return photograph(stream, sample, task, split)

@@ -1,4 +1,4 @@
-"""What a generator hands back: one image, questions about it, and a dense label for everything drawn on it.
+"""What a generator hands back: an image (or several), questions about it, a dense label for everything drawn on it.
 
     generator --> Sample(image, questions, mark_ids, mark_boxes, mark_extents)
     mark_ids:     what was drawn (a character, a bar, an icon concept)      mark_boxes: where, in pixels of the image
@@ -19,12 +19,15 @@ from vl2.processing.boxes import Region
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
-# Label ids: 0 background, 1..95 printable ASCII (chr(31 + id)), 96 any other character, 97..127 structure, 128.. icons.
+# Label ids: 0 background, 1..95 printable ASCII (chr(31 + id)), 96 any other character, 97..127 structure, 128.. icons,
+# 528.. Chinese characters, 31 of them to each.
 BACKGROUND = 0
 OTHER_CHARACTER = 96
 FIRST_STRUCTURE = 97
 FIRST_CONCEPT = 128
+FIRST_HAN = 528
 NUM_LABELS = 640
+NUM_HAN_LABELS = NUM_LABELS - FIRST_HAN
 STRUCTURES: tuple[str, ...] = (
     "bar", "line point", "line segment", "pie slice", "legend swatch", "axis", "grid line", "tick", "rule",
     "dashed rule", "box border", "cell", "header cell", "checkbox", "checked box", "radio button", "selected radio",
@@ -51,22 +54,26 @@ class Question:
     kind "ask": text is the question, answers[0] the training target, the others also count as right.
     kind "read": text is a wording of "read everything", answers[0] the full text (lines joined by newlines),
       metric "cer".
+    kind "convert": like "ask", with an answer that holds the answers to other questions (Markdown, HTML, JSON).
     kind "ground": text is the phrase, regions its boxes in pixels (none: the phrase is absent), metric "iou".
     kind "describe": text is a wording of "describe", answers[0] the caption, regions (label, box) of phrases in the
       order of the caption.
+    then: questions that only make sense right after this one ("And what colour is it?").
     """
 
-    kind: Literal["ask", "read", "ground", "describe"]
+    kind: Literal["ask", "read", "convert", "ground", "describe"]
     text: str
     answers: tuple[str, ...] = ()
     metric: str = "anls"
     regions: tuple[Region, ...] = ()
+    then: tuple["Question", ...] = ()
 
 
 @dataclass(frozen=True)
 class Sample:
     """One rendered image with its questions and dense labels.
 
+    earlier: pictures that are shown before this one, without questions; boxes of questions lie in this one, the last.
     mark_ids: (M,) int16 label ids; mark_boxes, mark_extents: (M, 4) float32 x0, y0, x1, y1 in pixels of `image` (RGB).
     """
 
@@ -76,3 +83,4 @@ class Sample:
     mark_ids: np.ndarray
     mark_boxes: np.ndarray
     mark_extents: np.ndarray
+    earlier: tuple["Sample", ...] = ()

@@ -24,7 +24,7 @@ def _finish(rng: np.random.Generator, task: str, scenery: Scenery, questions: li
     return Sample(task, picture.image, tuple(questions), *picture.marks)
 
 
-def _scenery(rng: np.random.Generator, split: str, plan: Plan) -> Scenery:
+def filled(rng: np.random.Generator, split: str, plan: Plan) -> Scenery:
     """A scenery with at least one thing (all may fail to stand out from a rare background)."""
     while True:
         scenery = build_scenery(rng, split, plan)
@@ -53,7 +53,7 @@ def generate_ground(rng: np.random.Generator, split: str) -> Sample:
         bool(rng.random() < 0.3),
         bool(rng.random() < 0.5),
     )
-    scenery = _scenery(rng, split, plan)
+    scenery = filled(rng, split, plan)
     questions = find_several(rng, scenery, int(rng.integers(5, 15)))
     return _finish(rng, "ground", scenery, questions + count_each(rng, scenery)[:2])
 
@@ -104,7 +104,7 @@ def generate_count(rng: np.random.Generator, split: str) -> Sample:
         counts.append(int(rng.integers(1, 6)))
         if sum(counts) > 13:
             counts.pop()
-    scenery = _scenery(rng, split, Plan(counts, _layout(rng, 0.75), False, bool(rng.random() < 0.6)))
+    scenery = filled(rng, split, Plan(counts, _layout(rng, 0.75), False, bool(rng.random() < 0.6)))
     counting = count_each(rng, scenery) + ask_several(rng, scenery, COUNTING, int(rng.integers(1, 5)))
     questions = [counting[number] for number in rng.permutation(len(counting))]
     return _finish(rng, "count", scenery, questions + find_several(rng, scenery, int(rng.integers(1, 4)), many=0.6))
@@ -114,7 +114,7 @@ def generate_scene(rng: np.random.Generator, split: str) -> Sample:
     """Colour, place, relation, presence, size, name and label questions; and some things to locate."""
     kinds = 1 if rng.random() < 0.12 else int(rng.integers(2, 6))
     counts = [1] if kinds == 1 else _few_of_each(rng, kinds, 8) if rng.random() < 0.5 else [1] * kinds
-    scenery = _scenery(rng, split, Plan(counts, _layout(rng, 0.68), bool(rng.random() < 0.5)))
+    scenery = filled(rng, split, Plan(counts, _layout(rng, 0.68), bool(rng.random() < 0.5)))
     questions = ask_several(rng, scenery, ASKING, int(rng.integers(5, 13)))
     if not questions:
         made = presence(rng, scenery)
@@ -206,7 +206,7 @@ def write_caption(rng: np.random.Generator, scenery: Scenery) -> tuple[str, tupl
 def generate_caption(rng: np.random.Generator, split: str) -> Sample:
     """A grounded caption, the plain caption, and now and then a question."""
     counts = _few_of_each(rng, int(rng.integers(1, 5)), 8)
-    scenery = _scenery(rng, split, Plan(counts, _layout(rng, 0.85)))
+    scenery = filled(rng, split, Plan(counts, _layout(rng, 0.85)))
     text, regions = write_caption(rng, scenery)
     questions = [
         Question("describe", question(rng, "describe"), (text,), regions=regions),

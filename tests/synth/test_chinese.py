@@ -1,0 +1,112 @@
+"""Chinese: every text can be drawn in every font, splits are apart, lines break where they may, labels are as drawn."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from vl2.synth import chinese, han
+from vl2.synth.canvas import character_ids, text_width
+from vl2.synth.icons import concepts
+from vl2.synth.registry import generate
+from vl2.synth.sample import FIRST_CONCEPT, FIRST_HAN, NUM_LABELS, OTHER_CHARACTER, Sample
+
+TASKS = ("line-zh", "paragraph-zh", "page-zh")
+POOLS = ("words", "sentences", "given_names", "cities", "companies", "jobs")
+
+
+def undrawable(path: str, letters: set[str]) -> set[str]:
+    """Characters that look like one that no font has."""
+    face = ImageFont.truetype(path, 24)
+
+    def drawn(char: str) -> bytes:
+        picture = Image.new("L", (32, 40))
+        ImageDraw.Draw(picture).text((2, 2), char, font=face, fill=255)
+        return picture.tobytes()
+
+    missing = drawn("\uffff")
+    return {char for char in letters - {" "} if drawn(char) == missing}
+
+
+def test_every_font_draws_every_text():
+    texts = {char for split in ("train", "test") for name in POOLS for text in han.pool(name, split) for char in text}
+    texts |= {*han.characters(), *"".join(han.pool("surnames", "shared"))}
+    for split in ("train", "test"):
+        for path in han.fonts(split):
+            assert undrawable(path, texts) == set(), path
+
+
+def test_splits_share_no_font_word_or_sentence():
+    assert not {*han.fonts("train")} & {*han.fonts("test")}
+    assert len(han.fonts("train")) >= 4
+    assert any("hand" in row for row in (han.PACK / "fonts.tsv").read_text().splitlines())
+    for name in POOLS:
+        assert not {*han.pool(name, "train")} & {*han.pool(name, "test")}, name
+    assert len(han.pool("words", "train")) > 15_000
+    assert len(han.pool("sentences", "test")) > 500
+
+
+def test_labels_of_characters_lie_between_icons_and_the_end():
+    assert FIRST_CONCEPT + len(concepts()) <= FIRST_HAN
+    ids = character_ids("Ab国，é" + han.characters())
+    assert ids[:2].tolist() == [34, 67]
+    assert ids[3] == ids[4] == OTHER_CHARACTER
+    chinese_ids = ids[5:]
+    assert chinese_ids.min() == FIRST_HAN
+    assert chinese_ids.max() == NUM_LABELS - 1
+    assert np.bincount(chinese_ids - FIRST_HAN).max() < 34
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_is_read_is_what_was_drawn(task: str, split: str):
+    for index in range(25):
+        sample = generate(task, 5, index, split)
+        read = next(q for q in sample.questions if q.kind == "read")
+        text = read.answers[0].replace("\n", "")
+        assert sample.mark_ids.tolist() == character_ids(text).tolist()
+        check_questions(sample)
+
+
+def check_questions(sample: Sample) -> None:
+    """Boxes lie inside the picture and hold as many marks as their text has characters."""
+    width, height = sample.image.size
+    middles = (sample.mark_boxes[:, :2] + sample.mark_boxes[:, 2:]) / 2
+    for question in sample.questions:
+        assert question.kind == "ground" or question.answers[0] == question.answers[0].strip() != ""
+        for region in question.regions:
+            x0, y0, x1, y1 = region.box
+            assert 0 <= x0 < x1 <= width
+            assert 0 <= y0 < y1 <= height
+            inside = (middles > (x0 - 3, y0 - 6)).all(1) & (middles < (x1 + 3, y1 + 6)).all(1)
+            assert inside.sum() >= 0.4 * len(region.label.removeprefix("the text ").removeprefix("文字").strip("“”"))
+
+
+def test_same_index_same_sample():
+    first, second = generate("page-zh", 1, 3), generate("page-zh", 1, 3)
+    assert first.image.tobytes() == second.image.tobytes()
+    assert first.questions == second.questions
+
+
+def test_lines_break_where_they_may():
+    face = chinese.font(han.fonts("train", "sans")[0], 20)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        text = chinese.prose(rng, "train", 60)
+        lines = chinese.wrap(text, face, 173)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert all(text_width(line, face) <= 173 for line in lines)
+        assert not any(line[0] in "，。、；：？！" for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("cents", "text"),
+    [
+        (12340, "壹佰贰拾叁元肆角"),
+        (100000, "壹仟元整"),
+        (1000506, "壹万零伍元零陆分"),
+        (5, "零元零伍分"),
+        (2000000, "贰万元整"),
+    ],
+)
+def test_amounts_in_words(cents: int, text: str):
+    assert chinese.amount_in_words(cents) == text

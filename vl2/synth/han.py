@@ -1,0 +1,55 @@
+"""The Chinese part of the pack: fonts and texts of each split, and a label for every character.
+
+    fonts(split, kind), words, sentences, given_names, cities, companies, jobs (split), surnames()
+    han_labels(codes) -> label ids of Chinese characters for the tower's head
+
+Words and sentences belong to the test split by their own hash; a test sentence may hold words of training. Surnames
+are shared. The trap: the head has 112 classes for 3,500 characters; neighbours in frequency get different ones.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from vl2.synth.ingredients import PACK as _PACK
+from vl2.synth.sample import FIRST_HAN, NUM_HAN_LABELS, OTHER_CHARACTER
+
+PACK = _PACK / "chinese"
+FIRST_CODE, LAST_CODE = 0x4E00, 0x9FFF
+KINDS = ("sans", "serif", "hand", "display", "any")
+
+
+@lru_cache
+def fonts(split: str, kind: str = "any") -> list[str]:
+    """Font files of a split; a kind that a split lacks gives all of its fonts."""
+    assert kind in KINDS, kind
+    rows = [row.split("\t") for row in (PACK / "fonts.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    own = [row for row in rows if row[1] == split]
+    found = [row for row in own if kind in ("any", row[2])] or own
+    return [str(PACK / "fonts" / row[0]) for row in found]
+
+
+@lru_cache
+def pool(name: str, split: str) -> list[str]:
+    """The lines of one text file: words, sentences, given_names, cities, companies, jobs; surnames of "shared"."""
+    return (PACK / "text" / split / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+
+
+@lru_cache
+def characters() -> str:
+    """The characters that all fonts have, most used first."""
+    return (PACK / "characters.txt").read_text(encoding="utf-8").strip()
+
+
+@lru_cache
+def _label_table() -> np.ndarray:
+    """(LAST_CODE - FIRST_CODE + 1,) int16 label ids."""
+    table = np.full(LAST_CODE - FIRST_CODE + 1, OTHER_CHARACTER, np.int16)
+    codes = np.array([ord(char) for char in characters()]) - FIRST_CODE
+    table[codes] = FIRST_HAN + np.arange(len(codes)) % NUM_HAN_LABELS
+    return table
+
+
+def han_labels(codes: np.ndarray) -> np.ndarray:
+    """(len,) label ids of code points that lie between FIRST_CODE and LAST_CODE."""
+    return _label_table()[codes.astype(np.int64) - FIRST_CODE]
