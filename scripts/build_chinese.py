@@ -41,7 +41,8 @@ NUM_SENTENCES = 7_000
 NAMES_OF = ("nr", "nt", "nz", "nrt", "nrfg")
 # of forms and amounts; too rare in running text to be among the most used
 ALWAYS = "钮祺壹贰叁肆伍陆柒捌玖拾佰仟零氏镇巷栋票据购销额税率邮址签章订购页码编栏附件盖骑缝姓籍贯婚孕码箱"
-UNWANTED = set("奸淫娼妓嫖屎尿粪尸杀贼毒赌鬼魔屁婊奶裸")
+UNWANTED = set("奸淫娼妓嫖屎尿粪尸杀贼毒赌鬼魔屁婊奶裸")  # in no word
+UNWANTED_WORDS = {"强暴", "阴道", "阴茎", "乳房"}
 
 
 def fetch(sources: dict, work: Path) -> None:
@@ -154,7 +155,8 @@ def write_texts(work: Path, characters: list[str], words: list[tuple[str, int]])
     """The pools of both splits; surnames and the endings of names of towns and firms are shared."""
     han = set(characters)
     allowed = {*han, *PUNCTUATION, *LATIN}
-    short = [word for word, _ in words if 2 <= len(word) <= 4 and set(word) <= han and not set(word) & UNWANTED]
+    wanted = [word for word, _ in words if not set(word) & UNWANTED and word not in UNWANTED_WORDS]
+    short = [word for word in wanted if 2 <= len(word) <= 4 and set(word) <= han]
     given = sorted({*People.first_names_male, *People.first_names_female})
     pools = {
         "words": short[:NUM_WORDS],

@@ -33,3 +33,11 @@ def test_the_list_blocks_beginnings_and_whole_words_only():
         blocked.match(word)
         for word in ("class", "cocktail", "virginia", "farther", "heroine", "gunnar", "dickens", "bombay", "dungeon")
     )
+
+
+def test_chinese_words_leave_out_what_the_script_names():
+    names = re.findall(r"UNWANTED\w* = (.*)", (BLOCKED.parent / "build_chinese.py").read_text(encoding="utf-8"))
+    characters, words = (re.findall(r"[\u4e00-\u9fff]+", one) for one in names)
+    for path in (PACK / "chinese" / "text").glob("*/words.txt"):
+        found = path.read_text(encoding="utf-8").split()
+        assert not {word for word in found if word in words or set(word) & set(characters[0])}
