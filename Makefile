@@ -15,8 +15,9 @@ demo: .venv/installed
 	$(BIN)/vl2 ask examples/receipt.png "What is the total?"
 	$(BIN)/vl2 ground examples/receipt.png "the total" --out out/demo.png
 
+# Tests use a core each; more than four at a time would need much memory.
 test: .venv/dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 check: .venv/dev
 	$(BIN)/ruff check .
