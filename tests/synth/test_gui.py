@@ -1,5 +1,6 @@
 """Screenshots: boxes come from the page, and the letters drawn in them spell what the question says."""
 
+import asyncio
 import re
 import shutil
 from collections import Counter
@@ -26,6 +27,11 @@ def samples() -> list[Sample]:
 
 def letters(sample: Sample) -> np.ndarray:
     return (sample.mark_ids > 1) & (sample.mark_ids < FIRST_STRUCTURE) | (sample.mark_ids >= FIRST_HAN)
+
+
+@needs_browser
+def test_other_event_loops_run_beside_the_browser(samples: list[Sample]):
+    asyncio.run(asyncio.sleep(0))
 
 
 @needs_browser
@@ -77,7 +83,7 @@ def test_pages_differ_and_the_same_index_gives_the_same_page(samples: list[Sampl
 
 
 def test_without_a_browser_the_task_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gui, "_PAGES", {})
+    monkeypatch.setattr(gui, "_WINDOWS", {})
     monkeypatch.setattr(gui, "_BROWSERS", ("no-such-browser",))
     monkeypatch.delenv("VL2_CHROMIUM", raising=False)
     with pytest.raises(BrowserError, match="apt-get install chromium"):

@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,34 @@ class BrowserError(ValueError):
     """Chromium or playwright is missing."""
 
 
-_PAGES: dict[int, Any] = {}
+class Window:
+    """A browser's page in a thread of its own: where playwright runs, no other event loop can."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "vl2-browser")
+        self._page = self._thread.submit(_start).result()
+
+    def shoot(self, text: str, width: int, height: int) -> tuple[list[list], list[list], bytes]:
+        """Elements and letters of an HTML text in a window of this size, and its picture as PNG."""
+        return self._thread.submit(self._shoot, text, width, height).result()
+
+    def _shoot(self, text: str, width: int, height: int) -> tuple[list[list], list[list], bytes]:
+        page = self._page
+        page.set_content(text, wait_until="load")
+        page.evaluate("document.fonts.ready.then(() => 1)")
+        elements, letters = page.evaluate(_LOOK)
+        clip = {"x": 0, "y": 0, "width": width, "height": height}
+        return elements, letters, page.screenshot(clip=clip, type="png")
 
 
-def _window() -> Any:
-    """This process's browser page; started when first asked for."""
-    page = _PAGES.get(os.getpid())
-    if page is None:
-        page = _PAGES[os.getpid()] = _start()
-    return page
+_WINDOWS: dict[int, Window] = {}
+
+
+def _window() -> Window:
+    """This process's; started when first asked for."""
+    if os.getpid() not in _WINDOWS:
+        _WINDOWS[os.getpid()] = Window()
+    return _WINDOWS[os.getpid()]
 
 
 def _start() -> Any:
@@ -116,11 +136,7 @@ def _draw(lang: Language, task: str) -> Sample:
     rng = lang.rng
     width, height = draw_size(rng)
     text = PageWriter(lang, width, height).page()
-    page = _window()
-    page.set_content(text, wait_until="load")
-    page.evaluate("document.fonts.ready.then(() => 1)")
-    elements, letters = page.evaluate(_LOOK)
-    shot = page.screenshot(clip={"x": 0, "y": 0, "width": width, "height": height}, type="png")
+    elements, letters, shot = _window().shoot(text, width, height)
     image = Image.open(io.BytesIO(shot)).convert("RGB")
     wear = Damage.draw(rng, 0.35, 12)
     image = apply_damage(image, Damage(jpeg=wear.jpeg, blur=wear.blur / 2, noise=wear.noise / 3), rng)
