@@ -21,7 +21,7 @@ from collections import Counter
 from pathlib import Path
 
 import jieba
-from build_pack import keep_unhinted
+from build_pack import keep_unhinted, make_own
 from faker.providers.address.zh_CN import Provider as Addresses
 from faker.providers.company.zh_CN import Provider as Companies
 from faker.providers.job.zh_CN import Provider as Jobs
@@ -116,16 +116,9 @@ def cut_font(source: Path, target: Path, number: int, characters: list[str]) -> 
     cutter.subset(font)
     # half the bytes of most outlines, and a tenth of a pixel at 50 pixels
     scale_upem(font, UNITS_PER_EM)
-    for record in font["name"].names:
-        if record.nameID in (1, 4):
-            record.string = f"VL2 Han {number:02d}"
-        elif record.nameID == 6:
-            record.string = f"VL2Han{number:02d}"
-    font.flavor = None
-    font["head"].modified = font["head"].created  # type: ignore[attr-defined]
+    make_own(font, f"VL2 Han {number:02d}")
     if "glyf" in font:
         keep_unhinted(font)
-    font.recalcTimestamp = False
     font.save(target)
 
 

@@ -52,6 +52,18 @@ def fetch(sources: dict, work: Path) -> None:
             subprocess.run(["dpkg-deb", "-x", archive.name, "x"], cwd=deb, check=True)
 
 
+def make_own(font: TTFont, name: str) -> None:
+    """Name a changed font as licences of fonts ask for, and let it be the same bytes whenever it is built."""
+    for record in font["name"].names:
+        if record.nameID in (1, 4):
+            record.string = name
+        elif record.nameID == 6:
+            record.string = name.replace(" ", "")
+    font.flavor = None
+    font["head"].modified = font["head"].created  # type: ignore[attr-defined]
+    font.recalcTimestamp = False
+
+
 def keep_unhinted(font: TTFont) -> None:
     """Give a font without instructions ten bytes of them: "drop-outs on, no effect".
 
@@ -79,15 +91,8 @@ def cut_font(source: Path, target: Path, number: int) -> None:
         cutter = subset.Subsetter(options)
         cutter.populate(unicodes=CHARACTERS)
         cutter.subset(font)
-        for record in font["name"].names:
-            if record.nameID in (1, 4):
-                record.string = f"VL2 Pack {number:03d}"
-            elif record.nameID == 6:
-                record.string = f"VL2Pack{number:03d}"
-        font.flavor = None
-        font["head"].modified = font["head"].created  # type: ignore[attr-defined]
+        make_own(font, f"VL2 Pack {number:03d}")
         keep_unhinted(font)
-        font.recalcTimestamp = False
         font.save(target)
         if target.stat().st_size <= LARGEST_HINTED:
             return

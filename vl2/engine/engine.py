@@ -43,13 +43,13 @@ class Engine:
         block_size: tokens of a block of the cache.
         max_running: requests that may run at a time.
         step_tokens: tokens that one step may compute; more make prompts faster and keep others waiting longer. None is
-            2048, or 4096 on CUDA, where the host otherwise takes longer to launch a step than the device to compute it.
+            2048, or 4096 on CUDA, where prompts of a step read all weights once more.
         image_cache_bytes: limit on the embeddings of images kept for the next question about them.
         prefix_cache: whether a prompt may reuse what is cached of the beginning that it shares with another.
         speculate: most tokens that a step may guess for each greedy request, from what repeats in it; 0 for none.
         deterministic: an answer is the same to the last bit whatever else runs at the same time. Slower: nothing goes
             through the model together, no prefix is shared and nothing guessed.
-        graphs: whether small steps are captured as CUDA graphs; for comparisons.
+        graphs: whether steps are replayed as CUDA graphs; for comparisons.
         run_ahead: whether a step is launched before the last one's tokens are known; None where that helps, on CUDA.
         encode_beside: whether images of requests that wait are encoded while others decode; None likewise.
     """

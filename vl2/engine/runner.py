@@ -62,7 +62,7 @@ class Runner:
         max_running: sequences that may run at a time.
         deterministic: chunks and images go through the model one by one, since a matrix product may round differently
             with its number of rows.
-        graphs: whether small steps are captured once and replayed, where that is possible.
+        graphs: whether newest tokens, prompts and tiles are captured once and replayed, where that is possible.
     """
 
     def __init__(
