@@ -49,6 +49,18 @@ def test_a_step_trains_and_leaves_the_model_as_it_was_built(moments: str, make_m
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_an_adapter_learns_in_place_of_the_weights(make_model: Callable[..., VL2]) -> None:
+    pytest.importorskip("peft", minversion="0.21")
+    model = make_model("base")
+    before = model.language.lm_head.weight.clone()
+    bench = Bench(model.config, model.device, model.dtype, H200, 2, model, how=replace(HOW, lora=4))
+    (row,) = bench.measure("train", [48], [1])
+    assert torch.equal(model.language.lm_head.weight, before)
+    assert "tower_sec" not in row.facts
+    assert row.floor == pytest.approx(training_floor(model.config, H200, (16, 16, 16)) * 2 / 3)
+    assert not list(bench.compare("train", [row]))  # the peers train everything
+
+
 def test_rows_hold_both_ways_to_train_transformers(make_model: Callable[..., VL2]) -> None:
     model = make_model("base")
     bench = Bench(model.config, model.device, model.dtype, H200, 2, model, how=HOW)

@@ -143,7 +143,8 @@ class Bench:
         done = training.train(self._model, tokens, self.repeats, self.how, self.machine)
         sequence = min(self.how.sequence, tokens)
         lengths = (sequence,) * (tokens // sequence)
-        floor, times = training.training_floor(self.config, self.machine, lengths), Timing.of(done.times)
+        floor = training.training_floor(self.config, self.machine, lengths, frozen=self.how.lora > 0)
+        times = Timing.of(done.times)
         facts = {**done.facts, "tokens_per_second": sum(lengths) / times.median}
         facts["of_floor_without_optimizer"] = floor / (done.facts["forward_sec"] + done.facts["backward_sec"])
         return Row({"tokens": tokens, "sequence": sequence}, sum(lengths), times, floor, {}, facts)
@@ -172,7 +173,7 @@ class Bench:
 
     def compare(self, kind: str, rows: Sequence[Row]) -> Iterator[Row]:
         """Put the peers' times into rows of ours, which is dropped first; a row after each way to run them."""
-        if kind not in ("decode", "prefill", "moe", "train"):
+        if kind not in ("decode", "prefill", "moe", "train") or self.how.lora:
             return
         if find_spec("transformers") is None:
             raise BenchError("transformers is not installed: pip install 'vl2[bench]', or pass --no-peers")

@@ -22,9 +22,11 @@ from vl2.bench.timing import BenchError, Timing, seconds
 from vl2.config import VL2Config
 from vl2.data.packing import Budget, PackedBatch, Packer, PackItem
 from vl2.model.cache import PackedSequences
+from vl2.model.lora import attach, has_adapter
 from vl2.model.moe import MoE
 from vl2.model.rope import rope_table
 from vl2.model.vl2 import VL2
+from vl2.train.adapters import LoraSection
 from vl2.train.config import OptimizerSection
 from vl2.train.head_loss import head_loss
 from vl2.train.loss import batch_losses
@@ -42,6 +44,7 @@ class Training:
     tiles: tiles that the tower learns from, alone.
     moments: of AdamW, "float32" (that is, in the dtype of the weights) or "int8".
     recompute: as in a recipe.
+    lora: rank of an adapter that learns in place of the weights, as the recipe `lora` has it; 0 for none.
     compiled: decoder layers and blocks of the tower, as a recipe does on CUDA.
     """
 
@@ -49,6 +52,7 @@ class Training:
     tiles: int = 8
     moments: str = "float32"
     recompute: str = "none"
+    lora: int = 0
     compiled: bool = True
 
     def __post_init__(self) -> None:
@@ -76,14 +80,18 @@ def random_batch(config: VL2Config, tokens: int, sequence: int, device: torch.de
     return packer.finish().to(device)
 
 
-def training_floor(config: VL2Config, machine: Machine, lengths: tuple[int, ...]) -> float:
-    """Seconds of the operations of a step on sequences of these lengths, all of whose tokens have logits."""
+def training_floor(config: VL2Config, machine: Machine, lengths: tuple[int, ...], frozen: bool = False) -> float:
+    """Seconds of the operations of a step on sequences of these lengths, all of whose tokens have logits.
+
+    Args:
+        frozen: weights get no gradients; those of an adapter are not counted.
+    """
     text, parts = config.language_config, Parts.of(config)
     active = parts.attention + parts.dense + parts.shared + parts.router + parts.head
     active += parts.moe_layers * (text.num_experts_per_tok or 0) * parts.expert
     pairs = text.num_hidden_layers * text.num_attention_heads * sum(length**2 for length in lengths) / 2
     forward = 2 * active * sum(lengths) + 2 * pairs * pair_width(config, absorbed=False)
-    return 3 * forward / machine.flops_per_sec
+    return (2 if frozen else 3) * forward / machine.flops_per_sec
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,9 @@ def train(model: VL2, tokens: int, repeats: int, how: Training, machine: Machine
     """Measure; the model keeps its gradients' memory no longer than that."""
     device = model.device
     model.train().requires_grad_(False)
+    if how.lora and not has_adapter(model):
+        targets = LoraSection().targets
+        attach(model, rank=how.lora, alpha=2.0 * how.lora, dropout=0.0, targets=targets, base="random", seed=0)
     for _, _, parameter in learned_parameters(model, None):
         parameter.requires_grad_(True)
     forwards = _prepare(model, how)
@@ -121,7 +132,8 @@ def train(model: VL2, tokens: int, repeats: int, how: Training, machine: Machine
     facts = phases(forward, partial(_update, model, optimizer), device, repeats)
     facts |= _layers(model, batch, repeats, how)
     optimizer.state.clear()
-    facts |= _tower(model, how.tiles, repeats, machine)
+    if not how.lora:  # which leaves the tower as it is
+        facts |= _tower(model, how.tiles, repeats, machine)
     model.zero_grad(set_to_none=True)
     for block, plain in forwards:
         block.forward, block._compiled_call_impl = plain, None
