@@ -42,7 +42,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "lora.toml"
     stages = (Path(vl2.__file__).parent / "recipes" / "debug.toml").read_text().partition("[loader]")
-    path.write_text(f'precision = "float32"\ncpu_threads = 1\n[model]\nweights = "{base}"\n[loader]{stages[2]}')
+    path.write_text(f'device = "cpu"\nprecision = "float32"\ncpu_threads = 1\n[model]\nweights = "{base}"\n[loader]{stages[2]}')
     return path
 
 

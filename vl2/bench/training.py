@@ -27,6 +27,7 @@ from vl2.model.moe import MoE
 from vl2.model.rope import rope_table
 from vl2.model.vl2 import VL2
 from vl2.train.adapters import LoraSection
+from vl2.train.compiling import compile_blocks
 from vl2.train.config import OptimizerSection
 from vl2.train.head_loss import head_loss
 from vl2.train.loss import batch_losses
@@ -136,7 +137,7 @@ def train(model: VL2, tokens: int, repeats: int, how: Training, machine: Machine
         facts |= _tower(model, how.tiles, repeats, machine)
     model.zero_grad(set_to_none=True)
     for block, plain in forwards:
-        block.forward, block._compiled_call_impl = plain, None
+        block.forward = plain
     return Trained(times, facts)
 
 
@@ -144,11 +145,7 @@ def _prepare(model: VL2, how: Training) -> list[tuple[Any, Callable[..., Any]]]:
     """Layers as a recipe has them, and what they were."""
     blocks: list[Any] = [model.vision.patch_embed, *model.vision.blocks, *model.language.layers]
     forwards = [(block, block.forward) for block in blocks]
-    recompute(model, how.recompute)
-    if how.compiled and model.device.type == "cuda":
-        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 8 * len(blocks))
-        for block in blocks:
-            block.compile(dynamic=False)
+    recompute(model, how.recompute, compile_blocks(model, "all") if how.compiled and model.device.type == "cuda" else ())
     return forwards
 
 
@@ -181,7 +178,7 @@ def _layers(model: VL2, batch: PackedBatch, repeats: int, how: Training) -> dict
     context = PackedSequences(batch.cu_seqlens_S1[: batch.num_sequences + 1], batch.max_sequence)
     layer: Any = model.language.layers[-1]
     attend, mlp = layer.self_attn, layer.mlp
-    if how.compiled and model.device.type == "cuda":  # as they are inside their layer
+    if how.compiled and model.device.type == "cuda" and not how.lora:  # as they are inside their layer
         attend, mlp = (torch.compile(part, dynamic=False) for part in (attend, mlp))
     calls: dict[str, Callable[[], Tensor]] = {"attention_layer_sec": lambda: attend(x_TD, rope, context)}
     if isinstance(layer.mlp, MoE):

@@ -39,6 +39,7 @@ from vl2.train.checkpoint import (
     restore,
     save_checkpoint,
 )
+from vl2.train.compiling import compile_blocks
 from vl2.train.config import ConfigError, TrainConfig, read_recipe
 from vl2.train.display import Display, QuietDisplay, make_display
 from vl2.train.evaluation import Evaluator
@@ -60,7 +61,7 @@ from vl2.train.plots import PlotError, draw_plots
 from vl2.train.ranks import Ranks, joined
 from vl2.train.recompute import recompute
 from vl2.train.reports import Board, Pace, evaluate_now
-from vl2.train.sharding import Sharding, call, is_divided, sum_and_clip
+from vl2.train.sharding import Sharding, call, sum_and_clip
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,8 @@ def _train(
     optimizer = build_optimizer(assembly.model, assembly.patch_head, config.optimizer)
     if stored:
         restore(stored, assembly.model, assembly.patch_head, optimizer, sharding)
-    recompute(assembly.model, config.recompute)
-    compile_blocks(assembly)
+    compiled = compile_blocks(assembly.model, config.compile) if assembly.device.type == "cuda" else ()
+    recompute(assembly.model, config.recompute, compiled)
     state = stored.state if stored else TrainState()
     _check_shares(config, state.step, ranks)
     stop_at = min(stop_at or config.total_steps, config.total_steps)
@@ -252,25 +253,6 @@ def _signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def compile_blocks(assembly: Assembly) -> None:
-    """Compile the parts of the tower, and decoder layers, in place, on CUDA only."""
-    choice = assembly.config.compile
-    if assembly.device.type != "cuda" or choice == "none":
-        return
-    model = assembly.model
-    whole = choice == "all" and not assembly.config.lora  # PEFT changes modules while they run
-    blocks = [model.vision.patch_embed, *model.vision.blocks, *(model.language.layers if whole else ())]
-    torch._dynamo.config.recompile_limit = max(
-        torch._dynamo.config.recompile_limit,
-        8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
-    )
-    for block in blocks:
-        if is_divided(block):  # gathering and freeing stay outside what is compiled
-            block.forward = torch.compile(block.forward, dynamic=False)
-        else:
-            block.compile(dynamic=False)
 
 
 def _run_stage(run: Run) -> None:

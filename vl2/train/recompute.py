@@ -1,9 +1,11 @@
 """What a layer keeps for the backward pass: everything, its inputs only, or the products that are dear to repeat.
 
-The numbers are the same; memory is paid with computing. The trap: layers are changed before they are compiled and
-after they are divided among ranks, so that a repeated layer is gathered again, too.
+The numbers are the same; memory is paid with computing. Compiled layers keep products and repeat what is cheap whatever
+is chosen, since that is how their graphs are cut into forward and backward. The trap: layers are changed after they are
+compiled (vl2/train/compiling.py) and divided among ranks, so that a repeated layer is gathered again, too.
 """
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -25,8 +27,12 @@ def _policy(_: Any, operator: Any, *args: Any, **settings: Any) -> CheckpointPol
     return CheckpointPolicy.MUST_SAVE if dear else CheckpointPolicy.PREFER_RECOMPUTE
 
 
-def recompute(model: VL2, choice: str) -> None:
-    """Let decoder layers and blocks of the tower keep what `choice`, one of CHOICES, says; in place."""
+def recompute(model: VL2, choice: str, compiled: Collection[nn.Module] = ()) -> None:
+    """Let decoder layers and blocks of the tower keep what `choice`, one of CHOICES, says; in place.
+
+    Args:
+        compiled: those that are, which need no change for "selective".
+    """
     assert choice in CHOICES
     if choice == "none":
         return
@@ -35,4 +41,6 @@ def recompute(model: VL2, choice: str) -> None:
         settings["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
     blocks: list[nn.Module] = [*model.vision.blocks, *model.language.layers]
     for block in blocks:
+        if choice == "selective" and block in compiled:
+            continue
         block.forward = partial(checkpoint, block.forward, **settings)

@@ -170,11 +170,6 @@ def _used(mesh: DeviceMesh, name: str) -> DeviceMesh:
     return mesh["copies", name] if mesh["copies"].size() > 1 else mesh[name]
 
 
-def is_divided(module: nn.Module) -> bool:
-    """Whether it is a unit whose parameters are gathered for its turn."""
-    return isinstance(module, FSDPModule)
-
-
 def _is_expert(name: str) -> bool:
     return ".experts." in name
 

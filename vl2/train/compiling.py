@@ -1,0 +1,42 @@
+"""Decoder layers and blocks of the tower, compiled one by one.
+
+    block.forward --torch.compile--> block.forward --recompute (vl2/train/recompute.py)--> block.forward
+
+The trap: the order. Wrapped first, a layer is no longer seen by the compiler, which then leaves it as it is and says
+nothing. Gathering divided weights stays outside, since only `forward` is compiled.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from vl2.model.lora import has_adapter
+from vl2.model.vl2 import VL2
+
+
+def compile_blocks(model: VL2, choice: str, backend: str = "inductor") -> list[Any]:
+    """Compile in place.
+
+    Args:
+        choice: of a recipe: "none", "vision" (the tower) or "all" (decoder layers too, unless they have an adapter:
+            PEFT changes modules while they run).
+        backend: of torch.compile.
+
+    Returns: what is compiled.
+    """
+    blocks = list(_blocks(model, choice))
+    torch._dynamo.config.recompile_limit = max(
+        torch._dynamo.config.recompile_limit,
+        8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
+    )
+    for block in blocks:
+        block.forward = torch.compile(block.forward, dynamic=False, backend=backend)
+    return blocks
+
+
+def _blocks(model: VL2, choice: str) -> Iterator[Any]:
+    if choice != "none":
+        yield from (model.vision.patch_embed, *model.vision.blocks)
+    if choice == "all" and not has_adapter(model):
+        yield from model.language.layers
