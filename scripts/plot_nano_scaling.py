@@ -2,8 +2,8 @@
 
     python scripts/plot_nano_scaling.py    -> docs/nano/scaling.png, and the slopes in the terminal
 
-One minus the metric (for lines the character error rate) on the project's own test split, both axes logarithmic. A slope
-of -1 means that twice the training halves the errors.
+One minus the metric (for lines the character error rate) on the project's own test split, both axes logarithmic. A
+slope of -1 means that twice the training halves the errors.
 """
 
 import json
@@ -26,7 +26,7 @@ def main() -> None:
         points = [(version["tiles"] / 1e6, version["error"][task]) for version in versions if task in version["error"]]
         axes.plot(*zip(*points, strict=True), marker="o", markersize=4, linewidth=1.2, label=task)
         slopes = [math.log(e1 / e0) / math.log(t1 / t0) for (t0, e0), (t1, e1) in pairwise(points)]
-        print(f"{task:10} " + " ".join(f"{error:7.4f}" for _, error in points), " slopes", *(f"{s:.2f}" for s in slopes))
+        print(f"{task:10}", *(f"{error:7.4f}" for _, error in points), " slopes", *(f"{s:.2f}" for s in slopes))
     axes.set(xlabel="tiles seen in training, millions", ylabel="1 - metric", xscale="log", yscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8, ncols=2)

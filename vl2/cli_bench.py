@@ -54,7 +54,9 @@ def bench(
     tiles: Annotated[int, typer.Option(help="train: tiles that the tower learns from, apart.", min=1)] = 8,
     moments: Annotated[str, typer.Option(help="train: of AdamW, float32 or int8.")] = "float32",
     recompute: Annotated[str, typer.Option(help="train: none, layers or selective, as in a recipe.")] = "none",
-    lora: Annotated[int, typer.Option(help="train: rank of an adapter that learns in place of the weights.", min=0)] = 0,
+    lora: Annotated[
+        int, typer.Option(help="train: rank of an adapter that learns in place of the weights.", min=0)
+    ] = 0,
     repeats: Annotated[int, typer.Option(help="Of each case.", min=2)] = 20,
     layers: Annotated[int | None, typer.Option(help="Only so many decoder layers, with random weights.", min=1)] = None,
     peers: Annotated[bool, typer.Option(help="decode, prefill, moe, train: measure transformers, too.")] = True,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -42,7 +43,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "lora.toml"
     stages = (Path(vl2.__file__).parent / "recipes" / "debug.toml").read_text().partition("[loader]")
-    path.write_text(f'device = "cpu"\nprecision = "float32"\ncpu_threads = 1\n[model]\nweights = "{base}"\n[loader]{stages[2]}')
+    path.write_text(
+        f'device = "cpu"\nprecision = "float32"\ncpu_threads = 1\n[model]\nweights = "{base}"\n[loader]{stages[2]}'
+    )
     return path
 
 
@@ -118,7 +121,26 @@ def test_folding_changes_no_logits(base: Path, finished: Outcome) -> None:
 
 def test_peft_loads_the_adapter(base: Path, finished: Outcome) -> None:
     theirs = peft.PeftModel.from_pretrained(load(base), str(finished.checkpoint.parent / "adapter"))
-    assert torch.equal(logits(theirs.base_model.model), logits(adapted(base, finished)))
+    torch.testing.assert_close(logits(theirs.base_model.model), logits(adapted(base, finished)), atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_are_pefts(base: Path, finished: Outcome) -> None:
+    """PEFT adds the product to the whole stack of experts; tokens that pass beside it must teach the same."""
+    theirs = peft.PeftModel.from_pretrained(load(base), str(finished.checkpoint.parent / "adapter"))
+    grads = []
+    for model in (cast(VL2, theirs.base_model.model), adapted(base, finished)):
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(".lora_" in name)
+        positions, nothing = torch.arange(40), torch.zeros(0, dtype=torch.long)
+        x_TD = model.embed(positions % 272, nothing, torch.zeros(0, 64))
+        model(x_TD, positions, PackedSequences.of_lengths([40], x_TD.device))[0].square().sum().backward()
+        grads.append({name: p.grad for name, p in model.named_parameters() if ".lora_" in name})
+    assert grads[0].keys() == grads[1].keys()
+    assert any(".experts." in name for name in grads[0])
+    for name, wanted in grads[0].items():
+        assert wanted is not None
+        assert wanted.abs().max() > 0
+        torch.testing.assert_close(grads[1][name], wanted, atol=1e-4, rtol=1e-4, msg=name)
 
 
 def test_merging_loading_and_exporting_agree(base: Path, finished: Outcome, tmp_path: Path) -> None:

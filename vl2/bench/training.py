@@ -145,7 +145,8 @@ def _prepare(model: VL2, how: Training) -> list[tuple[Any, Callable[..., Any]]]:
     """Layers as a recipe has them, and what they were."""
     blocks: list[Any] = [model.vision.patch_embed, *model.vision.blocks, *model.language.layers]
     forwards = [(block, block.forward) for block in blocks]
-    recompute(model, how.recompute, compile_blocks(model, "all") if how.compiled and model.device.type == "cuda" else ())
+    choice = "all" if how.compiled and model.device.type == "cuda" else "none"
+    recompute(model, how.recompute, compile_blocks(model, choice))
     return forwards
 
 
@@ -178,7 +179,7 @@ def _layers(model: VL2, batch: PackedBatch, repeats: int, how: Training) -> dict
     context = PackedSequences(batch.cu_seqlens_S1[: batch.num_sequences + 1], batch.max_sequence)
     layer: Any = model.language.layers[-1]
     attend, mlp = layer.self_attn, layer.mlp
-    if how.compiled and model.device.type == "cuda" and not how.lora:  # as they are inside their layer
+    if how.compiled and model.device.type == "cuda":  # as they are inside their layer
         attend, mlp = (torch.compile(part, dynamic=False) for part in (attend, mlp))
     calls: dict[str, Callable[[], Tensor]] = {"attention_layer_sec": lambda: attend(x_TD, rope, context)}
     if isinstance(layer.mlp, MoE):

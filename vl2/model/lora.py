@@ -4,22 +4,27 @@
     write_adapter <-> read_adapter: adapter_config.json, adapter_model.safetensors, as PEFT stores and loads them
     fold: every weight += scale * B A, and the plain modules are back
 
-A stack of experts gets a pair of matrices of `rank` for each of them; while it is used, weight and product are added
-in one tensor, so the expert kernels need not know. The trap: only what is called as a module is adapted. Weights that
-other code reads (vision.mlp.fc1, router, lm_head) would silently stay as they are and are no targets.
+A stack of experts gets a pair of matrices of `rank` for each of them, which multiply tokens beside it: PEFT would add
+their product to the whole stack in every step, which takes longer than the experts do. The trap: only what is called as
+a module is adapted. Weights that other code reads (vision.mlp.fc1, router, lm_head) would silently stay as they are and
+are no targets.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
+from vl2.model.attention import PerHead
+from vl2.model.moe import LowRank
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load, require_new, save_beside
 
@@ -89,6 +94,41 @@ def _inject(model: VL2, config: Any) -> None:
     _peft().inject_adapter_in_model(config, model, _NAME)
     for parameter in _factors(model).values():
         parameter.data = parameter.data.float()  # learns in float32 whatever the weights are stored in
+    _beside_peft(model)
+
+
+def _beside_peft(model: VL2) -> None:
+    """Let what PEFT wraps as parameters be computed by `_experts` and `_heads`, which change no modules on the way."""
+    wrapper = _peft().tuners.lora.layer.ParamWrapper
+    inner = {id(layer.base_layer) for layer in model.modules() if isinstance(layer, wrapper)}
+    for layer in cast("list[Any]", list(model.modules())):
+        if isinstance(layer, wrapper) and id(layer) not in inner:
+            layer.forward = partial(_heads if isinstance(layer.get_base_layer(), PerHead) else _experts, layer)
+
+
+def _experts(outer: Any, x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor) -> Tensor:
+    """RoutedExperts.forward of what lies in a wrapper, or in one inside the other if both stacks are adapted."""
+    adapter, layer, experts = {}, outer, outer.get_base_layer()
+    while layer is not experts:
+        adapter[layer.parameter_name] = _low_rank(layer)
+        layer = layer.base_layer
+    return experts(x_TD, weights_TA, indices_TA, adapter)
+
+
+def _low_rank(layer: Any) -> LowRank:
+    """Of a stack, as PEFT lays it out; zeros fill up the rank, of which grouped products want a multiple of eight."""
+    a, b, dtype = layer.lora_A[_NAME].weight, layer.lora_B[_NAME].weight, layer.get_param().dtype
+    a_ERD = a.unflatten(0, (layer.num_experts, -1))
+    b_EFR = b.unflatten(1, (-1, layer.num_experts)).permute(2, 0, 1) * layer.scaling[_NAME]
+    missing = -a_ERD.shape[1] % 8
+    return LowRank(F.pad(a_ERD, (0, 0, 0, missing)).to(dtype), F.pad(b_EFR, (0, missing)).to(dtype).contiguous())
+
+
+def _heads(layer: Any, heads: int) -> Tensor:
+    """PerHead.forward of what lies in a wrapper."""
+    weight = layer.get_param()
+    more = layer.lora_B[_NAME].weight @ layer.lora_A[_NAME].weight * layer.scaling[_NAME]
+    return (weight + more.to(weight.dtype)).unflatten(0, (heads, -1))
 
 
 def _factors(model: VL2) -> dict[str, nn.Parameter]:

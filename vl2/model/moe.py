@@ -5,6 +5,7 @@
 The trap: scores and weights are float32 whatever the model's dtype; the correction bias only chooses.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -80,6 +81,14 @@ class Router(nn.Module):
         return grouped.masked_fill(~keep[..., None], 0.0).flatten(-2)
 
 
+@dataclass(frozen=True)
+class LowRank:
+    """What an adapter adds to a stack of matrices (E, F, D): the product of b_EFR and a_ERD."""
+
+    a_ERD: Tensor
+    b_EFR: Tensor
+
+
 class RoutedExperts(nn.Module):
     """E feed-forward networks stacked: gate_up (E, 2F, D) holds gate rows then up rows, down (E, D, F)."""
 
@@ -88,8 +97,16 @@ class RoutedExperts(nn.Module):
         self.gate_up = nn.Parameter(torch.empty(experts, 2 * width, hidden))
         self.down = nn.Parameter(torch.empty(experts, hidden, width))
 
-    def forward(self, x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor) -> Tensor:
-        if len(x_TD) == 1 and x_TD.device.type == "cpu" and not torch.is_grad_enabled():
+    def forward(
+        self, x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor, adapter: Mapping[str, LowRank] | None = None
+    ) -> Tensor:
+        """Weighted sums of what experts make of tokens, (T, D).
+
+        Args:
+            adapter: what is added to the matrices, by the name of their stack.
+        """
+        adapter = adapter or {}
+        if len(x_TD) == 1 and x_TD.device.type == "cpu" and not torch.is_grad_enabled() and not adapter:
             return self._one_token(x_TD[0], weights_TA[0], indices_TA[0].tolist())
         num_experts, active = self.gate_up.shape[0], indices_TA.shape[1]
         expert_M = indices_TA.flatten()
@@ -98,8 +115,8 @@ class RoutedExperts(nn.Module):
         # not by adding ones at expert_M: where there is no 64-bit atomic sum, that sorts and adds one by one
         counts_E = (expert_M[:, None] == torch.arange(num_experts, device=x_TD.device)).sum(0)
         x_MD = dispatch(x_TD, order_M, inverse_M)
-        gate_MF, up_MF = grouped_mm(x_MD, self.gate_up, counts_E).chunk(2, -1)
-        y_MD = grouped_mm(F.silu(gate_MF) * up_MF, self.down, counts_E)
+        gate_MF, up_MF = _product(x_MD, self.gate_up, counts_E, adapter.get("gate_up")).chunk(2, -1)
+        y_MD = _product(F.silu(gate_MF) * up_MF, self.down, counts_E, adapter.get("down"))
         y_TAD = combine(y_MD, order_M, inverse_M).unflatten(0, (-1, active))
         return (y_TAD.float() * weights_TA[..., None]).sum(1).to(y_MD.dtype)
 
@@ -110,6 +127,11 @@ class RoutedExperts(nn.Module):
             gate_F, up_F = (self.gate_up[expert] @ x_D).chunk(2)
             y_AD.append(self.down[expert] @ (F.silu(gate_F) * up_F))
         return (torch.stack(y_AD).float() * weights_A[:, None]).sum(0, keepdim=True).to(x_D.dtype)
+
+
+def _product(x_MD: Tensor, w_EFD: Tensor, counts_E: Tensor, more: LowRank | None) -> Tensor:
+    y_MF = grouped_mm(x_MD, w_EFD, counts_E)
+    return y_MF if more is None else y_MF + grouped_mm(grouped_mm(x_MD, more.a_ERD, counts_E), more.b_EFR, counts_E)
 
 
 class MoE(nn.Module):

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from vl2.model.lora import has_adapter
 from vl2.model.vl2 import VL2
 
 
@@ -19,8 +18,7 @@ def compile_blocks(model: VL2, choice: str, backend: str = "inductor") -> list[A
     """Compile in place.
 
     Args:
-        choice: of a recipe: "none", "vision" (the tower) or "all" (decoder layers too, unless they have an adapter:
-            PEFT changes modules while they run).
+        choice: of a recipe: "none", "vision" (the tower) or "all" (decoder layers too).
         backend: of torch.compile.
 
     Returns: what is compiled.
@@ -38,5 +36,5 @@ def compile_blocks(model: VL2, choice: str, backend: str = "inductor") -> list[A
 def _blocks(model: VL2, choice: str) -> Iterator[Any]:
     if choice != "none":
         yield from (model.vision.patch_embed, *model.vision.blocks)
-    if choice == "all" and not has_adapter(model):
+    if choice == "all":
         yield from model.language.layers
