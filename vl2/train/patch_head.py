@@ -16,6 +16,7 @@ from vl2.data.packing import BOX_BINS, NO_LABEL
 from vl2.train.head_loss import head_loss
 
 _NOISE = 0.02  # standard deviation of what sets new classes apart
+_LOGITS_BYTES = 1 << 29  # of the logits of classes that exist at one time
 
 
 class PatchHead(nn.Module):
@@ -46,8 +47,8 @@ def class_loss(head: PatchHead, patches_NPW: Tensor, classes_NP: Tensor, backgro
     """() summed cross-entropy of patches with a class, class 0 weighted by `background_weight`."""
     classes = classes_NP.flatten().long()
     weights = torch.where(classes == 0, background_weight, 1.0) * (classes != NO_LABEL)
-    linear = head.classes
-    return head_loss(patches_NPW.flatten(0, 1), linear.weight, classes.clamp_min(0), weights, bias_V=linear.bias)[0]
+    rows, bias, targets = head.classes.weight, head.classes.bias, classes.clamp_min(0)
+    return head_loss(patches_NPW.flatten(0, 1), rows, targets, weights, _LOGITS_BYTES, bias)[0]
 
 
 def box_loss(head: PatchHead, patches_NPW: Tensor, boxes_NP4: Tensor) -> Tensor:
