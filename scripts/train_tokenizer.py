@@ -30,9 +30,14 @@ from vl2.synth.registry import generate
 
 LONGEST_PIECE = 5
 NUM_CHARACTERS = 3100
-ENGLISH = """line paragraph page receipt form table chart ground count scene caption invoice card flow merged-table
-    dialogue pointing compare""".split()
-CHINESE = """line-zh paragraph-zh page-zh receipt-zh form-zh invoice-zh card-zh flow-zh merged-table-zh""".split()
+ENGLISH = (
+    "line", "paragraph", "page", "receipt", "form", "table", "chart", "ground", "count", "scene", "caption", "invoice",
+    "card", "flow", "merged-table", "dialogue", "pointing", "compare",
+)  # fmt: skip
+CHINESE = (
+    "line-zh", "paragraph-zh", "page-zh", "receipt-zh", "form-zh", "invoice-zh", "card-zh", "flow-zh",
+    "merged-table-zh",
+)  # fmt: skip
 SAMPLES, SEED, QUESTIONS = 200, 11, 12
 
 
@@ -50,7 +55,7 @@ def texts() -> Iterator[str]:
         yield f"{rng.integers(1, 10**4)}.{rng.integers(100):02} {rng.integers(1, 29):02}/{rng.integers(1, 13):02}/20"
 
 
-def drawn(tasks: list[str]) -> Iterator[str]:
+def drawn(tasks: tuple[str, ...]) -> Iterator[str]:
     """What is said in conversations about samples of these tasks: questions, answers, phrases."""
     for task in tasks:
         for index in range(SAMPLES):

@@ -74,7 +74,9 @@ def test_a_character_is_one_piece_and_others_share_pairs(before: Tokenizer, afte
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(CHARACTERS + " aé\n<|>image0£—"), max_size=30))
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(CHARACTERS + " aé\n<|>image0£—"), max_size=30)
+)
 def test_every_text_comes_back(after: Tokenizer, text: str):
     ids = after.encode(text)
     assert after.decode(ids) == text
