@@ -30,9 +30,10 @@ from fontTools import subset
 from fontTools.ttLib import TTFont
 from fontTools.ttLib.scaleUpem import scale_upem
 
+from vl2.synth.han import PUNCTUATION
+
 PACK = Path(__file__).parent.parent / "vl2" / "synth" / "pack" / "chinese"
 NUM_CHARACTERS = 3500
-PUNCTUATION = "，。、；：？！“”‘’（）《》【】—…￥％＋－×÷「」～"
 LATIN = [chr(code) for code in range(0x20, 0x7F)] + list("°±")
 UNITS_PER_EM = 512
 NUM_WORDS = 24_000

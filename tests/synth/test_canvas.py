@@ -7,7 +7,7 @@ from PIL import Image
 from vl2.synth.canvas import Canvas, character_ids
 from vl2.synth.damage import Damage, move_boxes
 from vl2.synth.ingredients import fonts, load_font
-from vl2.synth.sample import NUM_LABELS, OTHER_CHARACTER, STRUCTURES, concept_id, structure_id
+from vl2.synth.sample import FIRST_HAN, OTHER_CHARACTER, STRUCTURES, concept_id, structure_id
 
 FONT = load_font(next(path for path in fonts("train", "sans") if "roboto-400" in path), 40)
 
@@ -95,5 +95,5 @@ def test_label_ids_fit():
     assert len(STRUCTURES) == len(set(STRUCTURES)) == 31
     assert structure_id(STRUCTURES[-1]) == 127
     assert concept_id(0) == 128
-    assert concept_id(511) == NUM_LABELS - 1
+    assert concept_id(399) == FIRST_HAN - 1
     assert character_ids(" ~").tolist() == [1, 95]

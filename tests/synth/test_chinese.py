@@ -45,15 +45,26 @@ def test_splits_share_no_font_word_or_sentence():
     assert len(han.pool("sentences", "test")) > 500
 
 
-def test_labels_of_characters_lie_between_icons_and_the_end():
+def test_every_character_has_a_label_of_its_own():
     assert FIRST_CONCEPT + len(concepts()) <= FIRST_HAN
-    ids = character_ids("Ab国，é" + han.characters())
-    assert ids[:2].tolist() == [34, 67]
-    assert ids[3] == ids[4] == OTHER_CHARACTER
-    chinese_ids = ids[5:]
-    assert chinese_ids.min() == FIRST_HAN
-    assert chinese_ids.max() == NUM_LABELS - 1
-    assert np.bincount(chinese_ids - FIRST_HAN).max() < 34
+    known = han.characters()
+    assert character_ids("Ab国é" + "\u9fa5“").tolist()[2:] == [
+        FIRST_HAN + known.index("国"), OTHER_CHARACTER, OTHER_CHARACTER, OTHER_CHARACTER,
+    ]  # fmt: skip
+    assert character_ids("Ab").tolist() == [34, 67]
+    wide = "".join(char for char in han.PUNCTUATION if ord(char) >= han.FIRST_CODE)
+    ids = character_ids(known + wide)
+    assert ids.dtype == np.int16
+    assert ids.tolist() == list(range(FIRST_HAN, FIRST_HAN + len(known) + len(wide)))
+    assert ids.max() < NUM_LABELS
+
+
+def test_every_drawn_character_has_a_label_of_its_own():
+    texts = {char for name in POOLS for split in ("train", "test") for text in han.pool(name, split) for char in text}
+    drawn = [char for char in sorted(texts) if ord(char) >= han.FIRST_CODE]
+    ids = character_ids("".join(drawn))
+    assert len(set(ids.tolist())) == len(drawn) > 3200
+    assert ids.min() >= FIRST_HAN
 
 
 @pytest.mark.parametrize("task", TASKS)

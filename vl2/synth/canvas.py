@@ -248,7 +248,7 @@ _LABELS[32:127] = np.arange(1, 96)
 
 
 def character_ids(string: str) -> np.ndarray:
-    """(len,) int16 label ids of a string: printable ASCII, Chinese characters of the pack, and OTHER_CHARACTER."""
+    """(len,) int16 label ids of a string: printable ASCII, Chinese of the pack, and OTHER_CHARACTER."""
     codes = character_codes(string)
     ids = _LABELS[np.minimum(codes, 255)]
     chinese = (codes >= FIRST_CODE) & (codes <= LAST_CODE)

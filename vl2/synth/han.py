@@ -1,10 +1,10 @@
 """The Chinese part of the pack: fonts and texts of each split, and a label for every character.
 
     fonts(split, kind), words, sentences, given_names, cities, companies, jobs (split), surnames()
-    han_labels(codes) -> label ids of Chinese characters for the tower's head
+    han_labels(codes) -> label ids of Chinese characters for the tower's head, one for each
 
 Words and sentences belong to the test split by their own hash; a test sentence may hold words of training. Surnames
-are shared. The trap: the head has 112 classes for 3,500 characters; neighbours in frequency get different ones.
+are shared. The trap: a label id is the place in characters.txt, so a new order there is a new meaning of every class.
 """
 
 from functools import lru_cache
@@ -12,10 +12,11 @@ from functools import lru_cache
 import numpy as np
 
 from vl2.synth.ingredients import PACK as _PACK
-from vl2.synth.sample import FIRST_HAN, NUM_HAN_LABELS, OTHER_CHARACTER
+from vl2.synth.sample import FIRST_HAN, NUM_LABELS, OTHER_CHARACTER
 
 PACK = _PACK / "chinese"
-FIRST_CODE, LAST_CODE = 0x4E00, 0x9FFF
+FIRST_CODE, LAST_CODE = 0x3000, 0xFFEF  # from full-width punctuation to full-width signs
+PUNCTUATION = "，。、；：？！“”‘’（）《》【】—…￥％＋－×÷「」～"  # the fonts have it, too
 KINDS = ("sans", "serif", "hand", "display", "any")
 
 
@@ -43,10 +44,11 @@ def characters() -> str:
 
 @lru_cache
 def _label_table() -> np.ndarray:
-    """(LAST_CODE - FIRST_CODE + 1,) int16 label ids."""
+    """(LAST_CODE - FIRST_CODE + 1,) int16 label ids: characters, then the punctuation that only Chinese has."""
+    labelled = [*characters(), *(char for char in PUNCTUATION if ord(char) >= FIRST_CODE)]
+    assert FIRST_HAN + len(labelled) <= NUM_LABELS
     table = np.full(LAST_CODE - FIRST_CODE + 1, OTHER_CHARACTER, np.int16)
-    codes = np.array([ord(char) for char in characters()]) - FIRST_CODE
-    table[codes] = FIRST_HAN + np.arange(len(codes)) % NUM_HAN_LABELS
+    table[np.array([ord(char) for char in labelled]) - FIRST_CODE] = FIRST_HAN + np.arange(len(labelled))
     return table
 
 

@@ -20,14 +20,13 @@ Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 # Label ids: 0 background, 1..95 printable ASCII (chr(31 + id)), 96 any other character, 97..127 structure, 128.. icons,
-# 528.. Chinese characters, 31 of them to each.
+# 528.. Chinese characters, one each, then their punctuation; the last few are for more of them.
 BACKGROUND = 0
 OTHER_CHARACTER = 96
 FIRST_STRUCTURE = 97
 FIRST_CONCEPT = 128
 FIRST_HAN = 528
-NUM_LABELS = 640
-NUM_HAN_LABELS = NUM_LABELS - FIRST_HAN
+NUM_LABELS = 4096
 STRUCTURES: tuple[str, ...] = (
     "bar", "line point", "line segment", "pie slice", "legend swatch", "axis", "grid line", "tick", "rule",
     "dashed rule", "box border", "cell", "header cell", "checkbox", "checked box", "radio button", "selected radio",
@@ -43,7 +42,7 @@ def structure_id(name: str) -> int:
 
 def concept_id(index: int) -> int:
     """The label id of the icon concept with this index among the sorted concept names."""
-    assert 0 <= index < NUM_LABELS - FIRST_CONCEPT, index
+    assert 0 <= index < FIRST_HAN - FIRST_CONCEPT, index
     return FIRST_CONCEPT + index
 
 

@@ -38,7 +38,7 @@ from vl2.train.adapters import write_learned
 from vl2.train.config import TrainConfig
 from vl2.train.moments import dequantize, quantize
 from vl2.train.optim import Optimizer, learned_parameters
-from vl2.train.patch_head import PatchHead
+from vl2.train.patch_head import PatchHead, with_new_classes
 from vl2.train.sharding import Sharding, own_part, whole_tensors
 
 FORMAT = 2
@@ -232,23 +232,39 @@ def restore(
     patch_head: PatchHead | None,
     optimizer: Optimizer,
     sharding: Sharding | None = None,
-) -> None:
-    """Fill head, moments and random-number states. Raises CheckpointError."""
+) -> list[str]:
+    """Fill head, moments and random-number states; returns what is to be said of it. Raises CheckpointError."""
     extras = _load(stored.path / "extras.safetensors")
     torch.set_rng_state(extras["rng.cpu"])
     if "rng.cuda" in extras and torch.cuda.is_available():
         torch.cuda.set_rng_state(extras["rng.cuda"])
     stored_head = any(name.startswith("patch_head.") for name in extras)
+    widened: set[str] = set()
     if patch_head is not None and stored_head:  # a stage that begins the patch loss has none yet
-        with torch.no_grad():
-            for name, parameter in patch_head.named_parameters():
-                key = f"patch_head.{name}"
-                if key not in extras:
-                    raise CheckpointError(f"{stored.path}: {key} is missing")
-                _check_shape(stored.path, key, extras[key].shape, parameter.shape)
-                parameter.copy_(extras[key])
+        widened = _restore_head(stored.path, extras, patch_head)
     if stored.moments != "none":
-        _restore_moments(stored, model, patch_head, optimizer, sharding)
+        _restore_moments(stored, model, patch_head, optimizer, sharding, widened)
+    if not widened or patch_head is None:
+        return []
+    known, wanted = len(extras["patch_head.classes.bias"]), patch_head.classes.out_features
+    return [f"{stored.path}: its patch head knows {known} classes, which stay; {wanted - known} are new"]
+
+
+@torch.no_grad()
+def _restore_head(path: Path, extras: Mapping[str, Tensor], patch_head: PatchHead) -> set[str]:
+    """Fill the head; names of parameters that have more classes now than they were stored with."""
+    widened: set[str] = set()
+    for name, parameter in patch_head.named_parameters():
+        key = f"patch_head.{name}"
+        if key not in extras:
+            raise CheckpointError(f"{path}: {key} is missing")
+        value = extras[key]
+        if name.startswith("classes.") and len(value) < len(parameter):
+            widened.add(key)
+            value = with_new_classes(value, len(parameter), seed=0)
+        _check_shape(path, key, value.shape, parameter.shape)
+        parameter.copy_(value)
+    return widened
 
 
 def _restore_moments(
@@ -257,12 +273,13 @@ def _restore_moments(
     patch_head: PatchHead | None,
     optimizer: Optimizer,
     sharding: Sharding | None,
+    without: set[str],
 ) -> None:
     tensors = _StoredTensors(sorted(stored.path.glob("moments-*.safetensors")))
     known = {key.split("/", 1)[0] for key in tensors.files}  # a parameter that was frozen so far has none
     shapes = parameter_shapes(model.config)
     for name, _, parameter in learned_parameters(model, patch_head):
-        if name not in known:
+        if name not in known or name in without:
             continue
         part, state = own_part(parameter), dict[str, Tensor]()
         for moment in optimizer.moments_of(part):

@@ -166,8 +166,9 @@ def _train(
     sharding = Sharding.of(config.parallel, ranks, pick_device(config.device, ranks.device_id))
     assembly = assemble(config, synth, found, ranks.device_id, sharding, fetch)
     optimizer = build_optimizer(assembly.model, assembly.patch_head, config.optimizer)
+    notes: list[str] = []
     if stored:
-        restore(stored, assembly.model, assembly.patch_head, optimizer, sharding)
+        notes = restore(stored, assembly.model, assembly.patch_head, optimizer, sharding)
     compiled = compile_blocks(assembly.model, config.compile) if assembly.device.type == "cuda" else ()
     recompute(assembly.model, config.recompute, compiled)
     state = stored.state if stored else TrainState()
@@ -189,7 +190,7 @@ def _train(
                 shown.say(line)
             if stored:
                 shown.say(f"resumed {stored.path} at step {state.step}, moments: {stored.moments}")
-            for line in assembly.left_out:
+            for line in (*notes, *assembly.left_out):
                 shown.say(line)
             run.check_stop()
             while not run.stopped:

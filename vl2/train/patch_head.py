@@ -5,6 +5,7 @@
 
 Text loss alone does not teach a small model to read from scratch; these dense targets, free from the renderer, do.
 The boxes put into the features of every patch the numbers that grounding has to say. The head is never exported.
+The trap: there are thousands of classes and hundreds of thousands of patches, so their logits never exist all at once.
 """
 
 import torch
@@ -12,6 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vl2.data.packing import BOX_BINS, NO_LABEL
+from vl2.train.head_loss import head_loss
+
+_NOISE = 0.02  # standard deviation of what sets new classes apart
+_LOGITS_BYTES = 1 << 29  # of the logits of classes that exist at one time
 
 
 class PatchHead(nn.Module):
@@ -27,12 +32,23 @@ class PatchHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
 
+def with_new_classes(stored_C: Tensor, num_classes: int, seed: int) -> Tensor:
+    """Rows (or biases) of a head's known classes, and after them new ones.
+
+    A new class is the mean of the known ones with some noise: to a softmax, that is as likely as they are on average,
+    so what the known ones say of a patch hardly changes.
+    """
+    num_new = num_classes - len(stored_C)
+    noise = torch.randn(num_new, *stored_C.shape[1:], generator=torch.Generator().manual_seed(seed)) * _NOISE
+    return torch.cat([stored_C, (stored_C.float().mean(0) + noise).to(stored_C.dtype)])
+
+
 def class_loss(head: PatchHead, patches_NPW: Tensor, classes_NP: Tensor, background_weight: float) -> Tensor:
     """() summed cross-entropy of patches with a class, class 0 weighted by `background_weight`."""
-    weights = torch.ones(head.classes.out_features, device=classes_NP.device)
-    weights[:1].fill_(background_weight)
-    logits = head.classes(patches_NPW).flatten(0, 1).float()
-    return F.cross_entropy(logits, classes_NP.flatten().long(), weights, ignore_index=NO_LABEL, reduction="sum")
+    classes = classes_NP.flatten().long()
+    weights = torch.where(classes == 0, background_weight, 1.0) * (classes != NO_LABEL)
+    rows, bias, targets = head.classes.weight, head.classes.bias, classes.clamp_min(0)
+    return head_loss(patches_NPW.flatten(0, 1), rows, targets, weights, _LOGITS_BYTES, bias)[0]
 
 
 def box_loss(head: PatchHead, patches_NPW: Tensor, boxes_NP4: Tensor) -> Tensor:
