@@ -18,11 +18,12 @@ from PIL import Image
 
 from vl2.synth.canvas import character_ids
 from vl2.synth.damage import Damage, apply_damage
+from vl2.synth.gui_labels import structure_of
 from vl2.synth.gui_pages import PageWriter, draw_size
 from vl2.synth.gui_questions import screen_questions
 from vl2.synth.ingredients import PACK
 from vl2.synth.langs import Language, language
-from vl2.synth.sample import Sample, structure_id
+from vl2.synth.sample import Sample
 
 LARGEST = 800  # pixels of the window; a page fills a part of it
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -33,10 +34,6 @@ _OPTIONS = (
     "--disable-lcd-text",
     "--hide-scrollbars",
 )
-_MARKS = {
-    "button": "button", "icon": "button", "input": "input field", "search": "input field", "checkbox": "checkbox",
-    "switch": "radio button", "tab": "button",
-}  # fmt: skip
 _LOOK = """() => {
   const root = document.getElementById('root').getBoundingClientRect(), elements = [], letters = [];
   const seen = (node, x, y) => {
@@ -143,8 +140,8 @@ def _draw(lang: Language, task: str) -> Sample:
 
 def _marks(elements: list[list], letters: list[list]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Marks of controls, then of the letters on them; a letter's extent is the smallest element that holds it."""
-    controls = [element for element in elements if element[0] in _MARKS]
-    ids = [structure_id(_structure(kind, state)) for kind, _, state, *_ in controls]
+    controls = [element for element in elements if structure_of(element[0], element[2]) is not None]
+    ids = [structure_of(kind, state) for kind, _, state, *_ in controls]
     boxes = [element[3:] for element in controls]
     ids += character_ids("".join(letter[0] for letter in letters)).tolist()
     boxes += [letter[1:] for letter in letters]
@@ -157,9 +154,3 @@ def _marks(elements: list[list], letters: list[list]) -> tuple[np.ndarray, np.nd
         inside = ((middles >= holders[number, :2]) & (middles <= holders[number, 2:])).all(1)
         extents[inside & (np.arange(len(found)) >= len(controls))] = holders[number]
     return np.array(ids, np.int16), found, extents
-
-
-def _structure(kind: str, state: str) -> str:
-    if kind == "checkbox" and state == "on":
-        return "checked box"
-    return "selected radio" if kind == "switch" and state == "on" else _MARKS[kind]

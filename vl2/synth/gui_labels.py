@@ -1,4 +1,14 @@
-"""What menus, buttons, fields and switches of programs say, in English and Chinese; shared by both splits."""
+"""What menus, buttons, fields and switches of programs say, in English and Chinese; shared by both splits.
+
+    Labels(lang) --new(MENU, MENU_ZH), icon()--> labels and icons that the page does not have yet
+    structure_of(kind, state) --> the label id of an element's mark
+
+The trap: a label that is part of another one would make phrases ambiguous, so such labels do not meet on a page.
+"""
+
+from vl2.synth.langs import Language
+from vl2.synth.sample import structure_id
+from vl2.synth.values import chance, pick
 
 MENU = (
     "Home", "Dashboard", "Inbox", "Messages", "Projects", "Reports", "Team", "Calendar", "Files", "Settings",
@@ -94,3 +104,48 @@ ICON_NAMES = (
     "credit card", "floppy disk", "flag", "key", "gift", "wrench", "battery", "cloud", "check mark", "bar chart",
     "pie chart",
 )  # fmt: skip
+_MARKS = {
+    "button": "button", "icon": "button", "input": "input field", "search": "input field", "checkbox": "checkbox",
+    "switch": "radio button", "tab": "button",
+}  # fmt: skip
+
+
+def structure_of(kind: str, state: str) -> int | None:
+    """The label id of a control's mark; None for what is text or a picture."""
+    if kind not in _MARKS:
+        return None
+    if state == "on" and kind in ("checkbox", "switch"):
+        return structure_id("checked box" if kind == "checkbox" else "selected radio")
+    return structure_id(_MARKS[kind])
+
+
+class Labels:
+    """The labels of one page."""
+
+    def __init__(self, lang: Language):
+        self.lang, self.rng = lang, lang.rng
+        self._taken: set[str] = set()
+
+    def new(self, english: tuple[str, ...], chinese: tuple[str, ...], own: float = 0.25) -> str:
+        """A label that the page does not have yet; with the chance `own` it is a word of the split."""
+        name = ""
+        for _ in range(60):
+            name = self.lang.fit_word(11) if chance(self.rng, own) else self.lang.choose(english, chinese)
+            if name not in self._taken and not any(name in other or other in name for other in self._taken):
+                break
+        self._taken.add(name)
+        return name
+
+    def icon(self) -> str:
+        """What an icon shows."""
+        name = ICON_NAMES[0]
+        for _ in range(30):
+            name = pick(self.rng, ICON_NAMES)
+            if f"icon {name}" not in self._taken:
+                break
+        self._taken.add(f"icon {name}")
+        return name
+
+    def has_icon(self, name: str) -> bool:
+        """Whether the page shows it."""
+        return f"icon {name}" in self._taken

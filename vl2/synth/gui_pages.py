@@ -16,13 +16,13 @@ import numpy as np
 from vl2.synth.gui_labels import (
     BUTTONS,
     BUTTONS_ZH,
-    ICON_NAMES,
     INPUTS,
     INPUTS_ZH,
     MENU,
     MENU_ZH,
     SWITCHES,
     SWITCHES_ZH,
+    Labels,
 )
 from vl2.synth.gui_theme import theme
 from vl2.synth.icons import concepts, drawings_of
@@ -56,7 +56,8 @@ class PageWriter:
     def __init__(self, lang: Language, width: int, height: int):
         self.lang, self.rng, self.width, self.height = lang, lang.rng, width, height
         self.phone = width < 420
-        self._taken: set[str] = set()
+        labels = Labels(lang)
+        self._new, self._icon_name = labels.new, labels.icon
 
     def page(self) -> str:
         """The whole document."""
@@ -75,28 +76,13 @@ class PageWriter:
 
     # --- pieces
 
-    def _new(self, english: tuple[str, ...], chinese: tuple[str, ...], own: float = 0.25) -> str:
-        """A label that the page does not have yet; some are words of the split."""
-        name = ""
-        for _ in range(60):
-            name = self.lang.fit_word(11) if chance(self.rng, own) else self.lang.choose(english, chinese)
-            if name not in self._taken and not any(name in other or other in name for other in self._taken):
-                break
-        self._taken.add(name)
-        return name
-
     def _tagged(self, tag: str, kind: str, name: str, inner: str, classes: str = "", state: str = "") -> str:
         told = f' data-s="{state}"' if state else ""
         return f'<{tag} class="{classes}" data-k="{kind}" data-n="{html.escape(name)}"{told}>{inner}</{tag}>'
 
     def _icon(self) -> tuple[str, str]:
         """A name and the HTML of its drawing."""
-        name = ICON_NAMES[0]
-        for _ in range(30):
-            name = pick(self.rng, ICON_NAMES)
-            if f"icon {name}" not in self._taken:
-                break
-        self._taken.add(f"icon {name}")
+        name = self._icon_name()
         url = _mask(self.lang.split, name, int(self.rng.integers(8)))
         return name, f'<i style="-webkit-mask-image:url({url});mask-image:url({url})"></i>'
 

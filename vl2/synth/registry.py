@@ -42,6 +42,8 @@ TASKS: dict[str, tuple[str, str]] = {
     "formula": ("vl2.synth.formulas", "generate"),
     "gui": ("vl2.synth.gui", "generate"),
     "gui-zh": ("vl2.synth.gui", "generate_zh"),
+    "screen": ("vl2.synth.screens", "generate"),
+    "screen-zh": ("vl2.synth.screens", "generate_zh"),
     "compare": ("vl2.synth.pairs", "generate_compare"),
     "in-context": ("vl2.synth.pairs", "generate_in_context"),
     "pointing": ("vl2.synth.pointing", "generate"),
