@@ -22,6 +22,8 @@ TASKS: dict[str, tuple[str, str]] = {
     "form": ("vl2.synth.documents", "generate_form"),
     "table": ("vl2.synth.tables", "generate"),
     "chart": ("vl2.synth.charts", "generate"),
+    "real-chart": ("vl2.synth.plots", "generate"),
+    "chart-zh": ("vl2.synth.plots", "generate_zh"),
     "ground": ("vl2.synth.scenes", "generate_ground"),
     "count": ("vl2.synth.scenes", "generate_count"),
     "scene": ("vl2.synth.scenes", "generate_scene"),
