@@ -20,9 +20,10 @@ INTRODUCTION = """\
 # Licences
 
 The code of vl2 and the weights of Nano are under the MIT licence (`LICENSE`). The data engine ships fonts, drawings,
-texts, numbers and photographs that others made, under the licences below; they are in the folder `vl2/synth/pack` of the
-repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train`, none
-of them Chinese, a photograph or a table of numbers, and on nothing else; entries marked `test` are only in pictures that measure it.
+texts, numbers and photographs that others made, under the licences below; they are in the folder `vl2/synth/pack` of
+the repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train`, none
+of them Chinese, a photograph or a table of numbers, and on nothing else; entries marked `test` are only in pictures
+that measure it.
 `scripts/build_pack.py`, `scripts/build_icons.py`, `scripts/build_chinese.py` and `scripts/build_photos.py` take nothing
 that is not listed.
 

@@ -41,6 +41,8 @@ TASKS: dict[str, tuple[str, str]] = {
     "flow-zh": ("vl2.synth.flows", "generate_zh"),
     "merged-table": ("vl2.synth.merged_tables", "generate"),
     "merged-table-zh": ("vl2.synth.merged_tables", "generate_zh"),
+    "pages": ("vl2.synth.documents_of_pages", "generate"),
+    "pages-zh": ("vl2.synth.documents_of_pages", "generate_zh"),
     "formula": ("vl2.synth.formulas", "generate"),
     "gui": ("vl2.synth.gui", "generate"),
     "gui-zh": ("vl2.synth.gui", "generate_zh"),
