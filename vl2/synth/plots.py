@@ -60,7 +60,7 @@ def _draw(lang: Language, task: str) -> Sample:
 def _compose(canvas: Canvas, lang: Language, content: Chart | Points, style: PlotStyle) -> None:
     """Title, legend, then the plot or the pie."""
     rng = lang.rng
-    small = int(rng.integers(11, 15)) + (1 if lang.zh or max(canvas.width, canvas.height) > 450 else 0)
+    small = int(rng.integers(12, 16)) + (1 if lang.zh or max(canvas.width, canvas.height) > 450 else 0)
     path = lang.font_file(pick(rng, ("sans", "sans", "sans", "sans", "serif")))
     font = load_font(path, small)
     room = Room(7, 6, canvas.width - 8, canvas.height - 6)

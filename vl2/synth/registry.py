@@ -21,6 +21,7 @@ TASKS: dict[str, tuple[str, str]] = {
     "receipt": ("vl2.synth.documents", "generate_receipt"),
     "form": ("vl2.synth.documents", "generate_form"),
     "table": ("vl2.synth.tables", "generate"),
+    "table-zh": ("vl2.synth.tables", "generate_zh"),
     "chart": ("vl2.synth.charts", "generate"),
     "real-chart": ("vl2.synth.plots", "generate"),
     "chart-zh": ("vl2.synth.plots", "generate_zh"),
@@ -56,8 +57,8 @@ TASKS: dict[str, tuple[str, str]] = {
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
 PHOTOGRAPHED = (
     "line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh",
-    "receipt-zh", "form-zh", "invoice", "invoice-zh", "card", "card-zh", "formula", "flow", "flow-zh", "merged-table",
-    "merged-table-zh",
+    "receipt-zh", "form-zh", "table-zh", "real-chart", "chart-zh", "invoice", "invoice-zh", "card", "card-zh",
+    "formula", "flow", "flow-zh", "merged-table", "merged-table-zh",
 )  # fmt: skip
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
 
