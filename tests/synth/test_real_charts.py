@@ -14,8 +14,8 @@ from vl2.synth.chart_parts import Room
 from vl2.synth.ingredients import PACK, fonts, load_font
 from vl2.synth.langs import language
 from vl2.synth.plot_axes import draw_plot, slanted_text
-from vl2.synth.plot_content import draw_content, draw_points, point_sets, readable, tables, ticks
-from vl2.synth.plot_questions import table_of
+from vl2.synth.plot_content import draw_boxes, draw_content, draw_points, point_sets, readable, tables, ticks
+from vl2.synth.plot_questions import about_boxes, table_of
 from vl2.synth.plot_styles import STYLES, PlotStyle
 from vl2.synth.registry import generate
 from vl2.synth.sample import FIRST_STRUCTURE, STRUCTURES, structure_id
@@ -133,6 +133,23 @@ def test_samples_are_well_formed(task: str):
     assert kinds["convert"] > 20
     assert {"bar", "line point", "line segment", "pie slice", "legend swatch", "axis", "grid line", "tick"} <= seen
     assert generate(task, 2, 3).questions == generate(task, 2, 3).questions
+
+
+@pytest.mark.parametrize("code", ["en", "zh"])
+def test_boxes_reach_from_quartile_to_quartile(code: str):
+    lang = language(np.random.default_rng(5), "train", code)
+    plot = draw_boxes(lang, STYLES[0])
+    canvas = Canvas(460, 360)
+    draw_plot(
+        canvas, plot.chart, STYLES[0], load_font(lang.font_file("sans"), 13), Room(6, 6, 452, 354), 0.0, plot.numbers_C5
+    )
+    regions = canvas.finish(np.random.default_rng(0), None).regions
+    heights = np.array([regions[f"value 0 {c}"][3] - regions[f"value 0 {c}"][1] for c in range(len(plot.numbers_C5))])
+    spread = plot.numbers_C5[:, 3] - plot.numbers_C5[:, 1]
+    assert heights / heights.max() == pytest.approx(spread / spread.max(), abs=0.06)
+    assert plot.chart.values[0] == pytest.approx(plot.numbers_C5[:, 2].tolist())
+    asked = [question.text for question in about_boxes(lang, plot, {**regions})]
+    assert any("median" in text or "中位数" in text for text in asked)
 
 
 def test_the_whole_chart_as_a_table():

@@ -47,10 +47,22 @@ def scale_of(low: float, step: float, count: int, top: float, *, loose: bool) ->
     return high, tuple(low + step * i for i in range(count + 1) if low + step * i <= high * (1 + 1e-9))
 
 
-def draw_plot(canvas: Canvas, chart: Chart, style: PlotStyle, font: Font, room: Room, head: float) -> None:
-    """Axes, bars or lines, numbers; `head` is the share of the plot to leave free at the far end, for a legend."""
+def draw_plot(
+    canvas: Canvas,
+    chart: Chart,
+    style: PlotStyle,
+    font: Font,
+    room: Room,
+    head: float,
+    boxes_C5: np.ndarray | None = None,
+) -> None:
+    """Axes, bars or lines, numbers; `head` is the share of the plot to leave free at the far end, for a legend.
+
+    boxes_C5: least value, quartiles and largest value of each category, to be drawn instead as a box with whiskers.
+    """
     lying = chart.kind == "barh"
     sums = np.array(chart.values).sum(0).max() if chart.stacked else np.array(chart.values).max()
+    sums = sums if boxes_C5 is None else boxes_C5.max()
     high, ticks = scale_of(chart.low, chart.step, chart.ticks, float(sums), loose=style.loose)
     high = chart.low + (high - chart.low) / (1 - head) * (1.08 if chart.labelled and not chart.stacked else 1.0)
     texts = [number_text(tick).replace(",", chart.separator) + chart.suffix for tick in ticks]
@@ -81,7 +93,9 @@ def draw_plot(canvas: Canvas, chart: Chart, style: PlotStyle, font: Font, room: 
         _grid(canvas, style, box, middles, across=not lying)
     draw_ticks(canvas, style, font, box, values, texts, lying=lying)
     _draw_names(canvas, chart, style, font, box, middles, manner)
-    if chart.lines:
+    if boxes_C5 is not None:
+        _draw_boxes(canvas, chart, style, values, middles, boxes_C5)
+    elif chart.lines:
         _draw_lines(canvas, chart, style, font, values, middles, y1)
     else:
         _draw_bars(canvas, chart, style, font, values, middles, slot=(y1 - y0 if lying else x1 - x0) / len(middles))
@@ -249,6 +263,24 @@ def _draw_bars(
                     raise NoRoomError("bars too thin for their numbers")
                 spot, fill = ((x0 + x1 - wide) / 2, y0 - tall - 1), style.ink
             canvas.text((round(spot[0]), round(spot[1])), text, font, fill)
+
+
+def _draw_boxes(
+    canvas: Canvas, chart: Chart, style: PlotStyle, values: Scale, middles: list[float], boxes_C5: np.ndarray
+) -> None:
+    """Boxes from quartile to quartile with a line at the median, and whiskers."""
+    half = round(0.28 * style.bar_share * (middles[1] - middles[0]))
+    for c, (middle, numbers) in enumerate(zip(middles, boxes_C5.tolist(), strict=True)):
+        least, lower, median, upper, most = (round(values.at(number)) for number in numbers)
+        x, colour = round(middle), chart.colours[c if chart.by_category else 0][1]
+        canvas.draw.line((x, most, x, least), fill=style.ink)
+        for end in (most, least):
+            canvas.draw.line((x - half // 2, end, x + half // 2, end), fill=style.ink)
+        canvas.draw.rectangle((x - half, upper, x + half, lower), fill=colour, outline=style.ink)
+        canvas.draw.line((x - half, median, x + half, median), fill=contrast_ink(colour), width=2)
+        canvas.mark(SEGMENT, (x - 3, most, x + 3, least))
+        canvas.mark(BAR, (x - half, upper, x + half + 1, lower + 1))
+        canvas.region(f"value 0 {c}", (x - half, upper, x + half + 1, lower + 1))
 
 
 def _draw_lines(

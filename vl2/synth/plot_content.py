@@ -238,6 +238,38 @@ def _time_in_chinese(name: str, with_unit: bool) -> str:
     return (f"{year}年" if year else "") + f"{months.index(month) + 1}月"
 
 
+@dataclass(frozen=True)
+class Boxes:
+    """A box plot: `chart` has the medians as its values; numbers_C5: least value, quartiles, largest value."""
+
+    chart: Chart
+    numbers_C5: np.ndarray
+
+
+def draw_boxes(lang: Language, style: PlotStyle) -> Boxes:
+    """How the columns of a table spread, in some of its rows."""
+    rng = lang.rng
+    table = pick(rng, [table for table in tables(lang.split) if len(table["columns"]) > 9])
+    values = np.array(table["values"], float)
+    places = sorted(rng.permutation(len(values))[: int(rng.integers(2, 8))].tolist())
+    numbers = np.percentile(values[places], (0, 25, 50, 75, 100), axis=1).T
+    names = tuple(table["rows"][place] for place in places)
+    part = _Part(table["title"], table["noun"], table["measure"], names, (), values[places].T, table["time"], False)
+    part = _in_chinese(lang, part) if lang.zh else part
+    low, step, count = ticks(0.0 if chance(rng, 0.4) else numbers.min(), numbers.max(), int(rng.integers(4, 7)))
+    fine = step / 10
+    numbers = np.round((numbers - low) / fine) * fine + low
+    number = len(names) if chance(rng, 0.3) else 1
+    chart = Chart(
+        kind="box", title=part.title, category_label=part.noun if chance(rng, 0.5) else "", value_label=part.measure,
+        unit="value", categories=part.names, series=(), values=_rows(numbers[None, :, 2]),
+        colours=style.palette[:number] if number <= len(style.palette) else style.palette[:1],
+        by_category=1 < number <= len(style.palette), low=low, step=step, ticks=count, suffix="", separator="",
+        labelled=False, stacked=False, note="", zh=lang.zh,
+    )  # fmt: skip
+    return Boxes(chart, numbers)
+
+
 def draw_points(lang: Language, style: PlotStyle) -> Points:
     """Some groups and some points of a table."""
     rng = lang.rng

@@ -12,9 +12,9 @@ import json
 from vl2.processing.boxes import Box, Region
 from vl2.synth.canvas import Rect
 from vl2.synth.chart_content import COLOUR_ANSWERS, Chart
-from vl2.synth.chart_questions import FIND_LEGEND, FIND_TITLE, chart_questions
+from vl2.synth.chart_questions import FIND_LEGEND, FIND_TITLE, chart_questions, plain
 from vl2.synth.langs import Language
-from vl2.synth.plot_content import Points
+from vl2.synth.plot_content import Boxes, Points
 from vl2.synth.sample import Question
 from vl2.synth.values import chance, pick
 from vl2.synth.wordings import ask
@@ -43,6 +43,21 @@ _CSV_ZH = ("把图表转换成CSV。", "以CSV格式输出图表数据。", "图
 _JSON_ZH = ("把图表转换成JSON。", "以JSON格式输出图表数据。", "图表数据提取为JSON。")
 _SCATTER = ("scatter plot", "scatter", "scatter chart", "scatterplot")
 _SCATTER_ZH = ("散点图",)
+_BOXES = ("box plot", "boxplot", "box-and-whisker plot", "box and whisker plot", "box chart")
+_BOXES_ZH = ("箱线图", "箱形图", "盒须图")
+_MEDIAN = (
+    "What is the median of {x}?", "What is the median for {x}?", "median of {x}?", "Read the median of {x}.",
+    "Where is the middle line of the box of {x}?", "How high is the median for {x}?",
+)  # fmt: skip
+_MEDIAN_ZH = ("{x}的中位数是多少？", "{x}的中位数？", "请读出{x}的中位数。", "{x}的箱体中线在多少？")
+_MOST_OF = ("What is the maximum of {x}?", "Where does the upper whisker of {x} end?", "largest value of {x}?")
+_MOST_OF_ZH = ("{x}的最大值是多少？", "{x}的上须到多少？", "{x}最大是多少？")
+_BOX_OF = ("the box for {x}", "the box of {x}", "{x}'s box", "the box above {x}")
+_BOX_OF_ZH = ("{x}的箱体", "表示{x}的箱体", "{x}对应的箱子")
+_HIGHEST = ("Which has the highest median?", "Which box has the highest median?", "What has the largest median?")
+_HIGHEST_ZH = ("哪个的中位数最高？", "中位数最大的是哪个？")
+_LOWEST = ("Which has the lowest median?", "Which box has the lowest median?", "What has the smallest median?")
+_LOWEST_ZH = ("哪个的中位数最低？", "中位数最小的是哪个？")
 _POINTS = (
     "How many points does {g} have?", "How many {g} points are drawn?", "Count the points of {g}.",
     "number of {g} points?",
@@ -128,6 +143,40 @@ def about_points(lang: Language, plot: Points, regions: dict[str, Rect]) -> list
                 asked.append(Question("ask", text, (str(len(plot.points[number])),), "exact"))
     elif len(plot.points[0]) < 13 and _apart(plot.points[0]):
         asked.append(Question("ask", lang.choose(_ALL_POINTS, _ALL_POINTS_ZH), (str(len(plot.points[0])),), "exact"))
+    kept = [asked[i] for i in rng.permutation(len(asked))[:18].tolist()]
+    return list({question.text: question for question in kept}.values())
+
+
+def about_boxes(lang: Language, plot: Boxes, regions: dict[str, Rect]) -> list[Question]:
+    """Medians and largest values, which is highest, labels, places."""
+    rng, chart = lang.rng, plot.chart
+
+    def say(kind: str, **slots: str) -> str:
+        if lang.zh:
+            return pick(rng, CHART_ZH[kind]).format(mark="箱体", **slots)
+        return ask(rng, f"chart.{kind}", mark="box", **slots)
+
+    asked = [
+        Question("ask", say("y_label"), (chart.value_label,)),
+        Question("ask", say("kind"), _BOXES_ZH if lang.zh else _BOXES, "exact"),
+        Question("ask", say("count"), (str(len(chart.categories)),), "exact"),
+    ]
+    if chart.title:
+        asked.append(Question("ask", say("title"), (chart.title,)))
+    if chart.category_label:
+        asked.append(Question("ask", say("x_label"), (chart.category_label,)))
+    medians = list(chart.values[0])
+    for c, name in enumerate(chart.categories):
+        text = lang.choose(_MEDIAN, _MEDIAN_ZH).format(x=name)
+        asked.append(Question("ask", text, plain(chart, medians[c]), "relaxed_accuracy"))
+        text = lang.choose(_MOST_OF, _MOST_OF_ZH).format(x=name)
+        asked.append(Question("ask", text, plain(chart, float(plot.numbers_C5[c, 4])), "relaxed_accuracy"))
+        phrase = lang.choose(_BOX_OF, _BOX_OF_ZH).format(x=name)
+        asked.append(_found(phrase, regions[f"value 0 {c}"]))
+    for best, wordings in ((max, (_HIGHEST, _HIGHEST_ZH)), (min, (_LOWEST, _LOWEST_ZH))):
+        if medians.count(best(medians)) == 1:
+            name = chart.categories[medians.index(best(medians))]
+            asked.append(Question("ask", lang.choose(*wordings), (name,), "exact"))
     kept = [asked[i] for i in rng.permutation(len(asked))[:18].tolist()]
     return list({question.text: question for question in kept}.values())
 

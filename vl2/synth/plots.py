@@ -16,7 +16,7 @@ from vl2.synth.charts import draw_size
 from vl2.synth.ingredients import load_font
 from vl2.synth.langs import Language, language
 from vl2.synth.plot_axes import SWATCH, Font, draw_plot
-from vl2.synth.plot_content import Points, draw_content, draw_points, readable
+from vl2.synth.plot_content import Boxes, Points, draw_boxes, draw_content, draw_points, readable
 from vl2.synth.plot_points import draw_points_plot
 from vl2.synth.plot_styles import PlotStyle, draw_style
 from vl2.synth.sample import Sample
@@ -36,7 +36,8 @@ def _draw(lang: Language, task: str) -> Sample:
     size = draw_size(rng)
     while True:
         style = draw_style(rng)
-        content = draw_points(lang, style) if chance(rng, 0.1) else draw_content(lang, style)
+        makers = (draw_content,) * 17 + (draw_points,) * 2 + (draw_boxes,)
+        content = pick(rng, makers)(lang, style)
         canvas = Canvas(*size, style.paper)
         try:
             _compose(canvas, lang, content, style)
@@ -52,13 +53,19 @@ def _draw(lang: Language, task: str) -> Sample:
     finished = canvas.finish(rng)
     if isinstance(content, Points):
         questions = plot_questions.about_points(lang, content, finished.regions)
+    elif isinstance(content, Boxes):
+        questions = plot_questions.about_boxes(lang, content, finished.regions)
     else:
         questions = plot_questions.about_chart(lang, content, finished.regions)
     return Sample(task, finished.image, tuple(questions), *finished.marks)
 
 
-def _compose(canvas: Canvas, lang: Language, content: Chart | Points, style: PlotStyle) -> None:
+def _compose(canvas: Canvas, lang: Language, content: Chart | Points | Boxes, style: PlotStyle) -> None:
     """Title, legend, then the plot or the pie."""
+    if isinstance(content, Boxes):
+        content, numbers = content.chart, content.numbers_C5
+    else:
+        numbers = None
     rng = lang.rng
     small = int(rng.integers(12, 16)) + (1 if lang.zh or max(canvas.width, canvas.height) > 450 else 0)
     path = lang.font_file(pick(rng, ("sans", "sans", "sans", "sans", "serif")))
@@ -93,7 +100,7 @@ def _compose(canvas: Canvas, lang: Language, content: Chart | Points, style: Plo
         draw_pie(canvas, content, look, room)
     else:
         top = (room.x1, room.y0)
-        draw_plot(canvas, content, style, font, room, head)
+        draw_plot(canvas, content, style, font, room, head, numbers)
         if head:
             _legend_inside(canvas, entries, style, font, top, left=chance(rng, 0.4))
 
