@@ -1,14 +1,22 @@
 """Documents of several pages: every answer stands on the page that the question or the answer names."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import vl2
+from vl2.config import PRESETS
+from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
+from vl2.data.packing import Budget
+from vl2.processing.render import Renderer
+from vl2.processing.tokenizer import Tokenizer
 from vl2.synth import han, pages_wordings
 from vl2.synth.canvas import character_ids
+from vl2.synth.patches import patch_targets
 from vl2.synth.registry import generate
-from vl2.synth.sample import FIRST_HAN, FIRST_STRUCTURE, Sample
+from vl2.synth.sample import FIRST_HAN, FIRST_STRUCTURE, NUM_LABELS, Sample
 
 COUNT = 30
 TASKS = ("pages", "pages-zh")
@@ -106,3 +114,17 @@ def test_wordings_are_there_in_both_languages():
         text and text.count("{") == text.count("}") for texts in pages_wordings.WORDINGS.values() for text in texts
     )
     assert "页" in han.characters()
+
+
+@pytest.mark.parametrize("task", ["pages", "pages-zh", "screen", "real-chart", "chart-zh", "table-zh", "formula"])
+def test_training_packs_them(task: str):
+    config = PRESETS["nano"]
+    weights = Path(vl2.__file__).parent / "weights" / "nano"
+    renderer = Renderer(Tokenizer.from_file(weights / "tokenizer.json"), config)
+    source = SynthSource(generate, patch_targets, (task,), NUM_LABELS)
+    spec = MixtureSpec(((task, 1.0),), 3, 0, None, 4, 1, True, True)
+    budget = Budget(tokens=8192, tiles=24, max_sequence=8192, max_prompts=4)
+    batch = PackedDataset(spec, Sources(source, {}), renderer, config, budget, pad_id=0)[0]
+    assert (batch.patch_classes_NP > 0).sum() > 50
+    assert batch.num_tiles >= len(batch.prompt_lengths) * (2 if task.startswith("pages") else 1)
+    assert batch.num_dropped == 0
