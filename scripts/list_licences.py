@@ -20,9 +20,10 @@ INTRODUCTION = """\
 # Licences
 
 The code of vl2 and the weights of Nano are under the MIT licence (`LICENSE`). The data engine ships fonts, drawings,
-texts and photographs that others made, under the licences below; they are in the folder `vl2/synth/pack` of the
-repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train`, none
-of them Chinese or a photograph, and on nothing else; entries marked `test` are only in pictures that measure it.
+texts, numbers and photographs that others made, under the licences below; they are in the folder `vl2/synth/pack` of
+the repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train`, none
+of them Chinese, a photograph or a table of numbers, and on nothing else; entries marked `test` are only in pictures
+that measure it.
 `scripts/build_pack.py`, `scripts/build_icons.py`, `scripts/build_chinese.py` and `scripts/build_photos.py` take nothing
 that is not listed.
 
@@ -50,6 +51,12 @@ PHOTOGRAPHS = """
 
 File: `photos.zip`; from Debian's {package} {version}. Changes: scaled to 560 pixels, stored as JPEG. They lie around
 pages in the tasks that end in `-photo`.
+"""
+
+TABLES = """
+## Numbers of charts
+
+File: `tables.json`, written by `scripts/build_tables.py`. Changes: averages and selections, rounded.
 """
 
 DRAWINGS = """
@@ -113,16 +120,18 @@ def page() -> str:
     """The whole page."""
     sources, drawings = read("sources.toml"), read("icons.toml")["source"]
     fonts = sorted(sources["fonts"], key=lambda font: (font["licence"], font["package"]))
-    texts = [
-        [f"{text['registry']} {text['package']} {text['version']}", text["licence"], text["used"]]
-        for text in sources["texts"]
-    ]
+    texts, tables = (
+        [[_versioned(source), source["licence"], source["used"]] for source in sources[kind]]
+        for kind in ("texts", "tables")
+    )
     chinese, photos = read("chinese/sources.toml"), sources["photos"][0]
     return "".join(
         [
             INTRODUCTION,
             "\n## Texts\n",
             table(["package", "licence", "used"], texts),
+            TABLES,
+            table(["package", "licence", "used"], tables),
             DRAWINGS,
             table(
                 ["package", "attribution", "used"],

@@ -72,7 +72,7 @@ def test_font_families_are_in_one_split_only():
 
 def test_every_source_says_what_it_is():
     sources = tomllib.loads((PACK / "sources.toml").read_text(encoding="utf-8"))
-    for source in (*sources["fonts"], *sources["texts"]):
+    for source in (*sources["fonts"], *sources["texts"], *sources["tables"]):
         assert source["package"]
         assert source["version"]
         assert source["licence"]

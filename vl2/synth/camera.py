@@ -101,11 +101,12 @@ def _expose(rng: np.random.Generator, page: np.ndarray, ground: np.ndarray, lens
     page = _shade_bends(page, lens.bend) if shot.bend else page
     if shot.scale < 0.75:  # what is shrunk is averaged first, or thin strokes would vanish
         page = cv2.blur(page, (2, 2)) if shot.scale > 0.55 else cv2.blur(page, (3, 3))
-    opaque = np.full(page.shape[:2], 255, np.uint8)
     columns, rows = lens.pixel_map(width, height)
+    # colours and coverage in one go
+    opaque = cv2.cvtColor(page, cv2.COLOR_RGB2RGBA)
     border = cv2.BORDER_CONSTANT
-    shown = cv2.remap(page, columns, rows, cv2.INTER_LINEAR, borderMode=border, borderValue=(0, 0, 0))
-    cover = cv2.remap(opaque, columns, rows, cv2.INTER_LINEAR, borderMode=border, borderValue=0)
+    both = cv2.remap(opaque, columns, rows, cv2.INTER_LINEAR, borderMode=border, borderValue=(0, 0, 0, 0))
+    shown, cover = cv2.cvtColor(both, cv2.COLOR_RGBA2RGB), cv2.extractChannel(both, 3)
     if not shot.scan:
         ground = _cast_shadow(rng, ground, cover)
     free = cv2.merge([cv2.bitwise_not(cover)] * 3)

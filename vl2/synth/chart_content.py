@@ -81,8 +81,9 @@ _STEPS = (
 class Chart:
     """One chart.
 
-    kind: "bar", "barh", "line", "pie" or "donut". values: per series, one number per category. colours: (name, RGB) of
-    each series, or of each category when `by_category`. Pies have values that add up to 100 when `suffix` is "%".
+    kind: "bar", "barh", "line", "area", "pie" or "donut". values: per series, one number per category. colours: (name,
+    RGB) of each series, or of each category when `by_category`; the name is "" where people may call it otherwise. Pies
+    have values that add up to 100 when `suffix` is "%". zh: it is written, and asked about, in Chinese.
     """
 
     kind: str
@@ -103,6 +104,7 @@ class Chart:
     labelled: bool
     stacked: bool
     note: str  # small print below the chart, "" for none
+    zh: bool = False
 
     @property
     def grouped(self) -> bool:
@@ -113,6 +115,11 @@ class Chart:
     def pie(self) -> bool:
         """Whether it is round."""
         return self.kind in ("pie", "donut")
+
+    @property
+    def lines(self) -> bool:
+        """Whether values are points that lines connect."""
+        return self.kind in ("line", "area")
 
     @property
     def top(self) -> float:

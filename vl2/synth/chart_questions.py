@@ -17,11 +17,13 @@ from vl2.synth.sample import Question
 from vl2.synth.table_content import listed
 from vl2.synth.values import DAYS, MONTHS, pick
 from vl2.synth.wordings import ask
+from vl2.synth.wordings_charts_zh import CHART_FIND_ZH, CHART_ZH, COLOURS_ZH, KINDS_ZH
 
 _KIND_ANSWERS = {
     "bar": ("bar chart", "bar", "bar graph", "vertical bar chart", "column chart"),
     "barh": ("bar chart", "bar", "bar graph", "horizontal bar chart"),
     "line": ("line chart", "line", "line graph"),
+    "area": ("area chart", "area", "area graph"),
     "pie": ("pie chart", "pie"),
     "donut": ("donut chart", "donut", "doughnut chart", "ring chart", "pie chart"),
 }
@@ -95,18 +97,27 @@ def plain(chart: Chart, value: float) -> tuple[str, ...]:
 
 
 def _mark(chart: Chart) -> str:
-    return "slice" if chart.pie else "point" if chart.kind == "line" else "bar"
+    if chart.zh:
+        return "扇形" if chart.pie else "点" if chart.lines else "柱子"
+    return "slice" if chart.pie else "point" if chart.lines else "bar"
 
 
 def _number(chart: Chart, topic: str, text: str, value: float) -> _Made:
     return _Made(topic, text, plain(chart, value), "relaxed_accuracy")
 
 
+def _say(rng: np.random.Generator, chart: Chart, kind: str, **slots: object) -> str:
+    """A wording in the language of the chart."""
+    if not chart.zh:
+        return ask(rng, kind, **slots)
+    return pick(rng, CHART_ZH[kind.removeprefix("chart.")]).format(**slots)
+
+
 def _ask(rng: np.random.Generator, chart: Chart, kind: str, **slots: object) -> str:
     """A wording that suits the chart: a slice has no height and is not high."""
     text = ""
     for _ in range(20):
-        text = ask(rng, kind, mark=_mark(chart), unit=chart.unit, **slots)
+        text = _say(rng, chart, kind, mark=_mark(chart), unit=chart.unit, **slots)
         if not (chart.pie and ("height" in text.lower() or "how high" in text.lower())):
             break
     return text
@@ -151,7 +162,7 @@ def _bound(rng: np.random.Generator, chart: Chart) -> _Made | None:
 
 
 def _title(rng: np.random.Generator, chart: Chart) -> _Made | None:
-    return _Made("", ask(rng, "chart.title"), (chart.title,), "anls") if chart.title else None
+    return _Made("", _say(rng, chart, "chart.title"), (chart.title,), "anls") if chart.title else None
 
 
 def _axis_label(rng: np.random.Generator, chart: Chart) -> _Made | None:
@@ -159,21 +170,23 @@ def _axis_label(rng: np.random.Generator, chart: Chart) -> _Made | None:
     if chart.kind == "barh":
         labels = {"x": chart.value_label, "y": chart.category_label}
     axis = "x" if rng.random() < 0.5 else "y"
-    return _Made(axis, ask(rng, f"chart.{axis}_label"), (labels[axis],), "anls") if labels[axis] else None
+    return _Made(axis, _say(rng, chart, f"chart.{axis}_label"), (labels[axis],), "anls") if labels[axis] else None
 
 
 def _count(rng: np.random.Generator, chart: Chart) -> _Made | None:
     if chart.grouped:
         return None
-    return _Made("", ask(rng, "chart.count", mark=_mark(chart)), (str(len(chart.categories)),))
+    return _Made("", _say(rng, chart, "chart.count", mark=_mark(chart)), (str(len(chart.categories)),))
 
 
 def _num_series(rng: np.random.Generator, chart: Chart) -> _Made | None:
-    return _Made("", ask(rng, "chart.num_series"), (str(len(chart.series)),)) if len(chart.series) > 1 else None
+    return _Made("", _say(rng, chart, "chart.num_series"), (str(len(chart.series)),)) if len(chart.series) > 1 else None
 
 
 def _coloured(chart: Chart) -> tuple[str, ...]:
-    """What each colour stands for; empty when there is one colour without a name."""
+    """What each colour stands for; empty when there is one colour without a name, or a colour without a word."""
+    if not all(word for word, _ in chart.colours):
+        return ()
     return chart.categories if chart.by_category else chart.series
 
 
@@ -182,10 +195,10 @@ def _colour_of(rng: np.random.Generator, chart: Chart) -> _Made | None:
     if not names:
         return None
     i = int(rng.integers(len(names)))
-    mark = "line" if chart.kind == "line" else _mark(chart)
+    mark = "line" if chart.lines else _mark(chart)
     colour = chart.colours[i][0]
-    answers = COLOUR_ANSWERS.get(colour, (colour,))
-    return _Made(names[i], ask(rng, "chart.color_of", series=names[i], mark=mark), answers)
+    answers = (COLOURS_ZH[colour],) if chart.zh else COLOUR_ANSWERS.get(colour, (colour,))
+    return _Made(names[i], _say(rng, chart, "chart.color_of", series=names[i], mark=mark), answers)
 
 
 def _series_of(rng: np.random.Generator, chart: Chart) -> _Made | None:
@@ -193,8 +206,14 @@ def _series_of(rng: np.random.Generator, chart: Chart) -> _Made | None:
     if len(names) < 2:
         return None
     i = int(rng.integers(len(names)))
-    mark = "line" if chart.kind == "line" else _mark(chart)
-    text = ask(rng, "chart.series_of", color=chart.colours[i][0], mark=mark)
+    mark = "line" if chart.lines else _mark(chart)
+    text = _say(
+        rng,
+        chart,
+        "chart.series_of",
+        color=COLOURS_ZH[chart.colours[i][0]] if chart.zh else chart.colours[i][0],
+        mark=mark,
+    )
     return _Made(names[i], text, (names[i],))
 
 
@@ -211,7 +230,7 @@ def _compare(rng: np.random.Generator, chart: Chart, kind: str) -> _Made | None:
     if pair is None:
         return None
     (a, b), values = pair, chart.values[0]
-    text = ask(rng, f"chart.{kind}", a=chart.categories[a], b=chart.categories[b])
+    text = _say(rng, chart, f"chart.{kind}", a=chart.categories[a], b=chart.categories[b])
     if kind == "bigger":
         return _Made(f"{a} {b}", text, (chart.categories[a if values[a] > values[b] else b],))
     return _number(
@@ -226,20 +245,20 @@ def _category_of(rng: np.random.Generator, chart: Chart) -> _Made | None:
     value = chart.values[0][c]
     if chart.values[0].count(value) > 1:
         return None
-    text = ask(rng, "chart.category_of", value=chart.text(value), mark=_mark(chart))
+    text = _say(rng, chart, "chart.category_of", value=chart.text(value), mark=_mark(chart))
     return _Made(str(c), text, (chart.categories[c],))
 
 
 def _kind(rng: np.random.Generator, chart: Chart) -> _Made | None:
-    return _Made("", ask(rng, "chart.kind"), _KIND_ANSWERS[chart.kind])
+    return _Made("", _say(rng, chart, "chart.kind"), (KINDS_ZH if chart.zh else _KIND_ANSWERS)[chart.kind])
 
 
 def _end(rng: np.random.Generator, chart: Chart) -> _Made | None:
     if chart.pie:
         return None
     first = rng.random() < 0.5
-    mark = "bar" if chart.kind != "line" else "point"
-    text = ask(rng, "chart.first" if first else "chart.last", mark=mark)
+    mark = _mark(chart)
+    text = _say(rng, chart, "chart.first" if first else "chart.last", mark=mark)
     return _Made(str(first), text, (chart.categories[0 if first else -1],))
 
 
@@ -268,25 +287,35 @@ def _find(rng: np.random.Generator, chart: Chart, regions: dict[str, Rect]) -> Q
     """A bar, point, slice, legend entry or label to be located."""
     c, s = int(rng.integers(len(chart.categories))), int(rng.integers(len(chart.values)))
     cat, kind = chart.categories[c], rng.random()
-    if kind < 0.06 and not chart.grouped and chart.kind != "line":
-        return Question("ground", pick(rng, FIND_PART).format(m=_mark(chart), x=_absent(rng, chart)), (), "iou")
+    if kind < 0.06 and not chart.grouped and not chart.lines:
+        return Question("ground", _phrase(rng, chart, "part").format(m=_mark(chart), x=_absent(rng, chart)), (), "iou")
     legend = [name for name in regions if name.startswith("legend")]
     if kind < 0.14 and chart.title:
-        return _found(pick(rng, FIND_TITLE), regions["title"])
+        return _found(_phrase(rng, chart, "title"), regions["title"])
     if kind < 0.22 and "x label" in regions:
-        return _found(pick(rng, FIND_AXIS).format(a="x"), regions["x label"])
+        return _found(_phrase(rng, chart, "axis").format(a="x"), regions["x label"])
     if kind < 0.26 and "y label" in regions:
-        return _found(pick(rng, FIND_AXIS).format(a="y"), regions["y label"])
+        return _found(_phrase(rng, chart, "axis").format(a="y"), regions["y label"])
     if kind < 0.36 and legend:
         i = int(rng.integers(len(legend)))
         name = (chart.categories if chart.pie else chart.series)[i]
-        return _found(pick(rng, FIND_LEGEND).format(x=name), regions[f"legend {i}"])
-    if f"category {c}" in regions and (kind < 0.46 or chart.kind == "line"):
-        return _found(pick(rng, FIND_NAME).format(x=cat), regions[f"category {c}"])
+        return _found(_phrase(rng, chart, "legend").format(x=name), regions[f"legend {i}"])
+    if f"category {c}" in regions and (kind < 0.46 or chart.lines):
+        return _found(_phrase(rng, chart, "name").format(x=cat), regions[f"category {c}"])
     if chart.grouped:
-        phrase = pick(rng, FIND_BOTH).format(s=chart.series[s], m=_mark(chart), x=cat)
+        phrase = _phrase(rng, chart, "both").format(s=chart.series[s], m=_mark(chart), x=cat)
         return _found(phrase, regions[f"value {s} {c}"])
-    return _found(pick(rng, FIND_PART).format(m=_mark(chart), x=cat), regions[f"value {s} {c}"])
+    return _found(_phrase(rng, chart, "part").format(m=_mark(chart), x=cat), regions[f"value {s} {c}"])
+
+
+_FIND = {
+    "part": FIND_PART, "both": FIND_BOTH, "legend": FIND_LEGEND, "title": FIND_TITLE, "axis": FIND_AXIS,
+    "name": FIND_NAME,
+}  # fmt: skip
+
+
+def _phrase(rng: np.random.Generator, chart: Chart, part: str) -> str:
+    return pick(rng, CHART_FIND_ZH[part] if chart.zh else _FIND[part])
 
 
 def _absent(rng: np.random.Generator, chart: Chart) -> str:

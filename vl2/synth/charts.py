@@ -24,7 +24,7 @@ _TRIES = 30
 
 def generate(rng: np.random.Generator, split: str) -> Sample:
     """One chart with two to five questions."""
-    size = _size(rng)
+    size = draw_size(rng)
     dark = bool(rng.random() < 0.12)
     canvas, chart = _draw(rng, split, size, dark)
     finished = canvas.finish(rng)
@@ -65,7 +65,7 @@ def _compose(canvas: Canvas, chart: Chart, look: Look) -> Chart:
     return draw_axes(canvas, chart, look, room)
 
 
-def _size(rng: np.random.Generator) -> tuple[int, int]:
+def draw_size(rng: np.random.Generator) -> tuple[int, int]:
     """Mostly one tile, a third larger."""
     if rng.random() < 0.67:
         return int(rng.integers(300, 385)), int(rng.integers(250, 385))

@@ -1,13 +1,10 @@
 """Task "formula": formulas with fractions, roots, sums and Greek letters, to be written as LaTeX.
 
-    rng --random expression--> LaTeX --matplotlib's mathtext--> Ink: coverage, places of glyphs --> a sheet --> Sample
+    rng --random expression--> LaTeX --vl2.synth.mathtype--> Ink: coverage, cells of glyphs --> a sheet --> Sample
 
-The test split has typefaces of its own. Needs matplotlib: `pip install 'vl2[synth]'`. The trap: mathtext knows where a
-glyph starts and on which line it stands, not how large its ink is, so that its mark is a cell of usual proportions.
+The test split has typefaces of its own. Needs matplotlib for its fonts: `pip install 'vl2[synth]'`. The trap: small
+indices must stay readable, so that formulas that are set too wide are drawn anew, not shrunk.
 """
-
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,12 +14,12 @@ from vl2.synth.blocks import font_of_height
 from vl2.synth.canvas import Canvas
 from vl2.synth.folio import plain_paper
 from vl2.synth.ingredients import fonts
+from vl2.synth.mathtype import Ink, draw_formula
 from vl2.synth.paper import paper
-from vl2.synth.sample import OTHER_CHARACTER, Question, Sample
+from vl2.synth.sample import Question, Sample
 from vl2.synth.values import chance, pick
 
 TYPEFACES = {"train": ("cm", "dejavuserif", "dejavusans"), "test": ("stix",)}  # of matplotlib
-_DPI = 72  # a point is a pixel
 _LETTERS = tuple("abcdefghknmpqrstuvwxyzABCDEFGHKLMNPQRSTVXYZ")
 _GREEK = tuple(
     "\\" + name
@@ -64,39 +61,6 @@ _ASK_NUMBER = (
     "用LaTeX写出公式({n})。",
 )  # fmt: skip
 _FIND = ("equation {n}", "formula {n}", "equation ({n})", "the formula with number {n}", "the equation numbered ({n})")
-
-
-class Ink(NamedTuple):
-    """A drawn formula. grey: (height, width) uint8 coverage; ids: labels of its glyphs; boxes: (M, 4) their cells."""
-
-    grey: np.ndarray
-    ids: list[int]
-    boxes: np.ndarray
-
-
-@lru_cache(maxsize=1)
-def _parsers() -> tuple:
-    try:
-        from matplotlib.mathtext import MathTextParser
-    except ImportError as error:
-        raise ValueError(f"task 'formula' needs matplotlib ({error}); pip install 'vl2[synth]'") from error
-    return MathTextParser("agg"), MathTextParser("path")
-
-
-def draw_formula(latex: str, size: float, typeface: str) -> Ink:
-    """The formula in letters of `size` pixels an em."""
-    from matplotlib.font_manager import FontProperties
-
-    pixels, places = _parsers()
-    manner = FontProperties(size=size, math_fontfamily=typeface)
-    grey = np.asarray(pixels.parse(f"${latex}$", dpi=_DPI, prop=manner).image)
-    laid = places.parse(f"${latex}$", dpi=_DPI, prop=manner)
-    ids, boxes = [], []
-    for *_, em, code, _, x, up in laid.glyphs:
-        ids.append(code - 31 if 32 < code < 127 else OTHER_CHARACTER)
-        baseline = grey.shape[0] - up
-        boxes.append((x, baseline - 0.72 * em, x + 0.58 * em, baseline + 0.12 * em))
-    return Ink(grey, ids, np.array(boxes, np.float32).reshape(-1, 4))
 
 
 def _atom(rng: np.random.Generator) -> str:
@@ -148,11 +112,11 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
     """One formula, or several with numbers."""
     count = 1 if chance(rng, 0.55) else int(rng.integers(2, 5))
     size = float(rng.uniform(20, 36) if count == 1 else rng.uniform(19, 26))
-    typeface = pick(rng, TYPEFACES[split])
+    typeface, roomy = pick(rng, TYPEFACES[split]), chance(rng, 0.7)
     drawn: list[tuple[str, Ink]] = []
     while len(drawn) < count:
         latex = random_formula(rng)
-        ink = draw_formula(latex, size, typeface)
+        ink = draw_formula(latex, size, typeface, roomy=roomy)
         if ink.grey.shape[1] <= 640 and len(latex) < 110:
             drawn.append((latex, ink))
     numbered = count > 1

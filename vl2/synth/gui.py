@@ -9,7 +9,6 @@ kept by the number of the process; what lies outside the window or under a dialo
 import io
 import os
 import shutil
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vl2.processing.boxes import Box, Region
-from vl2.synth import gui_wordings as said
 from vl2.synth.canvas import character_ids
 from vl2.synth.damage import Damage, apply_damage
+from vl2.synth.gui_labels import structure_of
 from vl2.synth.gui_pages import PageWriter, draw_size
+from vl2.synth.gui_questions import screen_questions
 from vl2.synth.ingredients import PACK
 from vl2.synth.langs import Language, language
-from vl2.synth.sample import Question, Sample, structure_id
-from vl2.synth.values import chance, pick
+from vl2.synth.sample import Sample
 
 LARGEST = 800  # pixels of the window; a page fills a part of it
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -36,10 +34,6 @@ _OPTIONS = (
     "--disable-lcd-text",
     "--hide-scrollbars",
 )
-_MARKS = {
-    "button": "button", "icon": "button", "input": "input field", "search": "input field", "checkbox": "checkbox",
-    "switch": "radio button", "tab": "button",
-}  # fmt: skip
 _LOOK = """() => {
   const root = document.getElementById('root').getBoundingClientRect(), elements = [], letters = [];
   const seen = (node, x, y) => {
@@ -141,13 +135,13 @@ def _draw(lang: Language, task: str) -> Sample:
     wear = Damage.draw(rng, 0.35, 12)
     image = apply_damage(image, Damage(jpeg=wear.jpeg, blur=wear.blur / 2, noise=wear.noise / 3), rng)
     ids, boxes, extents = _marks(elements, letters)
-    return Sample(task, image, tuple(_questions(lang, elements)), ids, boxes, extents)
+    return Sample(task, image, tuple(screen_questions(lang, elements)), ids, boxes, extents)
 
 
 def _marks(elements: list[list], letters: list[list]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Marks of controls, then of the letters on them; a letter's extent is the smallest element that holds it."""
-    controls = [element for element in elements if element[0] in _MARKS]
-    ids = [structure_id(_structure(kind, state)) for kind, _, state, *_ in controls]
+    controls = [element for element in elements if structure_of(element[0], element[2]) is not None]
+    ids = [structure_of(kind, state) for kind, _, state, *_ in controls]
     boxes = [element[3:] for element in controls]
     ids += character_ids("".join(letter[0] for letter in letters)).tolist()
     boxes += [letter[1:] for letter in letters]
@@ -160,71 +154,3 @@ def _marks(elements: list[list], letters: list[list]) -> tuple[np.ndarray, np.nd
         inside = ((middles >= holders[number, :2]) & (middles <= holders[number, 2:])).all(1)
         extents[inside & (np.arange(len(found)) >= len(controls))] = holders[number]
     return np.array(ids, np.int16), found, extents
-
-
-def _structure(kind: str, state: str) -> str:
-    if kind == "checkbox" and state == "on":
-        return "checked box"
-    return "selected radio" if kind == "switch" and state == "on" else _MARKS[kind]
-
-
-def _questions(lang: Language, elements: list[list]) -> list[Question]:
-    """Things to find and states to tell; names that several elements of a page share are left out."""
-    rng = lang.rng
-    names = Counter((kind, name) for kind, name, *_ in elements)
-    texts = Counter(name for _, name, *_ in elements)
-    single = [e for e in elements if names[e[0], e[1]] == 1 and (texts[e[1]] == 1 or e[0] in ("price", "icon"))]
-    asked: dict[str, Question] = {}
-    for index in rng.permutation(len(single))[: int(rng.integers(5, 13))].tolist():
-        kind, name, state, *box = single[index]
-        made = _find(lang, kind, name, Box(*map(float, box)))
-        asked[made.text] = made
-    for index in rng.permutation(len(single)).tolist():
-        kind, name, state, *_ = single[index]
-        if len(asked) > 16:
-            break
-        made = _tell(lang, kind, name, state)
-        if made is not None:
-            asked.setdefault(made.text, made)
-    chosen = [e for e in elements if e[0] == "tab" and e[2] == "on"]
-    if chosen:
-        asked["tab"] = Question("ask", lang.choose(said.TAB, said.TAB_ZH), (chosen[0][1],))
-    titles = [e for e in single if e[0] == "title"]
-    if titles:
-        asked["title"] = Question("ask", lang.choose(said.TITLE, said.TITLE_ZH), (titles[0][1],))
-    if chance(rng, 0.35):
-        missing = lang.choose(said.ABSENT, said.ABSENT_ZH)
-        if not any(missing.lower() in name.lower() for _, name, *_ in elements):
-            wording = lang.choose(said.FIND["button"], said.FIND_ZH["button"]).format(name=missing)
-            asked[wording] = Question("ground", wording, (), "iou")
-    if not asked:  # a window so narrow that nothing is whole in it
-        asked["none"] = Question("ground", lang.choose(("the Save button",), ("“保存”按钮",)), (), "iou")
-    return list(asked.values())
-
-
-def _find(lang: Language, kind: str, name: str, box: Box) -> Question:
-    """An element to locate."""
-    key = kind if kind in said.FIND else "other"
-    first, _, second = name.partition("|")
-    wording = lang.choose(said.FIND[key], said.FIND_ZH.get(key) or said.FIND[key])
-    shown = lang.choose((first,), (said.ICONS_ZH.get(first, first),)) if kind in ("icon", "picture") else first
-    if kind in ("icon", "picture") and lang.zh and shown == first:
-        wording = pick(lang.rng, said.FIND[key])
-    phrase = wording.format(name=shown.removesuffix(" icon"), row=second)
-    return Question("ground", phrase, (), "iou", (Region(phrase, box),))
-
-
-def _tell(lang: Language, kind: str, name: str, state: str) -> Question | None:
-    """The state of a control, or what stands in it."""
-    if kind in ("checkbox", "switch"):
-        wording = lang.choose(said.IS_ON, said.IS_ON_ZH).format(name=name)
-        return Question(
-            "ask",
-            wording,
-            (lang.choose(("Yes",), ("是",)) if state == "on" else lang.choose(("No",), ("否",)),),
-            "exact",
-        )
-    if kind in ("input", "figure", "price") and state:
-        english, chinese = (said.ENTRY, said.ENTRY_ZH) if kind == "input" else (said.FIGURE, said.FIGURE_ZH)
-        return Question("ask", lang.choose(english, chinese).format(name=name), (state,))
-    return None

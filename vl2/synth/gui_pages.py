@@ -13,105 +13,21 @@ from functools import lru_cache
 
 import numpy as np
 
+from vl2.synth.gui_labels import (
+    BUTTONS,
+    BUTTONS_ZH,
+    INPUTS,
+    INPUTS_ZH,
+    MENU,
+    MENU_ZH,
+    SWITCHES,
+    SWITCHES_ZH,
+    Labels,
+)
 from vl2.synth.gui_theme import theme
 from vl2.synth.icons import concepts, drawings_of
 from vl2.synth.langs import Language
 from vl2.synth.values import chance, pick
-
-_MENU = (
-    "Home", "Dashboard", "Inbox", "Messages", "Projects", "Reports", "Team", "Calendar", "Files", "Settings",
-    "Billing", "Users",
-    "Orders", "Products", "Customers", "Analytics", "Help", "Profile", "Tasks", "Security", "Privacy", "Downloads",
-    "History",
-    "Favorites", "Support", "Notifications", "Overview", "Drafts", "Sent", "Archive", "Trash", "Photos", "Music",
-    "News",
-)  # fmt: skip
-_MENU_ZH = (
-    "首页", "工作台", "收件箱", "消息", "项目", "报表", "团队", "日历", "文件", "设置", "账单", "用户", "订单",
-    "商品", "客户",
-    "分析", "帮助", "个人资料", "任务", "安全", "隐私", "下载", "历史记录", "收藏", "支持", "通知", "概览", "草稿",
-    "已发送",
-)  # fmt: skip
-_BUTTONS = (
-    "Save", "Cancel", "Delete", "Edit", "Add", "Send", "Search", "Submit", "Next", "Back", "Apply", "Reset", "Export",
-    "Import",
-    "Share", "Download", "Upload", "Print", "Refresh", "Sign in", "Log out", "Continue", "Confirm", "Close",
-    "Learn more", "Buy now",
-    "Add to cart", "Subscribe", "Follow", "Reply", "New", "Create", "Update", "Preview", "Publish", "Copy", "Undo",
-    "Filter",
-)  # fmt: skip
-_BUTTONS_ZH = (
-    "保存", "取消", "删除", "编辑", "添加", "发送", "搜索", "提交", "下一步", "返回", "应用", "重置", "导出", "导入",
-    "分享", "下载",
-    "上传", "打印", "刷新", "登录", "退出", "继续", "确认", "关闭", "了解更多", "立即购买", "加入购物车", "订阅",
-    "关注", "回复", "新建",
-    "创建", "更新", "预览", "发布", "复制", "筛选",
-)  # fmt: skip
-_INPUTS = (
-    "Name",
-    "Email",
-    "Password",
-    "Phone",
-    "Address",
-    "City",
-    "Company",
-    "Username",
-    "Subject",
-    "Title",
-    "Zip code",
-    "Date",
-    "Amount",
-    "Website",
-)
-_INPUTS_ZH = (
-    "姓名",
-    "邮箱",
-    "密码",
-    "电话",
-    "地址",
-    "城市",
-    "公司",
-    "用户名",
-    "主题",
-    "标题",
-    "邮编",
-    "日期",
-    "金额",
-    "网站",
-)
-_SWITCHES = (
-    "Dark mode", "Notifications", "Auto save", "Remember me", "Email updates", "Location", "Sync", "Public profile",
-    "Wi-Fi",
-    "Bluetooth", "Sound", "Vibration", "Two-step login", "I agree to the terms", "Show hidden files", "Backups",
-    "Spell check",
-)  # fmt: skip
-_SWITCHES_ZH = (
-    "深色模式",
-    "通知",
-    "自动保存",
-    "记住我",
-    "邮件提醒",
-    "定位",
-    "同步",
-    "公开资料",
-    "蓝牙",
-    "声音",
-    "振动",
-    "备份",
-    "拼写检查",
-    "显示隐藏文件",
-)
-# what a drawing of the pack stands for on a button without text; others are called by their own name
-_ICON_NAMES = (
-    "gear", "magnifying glass", "house", "bell", "heart", "trash can", "pencil", "envelope", "download icon",
-    "upload icon",
-    "refresh icon", "calendar", "camera", "printer", "padlock", "person", "shopping cart", "filter", "folder",
-    "location pin",
-    "microphone", "phone", "question mark", "speaker", "speech bubble", "sun", "crescent moon", "paper clip",
-    "price tag",
-    "credit card", "floppy disk", "flag", "key", "gift", "wrench", "battery", "cloud", "check mark", "bar chart",
-    "pie chart",
-)  # fmt: skip
 
 
 @lru_cache(maxsize=512)
@@ -140,7 +56,8 @@ class PageWriter:
     def __init__(self, lang: Language, width: int, height: int):
         self.lang, self.rng, self.width, self.height = lang, lang.rng, width, height
         self.phone = width < 420
-        self._taken: set[str] = set()
+        labels = Labels(lang)
+        self._new, self._icon_name = labels.new, labels.icon
 
     def page(self) -> str:
         """The whole document."""
@@ -159,28 +76,13 @@ class PageWriter:
 
     # --- pieces
 
-    def _new(self, english: tuple[str, ...], chinese: tuple[str, ...], own: float = 0.25) -> str:
-        """A label that the page does not have yet; some are words of the split."""
-        name = ""
-        for _ in range(60):
-            name = self.lang.fit_word(11) if chance(self.rng, own) else self.lang.choose(english, chinese)
-            if name not in self._taken and not any(name in other or other in name for other in self._taken):
-                break
-        self._taken.add(name)
-        return name
-
     def _tagged(self, tag: str, kind: str, name: str, inner: str, classes: str = "", state: str = "") -> str:
         told = f' data-s="{state}"' if state else ""
         return f'<{tag} class="{classes}" data-k="{kind}" data-n="{html.escape(name)}"{told}>{inner}</{tag}>'
 
     def _icon(self) -> tuple[str, str]:
         """A name and the HTML of its drawing."""
-        name = _ICON_NAMES[0]
-        for _ in range(30):
-            name = pick(self.rng, _ICON_NAMES)
-            if f"icon {name}" not in self._taken:
-                break
-        self._taken.add(f"icon {name}")
+        name = self._icon_name()
         url = _mask(self.lang.split, name, int(self.rng.integers(8)))
         return name, f'<i style="-webkit-mask-image:url({url});mask-image:url({url})"></i>'
 
@@ -189,7 +91,7 @@ class PageWriter:
         return self._tagged("button", "icon", name, drawing, "icon")
 
     def _button(self, main: bool = False) -> str:
-        name = self._new(_BUTTONS, _BUTTONS_ZH, 0.15)
+        name = self._new(BUTTONS, BUTTONS_ZH, 0.15)
         icon = self._icon()[1] + " " if chance(self.rng, 0.12) else ""
         return self._tagged("button", "button", name, icon + html.escape(name), "main" if main else "")
 
@@ -199,7 +101,7 @@ class PageWriter:
         parts = [self._tagged("span", "brand", brand, html.escape(brand), "brand")]
         if not self.phone:
             for _ in range(int(rng.integers(0, 4))):
-                name = self._new(_MENU, _MENU_ZH)
+                name = self._new(MENU, MENU_ZH)
                 parts.append(self._tagged("span", "menu", name, html.escape(name)))
         parts.append('<span class="grow"></span>')
         if not self.phone and chance(rng, 0.5):
@@ -220,7 +122,7 @@ class PageWriter:
         icons, chosen = chance(rng, 0.6), int(rng.integers(count))
         rows = []
         for number in range(count):
-            name = self._new(_MENU, _MENU_ZH)
+            name = self._new(MENU, MENU_ZH)
             inner = (self._icon()[1] if icons else "") + f"<span>{html.escape(name)}</span>"
             on = number == chosen
             rows.append(self._tagged("a", "menu", name, inner, "on" if on else "", "on" if on else ""))
@@ -236,7 +138,7 @@ class PageWriter:
     def _tabs(self) -> str:
         count = int(self.rng.integers(2, 5))
         chosen = int(self.rng.integers(count))
-        names = [self._new(_MENU, _MENU_ZH, 0.4) for _ in range(count)]
+        names = [self._new(MENU, MENU_ZH, 0.4) for _ in range(count)]
         tabs = [
             self._tagged(
                 "span",
@@ -254,7 +156,7 @@ class PageWriter:
         rng, lang = self.rng, self.lang
         fields = []
         for _ in range(int(rng.integers(2, 5))):
-            name = self._new(_INPUTS, _INPUTS_ZH, 0.2)
+            name = self._new(INPUTS, INPUTS_ZH, 0.2)
             filled = chance(rng, 0.6)
             maker = pick(rng, (lang.person, lang.email, lang.phone, lang.city, lang.date, lang.thing))
             value = maker() if filled else lang.choose(("Enter a value", "Type here", ""), ("请输入", ""))
@@ -276,7 +178,7 @@ class PageWriter:
         return f'<div class="card">{"".join(fields)}{check}{buttons}</div>'
 
     def _check(self) -> str:
-        name = self._new(_SWITCHES, _SWITCHES_ZH)
+        name = self._new(SWITCHES, SWITCHES_ZH)
         on = chance(self.rng, 0.5)
         box = self._tagged("span", "checkbox", name, "", "ck on" if on else "ck", "on" if on else "off")
         return f'<div class="row" style="margin-bottom:8px">{box}<span>{html.escape(name)}</span></div>'
@@ -284,7 +186,7 @@ class PageWriter:
     def _switches(self) -> str:
         rows = []
         for _ in range(int(self.rng.integers(2, 6))):
-            name = self._new(_SWITCHES, _SWITCHES_ZH)
+            name = self._new(SWITCHES, SWITCHES_ZH)
             on = chance(self.rng, 0.5)
             switch = self._tagged("span", "switch", name, "", "sw on" if on else "sw", "on" if on else "off")
             rows.append(f'<div class="list"><span style="flex:1">{html.escape(name)}</span>{switch}</div>')
@@ -292,7 +194,7 @@ class PageWriter:
 
     def _table(self) -> str:
         rng, lang = self.rng, self.lang
-        heads = [self._new(_INPUTS, _INPUTS_ZH, 0.5) for _ in range(2 if self.phone else int(rng.integers(2, 5)))]
+        heads = [self._new(INPUTS, INPUTS_ZH, 0.5) for _ in range(2 if self.phone else int(rng.integers(2, 5)))]
         rows = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
         text = f"<tr>{rows}</tr>"
         act = chance(rng, 0.4)
@@ -351,7 +253,7 @@ class PageWriter:
     def _tiles(self) -> str:
         lang, out = self.lang, []
         for _ in range(int(self.rng.integers(2, 4))):
-            name = self._new(_MENU, _MENU_ZH, 0.6)
+            name = self._new(MENU, MENU_ZH, 0.6)
             value = pick(
                 self.rng,
                 (

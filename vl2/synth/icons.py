@@ -17,7 +17,7 @@ import json
 import math
 import zipfile
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -102,7 +102,8 @@ def _pack() -> tuple[dict, dict[str, bytes]]:
 @lru_cache(maxsize=4096)
 def _decode(source: str) -> Image.Image:
     """A drawing of the pack, RGBA."""
-    return Image.open(io.BytesIO(_pack()[1][source])).convert("RGBA")
+    # Pillow would otherwise try every format that it knows
+    return Image.open(io.BytesIO(_pack()[1][source]), formats=("WEBP",)).convert("RGBA")
 
 
 @lru_cache
@@ -160,7 +161,7 @@ def pick_color(rng: np.random.Generator, word: str) -> Color:
     return tuple(int(low + (high - low) * d) for (low, high), d in zip((red, green, blue), draw, strict=True))  # type: ignore[return-value]
 
 
-@lru_cache(maxsize=4096)
+@cache
 def average_color(drawing: Drawing) -> tuple[float, float, float]:
     """The mean colour of an emoji's opaque pixels, to keep it off backgrounds of the same colour."""
     small = np.asarray(drawing.paint().resize((12, 12), Image.Resampling.BOX), np.float32).reshape(-1, 4)

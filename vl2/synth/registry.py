@@ -21,7 +21,10 @@ TASKS: dict[str, tuple[str, str]] = {
     "receipt": ("vl2.synth.documents", "generate_receipt"),
     "form": ("vl2.synth.documents", "generate_form"),
     "table": ("vl2.synth.tables", "generate"),
+    "table-zh": ("vl2.synth.tables", "generate_zh"),
     "chart": ("vl2.synth.charts", "generate"),
+    "real-chart": ("vl2.synth.plots", "generate"),
+    "chart-zh": ("vl2.synth.plots", "generate_zh"),
     "ground": ("vl2.synth.scenes", "generate_ground"),
     "count": ("vl2.synth.scenes", "generate_count"),
     "scene": ("vl2.synth.scenes", "generate_scene"),
@@ -39,9 +42,13 @@ TASKS: dict[str, tuple[str, str]] = {
     "flow-zh": ("vl2.synth.flows", "generate_zh"),
     "merged-table": ("vl2.synth.merged_tables", "generate"),
     "merged-table-zh": ("vl2.synth.merged_tables", "generate_zh"),
+    "pages": ("vl2.synth.documents_of_pages", "generate"),
+    "pages-zh": ("vl2.synth.documents_of_pages", "generate_zh"),
     "formula": ("vl2.synth.formulas", "generate"),
     "gui": ("vl2.synth.gui", "generate"),
     "gui-zh": ("vl2.synth.gui", "generate_zh"),
+    "screen": ("vl2.synth.screens", "generate"),
+    "screen-zh": ("vl2.synth.screens", "generate_zh"),
     "compare": ("vl2.synth.pairs", "generate_compare"),
     "in-context": ("vl2.synth.pairs", "generate_in_context"),
     "pointing": ("vl2.synth.pointing", "generate"),
@@ -50,8 +57,8 @@ TASKS: dict[str, tuple[str, str]] = {
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
 PHOTOGRAPHED = (
     "line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh",
-    "receipt-zh", "form-zh", "invoice", "invoice-zh", "card", "card-zh", "formula", "flow", "flow-zh", "merged-table",
-    "merged-table-zh",
+    "receipt-zh", "form-zh", "table-zh", "real-chart", "chart-zh", "invoice", "invoice-zh", "card", "card-zh",
+    "formula", "flow", "flow-zh", "merged-table", "merged-table-zh",
 )  # fmt: skip
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
 

@@ -70,10 +70,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Content:
-    """A table: title ("" for none) and columns of equal length, the first of which names the rows."""
+    """A table: title ("" for none), columns of equal length, the first of which names the rows; zh: in Chinese."""
 
     title: str
     columns: tuple[Column, ...]
+    zh: bool = False
 
     @property
     def num_rows(self) -> int:

@@ -11,11 +11,13 @@ import numpy as np
 
 from vl2.processing.boxes import Box, Region
 from vl2.synth.canvas import Rect
+from vl2.synth.folio_wordings import READ_ZH, TABLE_MARKDOWN_ZH
 from vl2.synth.ocr_questions import READ
 from vl2.synth.sample import Question
 from vl2.synth.table_content import Column, Content, listed
 from vl2.synth.values import pick
 from vl2.synth.wordings import ask
+from vl2.synth.wordings_tables_zh import TABLE_FIND_ZH, TABLE_ZH
 
 _ORDINALS = listed("first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth")
 _MOST_READ = 500  # characters of a table that is read as a whole
@@ -63,7 +65,7 @@ def table_questions(rng: np.random.Generator, content: Content, regions: dict[st
     if rng.random() < 0.3:
         text = read_text(content)
         if len(text) <= _MOST_READ:
-            found["read", ""] = Question("read", pick(rng, READ), (text,), "cer")
+            found["read", ""] = Question("read", pick(rng, READ_ZH if content.zh else READ), (text,), "cer")
     for _ in range(80):
         if len(found) >= wanted:
             break
@@ -73,7 +75,19 @@ def table_questions(rng: np.random.Generator, content: Content, regions: dict[st
             continue
         topic, text, answer = made
         found.setdefault((name, topic), Question("ask", text, (answer,), "exact"))
+    if content.zh and rng.random() < 0.4:
+        text = markdown(content)
+        if len(text) <= _MOST_READ:
+            found["markdown", ""] = Question("convert", pick(rng, TABLE_MARKDOWN_ZH), (text,), "cer")
     return list(found.values())
+
+
+def markdown(content: Content) -> str:
+    """The table as Markdown."""
+    columns = content.columns
+    rows = [[column.cells[row] for column in columns] for row in range(content.num_rows)]
+    ruled = [[column.header for column in columns], ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in ruled)
 
 
 def read_text(content: Content) -> str:
@@ -82,6 +96,13 @@ def read_text(content: Content) -> str:
     lines.append(" ".join(column.header for column in content.columns))
     lines += [" ".join(column.cells[row] for column in content.columns) for row in range(content.num_rows)]
     return "\n".join(lines)
+
+
+def _say(rng: np.random.Generator, content: Content, kind: str, **slots: object) -> str:
+    """A wording in the language of the table."""
+    if not content.zh:
+        return ask(rng, kind, **slots)
+    return pick(rng, TABLE_ZH[kind.removeprefix("table.")]).format(**slots)
 
 
 _Made = tuple[str, str, str] | None  # topic (so that none comes twice), question, answer
@@ -102,13 +123,13 @@ def _key(content: Content) -> str:
 
 def _cell(rng: np.random.Generator, content: Content) -> _Made:
     row, column = int(rng.integers(content.num_rows)), _other(rng, content)
-    text = ask(rng, "table.cell", row=content.columns[0].cells[row], col=_header(rng, column))
+    text = _say(rng, content, "table.cell", row=content.columns[0].cells[row], col=_header(rng, column))
     return f"{row} {column.header}", text, column.cells[row]
 
 
 def _at(rng: np.random.Generator, content: Content) -> _Made:
     row, column = int(rng.integers(content.num_rows)), content.columns[int(rng.integers(len(content.columns)))]
-    text = ask(rng, "table.at", i=row + 1, nth=_ORDINALS[row], col=_header(rng, column))
+    text = _say(rng, content, "table.at", i=row + 1, nth=_ORDINALS[row], col=_header(rng, column))
     return f"{row} {column.header}", text, column.cells[row]
 
 
@@ -124,36 +145,36 @@ def _extreme(rng: np.random.Generator, content: Content, kind: str) -> _Made:
     if kind in ("highest", "lowest") and len(rows) > 1:
         return None
     answer = content.columns[0].cells[rows[0]] if kind in ("highest", "lowest") else column.cells[rows[0]]
-    return column.header, ask(rng, f"table.{kind}", key=_key(content), col=_header(rng, column)), answer
+    return column.header, _say(rng, content, f"table.{kind}", key=_key(content), col=_header(rng, column)), answer
 
 
 def _lookup(rng: np.random.Generator, content: Content) -> _Made:
     row, column = int(rng.integers(content.num_rows)), _other(rng, content)
     if column.cells.count(column.cells[row]) > 1:
         return None
-    text = ask(rng, "table.lookup", key=_key(content), col=_header(rng, column), value=column.cells[row])
+    text = _say(rng, content, "table.lookup", key=_key(content), col=_header(rng, column), value=column.cells[row])
     return f"{row} {column.header}", text, content.columns[0].cells[row]
 
 
 def _num_rows(rng: np.random.Generator, content: Content) -> _Made:
-    return "", ask(rng, "table.num_rows", key=_key(content)), str(content.num_rows)
+    return "", _say(rng, content, "table.num_rows", key=_key(content)), str(content.num_rows)
 
 
 def _num_columns(rng: np.random.Generator, content: Content) -> _Made:
-    return "", ask(rng, "table.num_columns"), str(len(content.columns))
+    return "", _say(rng, content, "table.num_columns"), str(len(content.columns))
 
 
 def _headers(rng: np.random.Generator, content: Content) -> _Made:
-    return "", ask(rng, "table.headers"), ", ".join(column.header for column in content.columns)
+    return "", _say(rng, content, "table.headers"), ", ".join(column.header for column in content.columns)
 
 
 def _title(rng: np.random.Generator, content: Content) -> _Made:
-    return ("", ask(rng, "table.title"), content.title) if content.title else None
+    return ("", _say(rng, content, "table.title"), content.title) if content.title else None
 
 
 def _end(rng: np.random.Generator, content: Content, kind: str) -> _Made:
     keys = content.columns[0].cells
-    return "", ask(rng, f"table.{kind}", key=_key(content)), keys[0 if kind == "first" else -1]
+    return "", _say(rng, content, f"table.{kind}", key=_key(content)), keys[0 if kind == "first" else -1]
 
 
 # question kind -> how often, and what makes one or says that the table has none
@@ -182,17 +203,27 @@ def _find(rng: np.random.Generator, content: Content, regions: dict[str, Rect]) 
     column = content.columns[c]
     kind = rng.random()
     if kind < 0.1 and content.title:
-        return _found(pick(rng, FIND_TITLE), regions["title"])
+        return _found(_phrase(rng, content, "title"), regions["title"])
     if kind < 0.3:
-        return _found(pick(rng, FIND_ROW).format(x=content.columns[0].cells[row - 1]), regions[f"row {row}"])
+        return _found(_phrase(rng, content, "row").format(x=content.columns[0].cells[row - 1]), regions[f"row {row}"])
     if kind < 0.45:
-        return _found(pick(rng, FIND_COLUMN).format(x=column.header), regions[f"column {c}"])
+        return _found(_phrase(rng, content, "column").format(x=column.header), regions[f"column {c}"])
     text = column.cells[row - 1]
     if texts.count(text) > 1 or kind < 0.55:
-        return _found(pick(rng, FIND_HEADER).format(x=column.header), regions[f"cell 0 {c}"])
+        return _found(_phrase(rng, content, "header").format(x=column.header), regions[f"cell 0 {c}"])
     if kind < 0.75:
-        return _found(pick(rng, FIND_CELL).format(x=text), regions[f"cell {row} {c}"])
-    return _found(pick(rng, FIND_TEXT).format(x=text), regions[f"text {row} {c}"])
+        return _found(_phrase(rng, content, "cell").format(x=text), regions[f"cell {row} {c}"])
+    return _found(_phrase(rng, content, "text").format(x=text), regions[f"text {row} {c}"])
+
+
+_FIND = {
+    "cell": FIND_CELL, "text": FIND_TEXT, "row": FIND_ROW, "column": FIND_COLUMN, "header": FIND_HEADER,
+    "title": FIND_TITLE,
+}  # fmt: skip
+
+
+def _phrase(rng: np.random.Generator, content: Content, part: str) -> str:
+    return pick(rng, TABLE_FIND_ZH[part] if content.zh else _FIND[part])
 
 
 def _found(phrase: str, box: Rect) -> Question:

@@ -5,17 +5,20 @@
 The trap: the picture is made to fit the table, so rows, columns and at last the font shrink until both sides fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFont
 
+from vl2.synth import chinese_tables
 from vl2.synth.backgrounds import Background, background, ink, luminance
 from vl2.synth.canvas import Canvas, Colour, glyph_metrics, text_width
 from vl2.synth.ingredients import fonts, load_font
+from vl2.synth.langs import language
 from vl2.synth.sample import Sample, structure_id
 from vl2.synth.table_content import Content, draw_content
 from vl2.synth.table_questions import table_questions
+from vl2.synth.values import pick
 
 Font = ImageFont.FreeTypeFont
 
@@ -124,7 +127,7 @@ def _fit(
             elif size > SMALLEST_FONT:
                 size -= 1
             elif text_width(part.title, layout.title_font) > limits[0]:
-                content = Content("", content.columns)
+                content = replace(content, title="")
             elif columns > 2:
                 columns -= 1
             else:
@@ -179,15 +182,29 @@ def _paper(rng: np.random.Generator, width: int, height: int) -> tuple[Backgroun
 
 
 def generate(rng: np.random.Generator, split: str) -> Sample:
-    """One table with two to five questions."""
+    return _draw(rng, split, "table")
+
+
+def generate_zh(rng: np.random.Generator, split: str) -> Sample:
+    return _draw(rng, split, "table-zh")
+
+
+def _draw(rng: np.random.Generator, split: str, task: str) -> Sample:
+    """One table with its questions."""
+    lang = language(rng, split, "zh") if task == "table-zh" else None
     limits = _limits(rng)
     wide, tall = limits[0] > 384, limits[1] > 384
     # what may be large is made to be: more columns, more rows, a larger font
     size = int(SMALLEST_FONT + (3 if wide or tall else 0) + 11 * rng.random() ** 1.3)
     look = _draw_look(rng, size)
-    paths = _pick_fonts(rng, split, size, look.header_bold)
+    if lang is None:
+        paths = _pick_fonts(rng, split, size, look.header_bold)
+    else:
+        kind = pick(rng, ("sans", "sans", "sans", "serif", "serif", "hand" if size > 16 else "sans"))
+        size, paths = size + 1, (lang.font_file(kind), lang.font_file("sans"))
+        paths = paths if look.header_bold else (paths[0], paths[0])
     shape = int(rng.integers(*((6, 12) if tall else (2, 9)))), int(rng.integers(*((4, 7) if wide else (2, 6))))
-    content = draw_content(rng, split, *shape)
+    content = draw_content(rng, split, *shape) if lang is None else chinese_tables.draw_content(lang, *shape)
     margin = rng.uniform(4, 20, 2)
     inner = (int(limits[0] - 2 * margin[0]), int(limits[1] - 2 * margin[1]))
     layout = _fit(content, look, size, paths, float(rng.uniform(1.0, 1.4)), inner)
@@ -202,7 +219,7 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
     _paint(rng, canvas, layout, look, (left, top), ground, plain)
     finished = canvas.finish(rng)
     questions = table_questions(rng, layout.content, finished.regions)
-    return Sample("table", finished.image, tuple(questions), *finished.marks)
+    return Sample(task, finished.image, tuple(questions), *finished.marks)
 
 
 def _paint(
