@@ -13,7 +13,7 @@ from typing import Any
 
 from tiny_synth import TINY_SYNTH
 
-import vl2.train.loop as loop
+import vl2.train.step as step
 from vl2.train.checkpoint import CheckpointError
 from vl2.train.loop import train
 from vl2.train.loss import Losses
@@ -41,7 +41,7 @@ def parallel(shard: int, experts: int) -> tuple[str, ...]:
 
 def run_into_trouble(folder: Path) -> None:
     """NaN on the second rank in the second step, and a disk that is full when the first one writes the end."""
-    real, rank, calls = loop.batch_losses, int(os.environ["RANK"]), 0
+    real, rank, calls = step.batch_losses, int(os.environ["RANK"]), 0
 
     def broken(*args: Any, **settings: Any) -> Losses:
         nonlocal calls
@@ -49,7 +49,7 @@ def run_into_trouble(folder: Path) -> None:
         losses = real(*args, **settings)
         return replace(losses, text=losses.text * float("nan")) if rank == 1 and calls == 3 else losses
 
-    loop.batch_losses = broken
+    step.batch_losses = broken
     if rank == 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, -1))
     try:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_synth import TINY_SYNTH
 
-import vl2.train.loop as loop
+import vl2.train.step as step
 from vl2.config import ConfigError
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load, quantize_checkpoint
@@ -171,13 +171,13 @@ def test_a_step_takes_all_its_micro_batches(tmp_path: Path) -> None:
 
 
 def test_non_finite_losses_are_skipped_then_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = loop.batch_losses
+    real = step.batch_losses
 
     def broken(*args: Any, **settings: Any) -> Losses:
         return replace(real(*args, **settings), text=torch.tensor(float("nan"), requires_grad=True))
 
     run(tmp_path / "good", stop_at=1)
-    monkeypatch.setattr(loop, "batch_losses", broken)
+    monkeypatch.setattr(step, "batch_losses", broken)
     run(tmp_path / "bad", resume=tmp_path / "good", stop_at=3)
     assert same_weights(tmp_path / "good/step-000001", tmp_path / "bad/step-000003")
     assert [line["skipped"] for line in read_metrics(tmp_path / "bad")] == [1, 1]
@@ -228,13 +228,13 @@ def test_debug_recipe_overfits(tmp_path: Path) -> None:
 
 
 def test_sigterm_ends_the_run_with_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = loop.batch_losses
+    real = step.batch_losses
 
     def interrupted(*args: Any, **settings: Any) -> Losses:
         os.kill(os.getpid(), signal.SIGTERM)
         return real(*args, **settings)
 
-    monkeypatch.setattr(loop, "batch_losses", interrupted)
+    monkeypatch.setattr(step, "batch_losses", interrupted)
     before = signal.getsignal(signal.SIGTERM)
     outcome = run(tmp_path)
     assert (outcome.step, outcome.finished) == (1, False)
