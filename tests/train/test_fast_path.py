@@ -17,6 +17,7 @@ from vl2.train.assembly import Assembly, assemble, stage_dataset
 from vl2.train.checkpoint import TrainState
 from vl2.train.config import read_recipe
 from vl2.train.display import QuietDisplay
+from vl2.train.gradient_sums import GradientSums
 from vl2.train.loop import train
 from vl2.train.loss import batch_losses
 from vl2.train.metrics import Meter, read_metrics
@@ -99,6 +100,6 @@ def test_accumulation_does_not_change_the_gradient(tmp_path: Path) -> None:
     def norm(*cuts: int) -> float:
         batches = [pack(begin, end) for begin, end in pairwise((0, *cuts, 4))]
         meter = Meter(["line", "scene"], assembly.device, 1)
-        return take_step(run, 0, 0, [(batch, batch) for batch in batches], meter)[0].item()
+        return take_step(run, 0, 0, [(batch, batch) for batch in batches], meter, GradientSums((), 1))[0].item()
 
     assert norm(1, 3) == pytest.approx(norm(), rel=1e-5)

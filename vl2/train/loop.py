@@ -44,7 +44,7 @@ from vl2.train.recompute import recompute
 from vl2.train.reports import Board, Pace, evaluate_now
 from vl2.train.run import Outcome, Run, repeatable, stop_requests
 from vl2.train.saving import due_by_step, finish, save_if_due
-from vl2.train.sharding import Sharding
+from vl2.train.sharding import Sharding, gradient_sums
 from vl2.train.step import take_step
 
 
@@ -177,13 +177,14 @@ def _run_stage(run: Run) -> None:
     )
     batches = to_device(iter(loader), device)
     meter = Meter([name for name, _ in stage.mixture], device, config.max_skipped)
+    sums = gradient_sums(run.assembly.model, run.assembly.patch_head, ranks)
     for step in range(begin, steps):
         asked = time.perf_counter()
         micro = list(islice(batches, mine))
         waited = time.perf_counter() - asked
         rate = learning_rate(stage, step) * rewarm_factor(state.step, state.rewarm_from, config.rewarm_steps)
         set_learning_rate(run.optimizer, stage, rate)
-        norm, finite = take_step(run, number, step, micro, meter)
+        norm, finite = take_step(run, number, step, micro, meter, sums)
         meter.add_step(norm, finite, waited)
         state.step += 1
         run.check_stop()
@@ -193,6 +194,7 @@ def _run_stage(run: Run) -> None:
             if run.stopped:
                 break
             save_if_due(run)
+    sums.close()
 
 
 def _report(run: Run, meter: Meter, stage: str, rate: float) -> None:

@@ -7,13 +7,13 @@ The trap: a sum waits for every rank, so all of them must ask for the same sums 
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,11 @@ class Ranks:
         """Whether any rank says so."""
         return flag if self.count == 1 else bool(self.sum([flag], device).item())
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Sum gradients over the ranks in one message; what no rank's micro-batches touched counts as zero."""
-        if self.count == 1:
-            return
-        learning = [p for p in parameters if p.requires_grad]
-        for parameter in learning:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        grads = [p.grad for p in learning if p.grad is not None]
-        together = torch.cat([grad.flatten() for grad in grads])
-        dist.all_reduce(together)
-        parts = together.split([grad.numel() for grad in grads])
-        summed = [part.view_as(grad) for part, grad in zip(parts, grads, strict=True)]
-        torch._foreach_copy_(grads, summed)  # pyright: ignore[reportPrivateImportUsage]
+    def each(self, values: Tensor) -> Tensor:
+        """(count, ...) the values, of one shape, of every rank."""
+        rows = values.new_zeros(self.count, *values.shape)
+        rows[self.rank] = values
+        return self.total(rows)
 
 
 @contextmanager
@@ -81,8 +72,11 @@ def joined(wanted: str) -> Iterator[Ranks]:
     ranks = Ranks(*place)
     on_cuda = wanted.startswith("cuda") or (wanted == "auto" and torch.cuda.is_available())
     if on_cuda:
-        torch.cuda.set_device(ranks.device_id)
-    dist.init_process_group("nccl" if on_cuda else "gloo")
+        device = torch.device("cuda", ranks.device_id)
+        torch.cuda.set_device(device)
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
     try:
         yield ranks
         dist.barrier()  # no rank may leave while another still waits for it
