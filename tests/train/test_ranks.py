@@ -63,6 +63,7 @@ def check_slowest(lines: list[dict[str, Any]]) -> None:
 def test_gradients_that_come_in_another_order_or_not_at_all_are_summed_in_one_order(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     """Buckets, not parameters, wait for each other; what no gradient reached is zero."""
     begun: list[list[float]] = []
@@ -72,7 +73,7 @@ def test_gradients_that_come_in_another_order_or_not_at_all_are_summed_in_one_or
         begun.append(tensor.flatten().tolist())
         return real(tensor, **settings)
 
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     request.addfinalizer(dist.destroy_process_group)
     monkeypatch.setattr(gradient_sums.dist, "all_reduce", all_reduce)
     monkeypatch.setattr(gradient_sums, "BUCKET_BYTES", 8)
