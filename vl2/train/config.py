@@ -105,6 +105,9 @@ class ParallelSection(Section):
         require(self.shard % self.experts == 0, "experts", self.experts, f"must divide shard = {self.shard}")
 
 
+UNDIVIDED = ParallelSection()
+
+
 @dataclass(frozen=True)
 class LoaderSection(Section):
     """workers: rendering processes, null for one per core less one, 0 for none; prefetch: batches each keeps ready."""
@@ -180,7 +183,7 @@ class TrainConfig(Section):
     lora: LoraSection | None = None
     evaluation: EvaluationSection | None = None
     tensorboard: bool = False
-    parallel: ParallelSection = ParallelSection()
+    parallel: ParallelSection = UNDIVIDED
     records: tuple[tuple[str, str], ...] = ()
     max_bad_records: int = 0
     fetch_images: bool = False

@@ -61,12 +61,15 @@ class Ranks:
         return self.total(rows)
 
 
+ALONE = Ranks()
+
+
 @contextmanager
 def joined(wanted: str) -> Iterator[Ranks]:
     """The ranks that torchrun's environment describes. `wanted` is the recipe's device."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield Ranks()
+        yield ALONE
         return
     place = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
     ranks = Ranks(*place)
