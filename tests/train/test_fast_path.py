@@ -59,15 +59,19 @@ def test_gradients_in_float64_equal_those_of_the_plain_reference() -> None:
     close(fast_grads, plain_grads, 1e-5)
 
 
-def test_the_curve_is_that_of_the_plain_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = (*MIXED, "stages.0.steps=40", "stages.0.learning_rate=2e-3", "log_every=1", "checkpoint.every_sec=0")
+def test_200_steps_are_those_of_the_plain_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prints the largest difference; a wrong gradient grows to more than the tolerance in a few steps."""
+    settings = (*MIXED, "stages.0.steps=200", "stages.0.learning_rate=2e-3", "log_every=1", "checkpoint.every_sec=0")
+    settings += ("stages.0.tokens_per_batch=384", "stages.0.tiles_per_batch=4")
     train("debug", tmp_path / "fast", overrides=settings, synth=TINY_SYNTH)
     monkeypatch.setattr(step, "batch_losses", plain_losses)
     train("debug", tmp_path / "plain", overrides=settings, synth=TINY_SYNTH)
     fast, plain = ([line["loss"] for line in read_metrics(tmp_path / name)] for name in ("fast", "plain"))
-    assert len(fast) == 40
-    assert fast[-1] < 0.6 * fast[0]
-    assert plain == pytest.approx(fast, rel=5e-3)
+    assert len(fast) == 200
+    assert fast[-1] < 0.2 * fast[0]
+    largest = max(abs(a - b) / a for a, b in zip(fast, plain, strict=True))
+    print(f"largest relative difference of a loss in 200 steps: {largest:.1e}")
+    assert largest < 1e-3
 
 
 def test_accumulation_does_not_change_the_gradient(tmp_path: Path) -> None:
