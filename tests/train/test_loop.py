@@ -15,6 +15,7 @@ from tiny_synth import TINY_SYNTH
 
 import vl2.train.step as step
 from vl2.config import ConfigError
+from vl2.data.loader import NICENESS
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load, quantize_checkpoint
 from vl2.processing.processor import read_processor, read_tokenizer
@@ -82,6 +83,22 @@ def test_a_resume_drops_metrics_of_steps_done_again(straight: Outcome, tmp_path:
 def test_workers_and_accumulation_do_not_change_the_data(straight: Outcome, tmp_path: Path) -> None:
     run(tmp_path, *MIXED, "loader.workers=2", stop_at=2)
     assert losses(tmp_path) == losses(straight.checkpoint.parent)[:2]
+
+
+def drawn_by_a_nicer_process(task: str, seed: int, index: int, split: str) -> Any:
+    assert os.nice(0) == min(NICE + NICENESS, 19)
+    return TINY_SYNTH.generate(task, seed, index, split)
+
+
+NICE = os.nice(0)
+
+
+def test_workers_leave_cores_to_the_loop(tmp_path: Path) -> None:
+    synth = replace(TINY_SYNTH, generate=drawn_by_a_nicer_process)
+    train("debug", tmp_path, overrides=(*SHORT, "loader.workers=1"), synth=synth, stop_at=1)
+    assert os.nice(0) == NICE
+    (line,) = read_metrics(tmp_path)
+    assert line["dropped"] == 0
 
 
 def test_old_checkpoints_are_removed(straight: Outcome) -> None:
