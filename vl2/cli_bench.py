@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -54,7 +55,7 @@ def bench(
     prompt: Annotated[int, typer.Option(help="serve: tokens of a prompt.", min=2)] = 1024,
     answer: Annotated[int, typer.Option(help="serve: tokens of an answer.", min=1)] = 512,
     sequence: Annotated[int, typer.Option(help="train: tokens of a packed sequence.", min=2)] = 4096,
-    tiles: Annotated[int, typer.Option(help="train: tiles that the tower learns from, apart.", min=1)] = 8,
+    tiles: Annotated[int, typer.Option(help="train: tiles that the tower learns from, apart.", min=0)] = 8,
     moments: Annotated[str, typer.Option(help="train: of AdamW, float32 or int8.")] = "float32",
     recompute: Annotated[str, typer.Option(help="train: none, layers or selective, as in a recipe.")] = "none",
     lora: Annotated[
@@ -273,8 +274,8 @@ def _table(title: str, rows: "list[Row]") -> Table:
 
 def _ranks_table(title: str, rows: "list[Row]") -> Table:
     """Of training on several ranks: what each of them reaches, and how much that is of one alone."""
-    table = Table(title=title)
-    headings = ("shard", "experts", "tokens", "ms", "tokens/s each", "of one", "of floor", "slowest", "peak GB")
+    table = Table(title=title, box=SIMPLE)
+    headings = ("shard", "experts", "tokens", "ms", "each a second", "of one", "of floor", "slowest", "peak GB")
     for heading in headings:
         table.add_column(heading, justify="right")
     for row in rows:

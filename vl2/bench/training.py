@@ -43,7 +43,7 @@ class Training:
     """How to train.
 
     sequence: tokens of a packed sequence.
-    tiles: tiles that the tower learns from, alone.
+    tiles: tiles that the tower learns from, alone; 0: it is not measured.
     moments: of AdamW, "float32" (that is, in the dtype of the weights) or "int8".
     recompute: as in a recipe.
     lora: rank of an adapter that learns in place of the weights, as the recipe `lora` has it; 0 for none.
@@ -173,7 +173,7 @@ def train(
     sums.close()
     if ranks.count > 1:
         times, facts = _slowest(times, facts, ranks, device)
-    elif not how.lora:  # which leaves the tower as it is
+    elif how.tiles and not how.lora:  # which leaves the tower as it is
         facts |= _tower(model, how.tiles, repeats, machine)
     model.zero_grad(set_to_none=True)
     for block, plain in forwards:

@@ -75,11 +75,8 @@ def joined(wanted: str) -> Iterator[Ranks]:
     ranks = Ranks(*place)
     on_cuda = wanted.startswith("cuda") or (wanted == "auto" and torch.cuda.is_available())
     if on_cuda:
-        device = torch.device("cuda", ranks.device_id)
-        torch.cuda.set_device(device)
-        dist.init_process_group("nccl", device_id=device)
-    else:
-        dist.init_process_group("gloo")
+        torch.cuda.set_device(ranks.device_id)
+    dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield ranks
         dist.barrier()  # no rank may leave while another still waits for it
