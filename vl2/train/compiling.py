@@ -3,8 +3,8 @@
     block.forward --torch.compile--> block.forward --recompute (vl2/train/recompute.py)--> block.forward
 
 The trap: the order. Wrapped first, a layer is no longer seen by the compiler, which then leaves it as it is and says
-nothing. Gathering divided weights stays outside, since only `forward` is compiled; so does the journey of tokens to experts
-of other ranks, whose number changes.
+nothing. Gathering divided weights stays outside, since only `forward` is compiled; so does the way of tokens to experts
+of other ranks, since their number changes.
 """
 
 from collections.abc import Iterator
