@@ -96,6 +96,7 @@ def table(content: dict[str, Any], name: str, targets: list[dict[str, Any]]) -> 
     head = ["case", "ours ms (low - p90)", "a second", "floor ms", "of floor"]
     head += ["target"] * any(held) + [f"{peer} ms" for peer in peers] + ["best peer"] * compared
     head += ["of floor without optimizer"] * ("of_floor_without_optimizer" in facts)
+    head += ["of one GPU, each"] * ("of_one_alone" in facts)
     head += ["experts a layer"] * ("distinct_experts" in facts) + ["peak GB"] * ("peak_memory_bytes" in facts)
     lines = [
         f"#### {content['kind']}, {content['model']}{layers_of(content)}\n",
@@ -116,6 +117,8 @@ def table(content: dict[str, Any], name: str, targets: list[dict[str, Any]]) -> 
         cells += [f"{speedup:.2f}x" if speedup else "-"] * compared
         if "of_floor_without_optimizer" in facts:
             cells.append(f"{row['facts']['of_floor_without_optimizer']:.0%}")
+        if "of_one_alone" in facts:
+            cells.append(f"{row['facts']['of_one_alone']:.0%}" if "of_one_alone" in row["facts"] else "-")
         if "distinct_experts" in facts:
             cells.append(f"{row['facts']['distinct_experts']:.1f}" if "distinct_experts" in row["facts"] else "-")
         if "peak_memory_bytes" in facts:

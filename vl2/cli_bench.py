@@ -1,10 +1,12 @@
 """The command that measures: `vl2 bench`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +23,8 @@ from vl2.cli import (
 
 if TYPE_CHECKING:
     from vl2.bench.runs import Bench, Row
+    from vl2.bench.training import Training
+    from vl2.config import VL2Config
 
 _SIZES = {
     "decode": "512", "prefill": "441,2017", "vision": "1,10", "ttft": "1,3", "serve": "32", "moe": "1,8,64,256",
@@ -51,12 +55,20 @@ def bench(
     prompt: Annotated[int, typer.Option(help="serve: tokens of a prompt.", min=2)] = 1024,
     answer: Annotated[int, typer.Option(help="serve: tokens of an answer.", min=1)] = 512,
     sequence: Annotated[int, typer.Option(help="train: tokens of a packed sequence.", min=2)] = 4096,
-    tiles: Annotated[int, typer.Option(help="train: tiles that the tower learns from, apart.", min=1)] = 8,
+    tiles: Annotated[int, typer.Option(help="train: tiles that the tower learns from, apart.", min=0)] = 8,
     moments: Annotated[str, typer.Option(help="train: of AdamW, float32 or int8.")] = "float32",
     recompute: Annotated[str, typer.Option(help="train: none, layers or selective, as in a recipe.")] = "none",
     lora: Annotated[
         int, typer.Option(help="train: rank of an adapter that learns in place of the weights.", min=0)
     ] = 0,
+    shard: Annotated[
+        str, typer.Option(help="train: ranks of torchrun that divide the weights; one way after the other: 1,2,2.")
+    ] = "1",
+    experts: Annotated[
+        str, typer.Option(help="train: of these, ranks that divide the experts, as many numbers.")
+    ] = "1",
+    beside: Annotated[Path | None, typer.Option(help="train: results of one GPU to compare each rank with.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="train: on CUDA, compile layers.")] = True,
     repeats: Annotated[int, typer.Option(help="Of each case.", min=2)] = 20,
     layers: Annotated[int | None, typer.Option(help="Only so many decoder layers, with random weights.", min=1)] = None,
     peers: Annotated[bool, typer.Option(help="decode, prefill, moe, train: measure transformers, too.")] = True,
@@ -72,46 +84,102 @@ def bench(
         from vl2.bench import runs
         from vl2.bench.training import Training
 
-        how = Training(sequence, tiles, moments, recompute, lora)
+        how = Training(sequence, tiles, moments, recompute, lora, compiled)
         if kind not in runs.KINDS:
             raise runs.BenchError(f"bench {kind!r}: must be one of {', '.join(runs.KINDS)}")
         sizes, batches = _numbers(size or _SIZES[kind], "--size"), _numbers(batch, "--batch")
         room = max(*sizes, 2 * (prompt + answer)) + 20 * repeats + 1024
+        if kind == "train":
+            if quantize:
+                raise runs.BenchError(f"--quantize {quantize!r}: quantised weights cannot be trained")
+            ways = _ways(how, shard, experts)
+            _train(model, device, dtype, layers, room, sizes, ways, repeats, peers, beside, out, as_json)
+            return
         if kind in runs.LAYER_KINDS:
             if quantize:
                 raise runs.BenchError(f"--quantize {quantize!r}: {kind} measures layers that are not quantised")
             bench = _without_model(model, device, dtype, repeats)
         else:
-            if kind == "train" and quantize:
-                raise runs.BenchError(f"--quantize {quantize!r}: quantised weights cannot be trained")
-            random_weights = random_weights or kind == "train"
             bench = _with_model(model, device, dtype, offline, room, layers, random_weights, repeats, quantize)
-            bench.how = how
             model = f"{model} {quantize}" if quantize else model
             bench.prompt, bench.answer = prompt, answer
             bench.plain = peers and bench.device.type == "cpu" if plain is None else plain
-        rows = _measured(bench, kind, model, sizes, batches, peers, out)
-        if as_json:
-            print(json.dumps(runs.results(rows, bench, kind, model)))
-        else:
-            Console().print(_table(f"{kind} of {model}", rows))
-            machine = bench.machine
-            print(
-                f"{machine.device}, {machine.threads} threads, {machine.dtype}: reads "
-                f"{machine.bytes_per_sec / 1e9:.1f} GB/s, multiplies {machine.flops_per_sec / 1e9:,.0f} GFLOP/s; "
-                f"torch {machine.torch}"
-            )
+        rows: list[Row] = []
+        _measure(rows, bench, kind, model, sizes, batches, peers, out)
+        _show(rows, bench, kind, model, as_json)
 
 
-def _measured(
-    bench: "Bench", kind: str, model: str, sizes: list[int], batches: list[int], peers: bool, out: Path | None
-) -> "list[Row]":
-    """All rows; the results file is written after each, so that what is measured outlives an interrupted run."""
+def _ways(how: "Training", shard: str, experts: str) -> "list[Training]":
+    """To divide the model, one after the other."""
+    from vl2.bench.runs import BenchError
+    from vl2.train.config import ParallelSection
+
+    shards, parts = _numbers(shard, "--shard"), _numbers(experts, "--experts")
+    parts = parts * len(shards) if len(parts) == 1 else parts
+    if len(shards) != len(parts):
+        raise BenchError(f"--experts {experts!r}: expected {len(shards)} numbers, as many as --shard has")
+    return [replace(how, parallel=ParallelSection(*pair)) for pair in zip(shards, parts, strict=True)]
+
+
+def _train(
+    model: str, device: str, dtype: str, layers: int | None, room: int, sizes: list[int], ways: "list[Training]",
+    repeats: int, peers: bool, beside: Path | None, out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """On this process, or on all that torchrun started, of which the first shows what was measured."""
+    import torch
+
     from vl2.bench import runs
+    from vl2.bench.machine import measure
+    from vl2.bench.peers import tidy
+    from vl2.device import pick_device, pick_dtype
+    from vl2.train.ranks import joined
 
     rows: list[Row] = []
+    with joined(device) as ranks:
+        place = pick_device(device, ranks.device_id)
+        kind = pick_dtype(dtype, place)
+        machine = measure(place, kind)
+        bench = runs.Bench(_shape(model, room, layers), place, kind, machine, repeats, ranks=ranks)
+        for bench.how in ways:
+            tidy()
+            bench.build_to_train()
+            _measure(rows, bench, "train", model, sizes, [1], peers and ranks.count == 1, out, beside)
+            bench.model = None
+            torch.compiler.reset()  # or compiled code would keep it
+        if ranks.is_first:
+            _show(rows, bench, "train", model, as_json)
+
+
+def _show(rows: "list[Row]", bench: "Bench", kind: str, model: str, as_json: bool) -> None:
+    from vl2.bench import runs
+
+    if as_json:
+        print(json.dumps(runs.results(rows, bench, kind, model)))
+        return
+    several = bench.ranks.count > 1
+    table = _ranks_table(f"{kind} of {model} on {bench.ranks.count} ranks", rows) if several else None
+    Console().print(table or _table(f"{kind} of {model}", rows))
+    machine = bench.machine
+    print(
+        f"{machine.device}, {machine.threads} threads, {machine.dtype}: reads "
+        f"{machine.bytes_per_sec / 1e9:.1f} GB/s, multiplies {machine.flops_per_sec / 1e9:,.0f} GFLOP/s; "
+        f"torch {machine.torch}"
+    )
+
+
+def _measure(
+    rows: "list[Row]", bench: "Bench", kind: str, model: str, sizes: list[int], batches: list[int], peers: bool,
+    out: Path | None, beside: Path | None = None,
+) -> None:  # fmt: skip
+    """Append rows; the results file is written after each, so that what is measured outlives an interrupted run."""
+    from vl2.bench import runs
+
+    out = out if bench.ranks.is_first else None
+    progress_console.quiet = not bench.ranks.is_first
     with progress_console.status(f"{kind} of {model}") as status:
         for row in bench.measure(kind, sizes, batches):
+            if beside:
+                runs.set_beside(row, beside)
             rows.append(row)
             status.update(f"{kind} of {model}: {len(rows)} cases measured")
             if out:
@@ -120,7 +188,6 @@ def _measured(
             status.update(f"{kind} of {model}: {len(rows)} cases measured, {number} comparisons")
             if out:
                 runs.save(runs.results(rows, bench, kind, model), out)
-    return rows
 
 
 def _numbers(text: str, option: str) -> list[int]:
@@ -143,24 +210,30 @@ def _with_model(
     from vl2.bench import ours, runs
     from vl2.bench.machine import measure
     from vl2.cli import load_model
-    from vl2.config import PRESETS, read_config
     from vl2.device import pick_device, pick_dtype
     from vl2.model.quantized_experts import quantized_config
 
     if not random_weights and layers is None:
         network = load_model(model, device, dtype, offline, quantize=quantize).network
     else:
-        written = Path(model) / "config.json"
-        if model not in PRESETS and not written.is_file():
-            names = ", ".join(PRESETS)
-            raise runs.BenchError(f"--model {model!r}: random weights need a preset ({names}) or a config.json in it")
-        place = pick_device(device)
-        config = ours.with_room(PRESETS[model] if model in PRESETS else read_config(written), room, layers)
+        place, config = pick_device(device), _shape(model, room, layers)
         config = quantized_config(config, quantize) if quantize else config
         network = ours.random_model(config, place, pick_dtype(dtype, place))
     with progress_console.status("measuring the machine"):
         machine = measure(network.device, network.dtype)
     return runs.Bench(network.config, network.device, network.dtype, machine, repeats, network)
+
+
+def _shape(model: str, room: int, layers: int | None) -> "VL2Config":
+    """Of a preset or of a config.json, with room for so many tokens."""
+    from vl2.bench import ours, runs
+    from vl2.config import PRESETS, read_config
+
+    written = Path(model) / "config.json"
+    if model not in PRESETS and not written.is_file():
+        names = ", ".join(PRESETS)
+        raise runs.BenchError(f"--model {model!r}: random weights need a preset ({names}) or a config.json in it")
+    return ours.with_room(PRESETS[model] if model in PRESETS else read_config(written), room, layers)
 
 
 def _without_model(model: str, device: str, dtype: str, repeats: int) -> "Bench":
@@ -195,5 +268,25 @@ def _table(title: str, rows: "list[Row]") -> Table:
             f"{row.of_floor:.0%}",
             *(f"{row.peers[name].median * 1e3:.3f}" if name in row.peers else "-" for name in names),
             *([f"{row.best_peer[1]:.2f}x" if row.best_peer else "-"] if compared else []),
+        )
+    return table
+
+
+def _ranks_table(title: str, rows: "list[Row]") -> Table:
+    """Of training on several ranks: what each of them reaches, and how much that is of one alone."""
+    table = Table(title=title, box=SIMPLE)
+    headings = ("shard", "experts", "tokens", "ms", "each a second", "of one", "of floor", "slowest", "peak GB")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        alone, peak = row.facts.get("of_one_alone"), row.facts.get("peak_memory_bytes")
+        table.add_row(
+            *(str(row.case[key]) for key in ("shard", "experts", "tokens")),
+            f"{row.ours.median * 1e3:.1f}",
+            f"{row.facts['tokens_per_second_of_a_rank']:,.0f}",
+            f"{alone:.0%}" if alone else "-",
+            f"{row.of_floor:.0%}",
+            f"{row.facts['slowest_over_mean']:.2f}",
+            f"{peak / 1e9:.1f}" if peak else "-",
         )
     return table

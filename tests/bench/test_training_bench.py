@@ -1,6 +1,9 @@
 """`vl2 bench train`: operations against figures worked out elsewhere, and whole steps of a small model."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +107,41 @@ def test_command(make_model: Callable[..., VL2], tmp_path: Path, monkeypatch: py
         (["--moments", "int4"], "--moments 'int4': must be one of float32, int8"),
         (["--recompute", "all"], "--recompute 'all': must be one of none, layers, selective"),
         (["--quantize", "int4"], "--quantize 'int4': quantised weights cannot be trained"),
+    ):
+        ran = CliRunner().invoke(app, [*options, *wrong])
+        assert ran.exit_code == 2
+        assert message in ran.stderr
+
+
+def test_command_on_two_ranks(make_model: Callable[..., VL2], tmp_path: Path) -> None:
+    """Every way to divide the model in one run, beside what one process reached."""
+    (tmp_path / "config.json").write_text(json.dumps(make_model("base").config.to_dict()), encoding="utf-8")
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    options = ["bench", "train", "--model", str(tmp_path), "--device", "cpu", "--size", "48", "--sequence", "16"]
+    options += ["--tiles", "1", "--repeats", "2", "--no-peers"]
+    ran = CliRunner().invoke(app, [*options, "--out", str(one)])
+    assert ran.exit_code == 0, ran.stderr
+    ways = ["--shard", "1,2", "--experts", "1,2", "--beside", str(one), "--out", str(two)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vl2"]
+    settings = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([*command, *options, *ways], env=settings, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "on 2 ranks" in done.stdout
+    rows, (alone,) = (json.loads(path.read_text(encoding="utf-8"))["rows"] for path in (two, one))
+    cases = [{"tokens": 48, "sequence": 16, "ranks": 2, "shard": s, "experts": e} for s, e in ((1, 1), (2, 2))]
+    assert [row["case"] for row in rows] == cases
+    for row in rows:
+        facts = row["facts"]
+        assert row["units"] == 96
+        assert facts["tokens_per_second_of_a_rank"] == pytest.approx(48 / row["ours"]["median"])
+        rate = facts["tokens_per_second_of_a_rank"] / alone["facts"]["tokens_per_second"]
+        assert facts["of_one_alone"] == pytest.approx(rate)
+        assert facts["slowest_over_mean"] >= 1
+    for wrong, message in (
+        (["--shard", "2"], "parallel.shard = 2: must divide the 1 ranks"),
+        (["--shard", "2", "--experts", "2,2"], "--experts '2,2': expected 1 numbers, as many as --shard has"),
+        (["--experts", "2"], "experts = 2: must divide shard = 1"),
+        (["--beside", str(tmp_path / "none.json")], "no results of `vl2 bench train` of one process"),
     ):
         ran = CliRunner().invoke(app, [*options, *wrong])
         assert ran.exit_code == 2

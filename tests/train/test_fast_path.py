@@ -11,18 +11,21 @@ from plain_losses import plain_losses
 from tiny_synth import TINY_SYNTH
 from torch import Tensor
 
-import vl2.train.loop as loop
+import vl2.train.step as step
 from vl2.data.packing import PackedBatch, Packer
 from vl2.train.assembly import Assembly, assemble, stage_dataset
 from vl2.train.checkpoint import TrainState
 from vl2.train.config import read_recipe
 from vl2.train.display import QuietDisplay
+from vl2.train.gradient_sums import GradientSums
 from vl2.train.loop import train
 from vl2.train.loss import batch_losses
 from vl2.train.metrics import Meter, read_metrics
 from vl2.train.optim import build_optimizer
 from vl2.train.ranks import Ranks
 from vl2.train.reports import Pace
+from vl2.train.run import Run
+from vl2.train.step import take_step
 
 MIXED = ("stages.0.mixture={line=1, scene=2}", "stages.0.questions_per_image=3")
 SEVERAL_LAYERS = ("model.config.language_config.num_hidden_layers=3",)
@@ -56,15 +59,19 @@ def test_gradients_in_float64_equal_those_of_the_plain_reference() -> None:
     close(fast_grads, plain_grads, 1e-5)
 
 
-def test_the_curve_is_that_of_the_plain_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = (*MIXED, "stages.0.steps=40", "stages.0.learning_rate=2e-3", "log_every=1", "checkpoint.every_sec=0")
+def test_200_steps_are_those_of_the_plain_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prints the largest difference; a wrong gradient grows to more than the tolerance in a few steps."""
+    settings = (*MIXED, "stages.0.steps=200", "stages.0.learning_rate=2e-3", "log_every=1", "checkpoint.every_sec=0")
+    settings += ("stages.0.tokens_per_batch=384", "stages.0.tiles_per_batch=4")
     train("debug", tmp_path / "fast", overrides=settings, synth=TINY_SYNTH)
-    monkeypatch.setattr(loop, "batch_losses", plain_losses)
+    monkeypatch.setattr(step, "batch_losses", plain_losses)
     train("debug", tmp_path / "plain", overrides=settings, synth=TINY_SYNTH)
     fast, plain = ([line["loss"] for line in read_metrics(tmp_path / name)] for name in ("fast", "plain"))
-    assert len(fast) == 40
-    assert fast[-1] < 0.6 * fast[0]
-    assert plain == pytest.approx(fast, rel=5e-3)
+    assert len(fast) == 200
+    assert fast[-1] < 0.2 * fast[0]
+    largest = max(abs(a - b) / a for a, b in zip(fast, plain, strict=True))
+    print(f"largest relative difference of a loss in 200 steps: {largest:.1e}")
+    assert largest < 1e-3
 
 
 def test_accumulation_does_not_change_the_gradient(tmp_path: Path) -> None:
@@ -78,7 +85,7 @@ def test_accumulation_does_not_change_the_gradient(tmp_path: Path) -> None:
     assembly = assemble(read_recipe("debug", (*MIXED, *room)), TINY_SYNTH, None)
     assembly.model.requires_grad_(True)
     optimizer = build_optimizer(assembly.model, None, assembly.config.optimizer)  # its rate is 0 until it is set
-    run = loop.Run(
+    run = Run(
         assembly, optimizer, TrainState(), tmp_path, Ranks(), None, None, None, None, Pace(0), QuietDisplay(), 1,
         threading.Event(),
     )  # fmt: skip
@@ -97,6 +104,6 @@ def test_accumulation_does_not_change_the_gradient(tmp_path: Path) -> None:
     def norm(*cuts: int) -> float:
         batches = [pack(begin, end) for begin, end in pairwise((0, *cuts, 4))]
         meter = Meter(["line", "scene"], assembly.device, 1)
-        return loop._step(run, 0, 0, [(batch, batch) for batch in batches], meter)[0].item()
+        return take_step(run, 0, 0, [(batch, batch) for batch in batches], meter, GradientSums((), 1))[0].item()
 
     assert norm(1, 3) == pytest.approx(norm(), rel=1e-5)

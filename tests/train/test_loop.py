@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file
 from tiny_synth import TINY_SYNTH
 
-import vl2.train.loop as loop
+import vl2.train.step as step
 from vl2.config import ConfigError
+from vl2.data.loader import NICENESS
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load, quantize_checkpoint
 from vl2.processing.processor import read_processor, read_tokenizer
@@ -82,6 +83,22 @@ def test_a_resume_drops_metrics_of_steps_done_again(straight: Outcome, tmp_path:
 def test_workers_and_accumulation_do_not_change_the_data(straight: Outcome, tmp_path: Path) -> None:
     run(tmp_path, *MIXED, "loader.workers=2", stop_at=2)
     assert losses(tmp_path) == losses(straight.checkpoint.parent)[:2]
+
+
+def drawn_by_a_nicer_process(task: str, seed: int, index: int, split: str) -> Any:
+    assert os.nice(0) == min(NICE + NICENESS, 19)
+    return TINY_SYNTH.generate(task, seed, index, split)
+
+
+NICE = os.nice(0)
+
+
+def test_workers_leave_cores_to_the_loop(tmp_path: Path) -> None:
+    synth = replace(TINY_SYNTH, generate=drawn_by_a_nicer_process)
+    train("debug", tmp_path, overrides=(*SHORT, "loader.workers=1"), synth=synth, stop_at=1)
+    assert os.nice(0) == NICE
+    (line,) = read_metrics(tmp_path)
+    assert line["dropped"] == 0
 
 
 def test_old_checkpoints_are_removed(straight: Outcome) -> None:
@@ -171,13 +188,13 @@ def test_a_step_takes_all_its_micro_batches(tmp_path: Path) -> None:
 
 
 def test_non_finite_losses_are_skipped_then_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = loop.batch_losses
+    real = step.batch_losses
 
     def broken(*args: Any, **settings: Any) -> Losses:
         return replace(real(*args, **settings), text=torch.tensor(float("nan"), requires_grad=True))
 
     run(tmp_path / "good", stop_at=1)
-    monkeypatch.setattr(loop, "batch_losses", broken)
+    monkeypatch.setattr(step, "batch_losses", broken)
     run(tmp_path / "bad", resume=tmp_path / "good", stop_at=3)
     assert same_weights(tmp_path / "good/step-000001", tmp_path / "bad/step-000003")
     assert [line["skipped"] for line in read_metrics(tmp_path / "bad")] == [1, 1]
@@ -228,13 +245,13 @@ def test_debug_recipe_overfits(tmp_path: Path) -> None:
 
 
 def test_sigterm_ends_the_run_with_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = loop.batch_losses
+    real = step.batch_losses
 
     def interrupted(*args: Any, **settings: Any) -> Losses:
         os.kill(os.getpid(), signal.SIGTERM)
         return real(*args, **settings)
 
-    monkeypatch.setattr(loop, "batch_losses", interrupted)
+    monkeypatch.setattr(step, "batch_losses", interrupted)
     before = signal.getsignal(signal.SIGTERM)
     outcome = run(tmp_path)
     assert (outcome.step, outcome.finished) == (1, False)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vl2.model.vl2 import VL2
-from vl2.train.config import OptimizerSection, Stage, read_recipe
+from vl2.train.config import OptimizerSection, read_recipe
 from vl2.train.groups import GROUPS, LearningRateMultipliers, group_of
 from vl2.train.moments import BLOCK, dequantize, quantize
 from vl2.train.optim import (
@@ -21,6 +21,7 @@ from vl2.train.optim import (
     update_router_bias,
 )
 from vl2.train.patch_head import PatchHead
+from vl2.train.stage import Stage
 
 STAGE = Stage("s", 100, 1.0, (("line", 1.0),), 64, 4)
 

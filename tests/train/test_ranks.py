@@ -5,11 +5,18 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import torch.distributed as dist
 from tiny_synth import TINY_SYNTH
+from torch import Tensor, nn
 
 from vl2.config import ConfigError
+from vl2.train import gradient_sums
+from vl2.train.assembly import assemble, stage_dataset
+from vl2.train.config import read_recipe
 from vl2.train.loop import train
 from vl2.train.metrics import read_metrics
 from vl2.train.ranks import Ranks
@@ -22,7 +29,8 @@ SETTINGS = (
 
 
 def main(out: str) -> None:
-    """What every process of the run does."""
+    """What every process of the run does; messages are small, so that there are many of them."""
+    gradient_sums.BUCKET_BYTES = 1 << 14
     train("debug", Path(out), overrides=SETTINGS, synth=TINY_SYNTH)
 
 
@@ -38,6 +46,56 @@ def start(out: Path, rank: int, count: int, port: int) -> subprocess.Popen[bytes
     environment = os.environ | {key: str(value) for key, value in place.items()} | {"MASTER_ADDR": "127.0.0.1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
     return subprocess.Popen([sys.executable, __file__, str(out)], env=environment)
+
+
+def check_slowest(lines: list[dict[str, Any]]) -> None:
+    """What the ranks of a step drew, against the batches themselves: two of a step, two steps of the first line."""
+    data = stage_dataset(assemble(read_recipe("debug", SETTINGS), TINY_SYNTH, None), 0)
+    batches = [data[number] for number in range(4)]
+    for name, drawn in (("tiles", [b.num_tiles for b in batches]), ("tokens", [b.num_tokens for b in batches])):
+        expected = [2 * max(pair) / sum(pair) for pair in (drawn[:2], drawn[2:])]
+        assert lines[0]["slowest_rank"][name] == pytest.approx(sum(expected) / 2, rel=1e-5)
+        room = 4 * (data.budget.tiles if name == "tiles" else data.budget.tokens)
+        assert lines[0]["fill"][name] == pytest.approx(sum(drawn) / room, rel=1e-5)
+    assert all(1 <= line["slowest_rank"]["work_sec"] < 2 for line in lines)
+
+
+def test_gradients_that_come_in_another_order_or_not_at_all_are_summed_in_one_order(
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    """Buckets, not parameters, wait for each other; what no gradient reached is zero."""
+    begun: list[list[float]] = []
+    real = dist.all_reduce
+
+    def all_reduce(tensor: Tensor, **settings: Any) -> Any:
+        begun.append(tensor.flatten().tolist())
+        return real(tensor, **settings)
+
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    request.addfinalizer(dist.destroy_process_group)
+    monkeypatch.setattr(gradient_sums.dist, "all_reduce", all_reduce)
+    monkeypatch.setattr(gradient_sums, "BUCKET_BYTES", 8)
+    first, second, third, frozen = (nn.Parameter(torch.full((1,), float(n))) for n in range(1, 5))
+    frozen.requires_grad_(False)
+    untouched = nn.Parameter(torch.ones(3))
+    sums = gradient_sums.GradientSums([first, second, untouched, third, frozen], 2)
+    (first * 10).backward()  # an earlier micro-batch
+    assert begun == []
+    sums.expect_last()
+    (third * 5).backward()
+    assert begun == [[5.0]]
+    (first * second).backward()
+    assert begun == [[5.0]]  # the one before them is not full
+    sums.finish()
+    assert begun == [[5.0], [0.0, 0.0, 0.0], [1.0, 12.0]]
+    grads = [None if p.grad is None else p.grad.tolist() for p in (first, second, untouched, third, frozen)]
+    assert grads == [[12.0], [1.0], [0.0, 0.0, 0.0], [5.0], None]
+    sums.close()
+    sums.expect_last()
+    (third * 5).backward()
+    assert len(begun) == 3
 
 
 def test_two_processes_follow_the_curve_of_one(tmp_path: Path) -> None:
@@ -58,6 +116,7 @@ def test_two_processes_follow_the_curve_of_one(tmp_path: Path) -> None:
             assert b[key] == pytest.approx(a[key], rel=1e-4), key
         assert b["total"] == a["total"]
         assert b["expert_load"] == a["expert_load"]
+    check_slowest(two)
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == sorted(
         path.name for path in (tmp_path / "one").iterdir()
     )

@@ -1,72 +1,33 @@
 """Processes that hold parts of the model follow the curve of one process that holds all of it."""
 
-import json
-import os
-import random
-import socket
-import subprocess
-import sys
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from sharded_runs import LAST_STEP, WAYS, settings
+from sharded_runs import LAST_STEP, WAYS, settings, write_texts
+from started_ranks import start
 from tiny_synth import TINY_SYNTH
 
 from vl2.config import ConfigError
 from vl2.train.assembly import assemble, stage_dataset
+from vl2.train.checkpoint import checkpoints
 from vl2.train.config import read_recipe
 from vl2.train.loop import train
 from vl2.train.metrics import read_metrics
-
-HERE = Path(__file__).parent
-
-
-def free_ports(count: int) -> int:
-    """The first of so many neighbouring ports that are free, and not among those that a system gives to connections."""
-    while True:
-        first = random.randrange(15_000, 30_000)
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-
-
-def start(folder: Path, world: int) -> None:
-    """Run the ways of this world size to their end."""
-    environment = os.environ | {
-        "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_ports(len(WAYS[world]) + 2)), "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)]),
-    }  # fmt: skip
-    command = [sys.executable, str(HERE / "sharded_runs.py"), str(folder), str(world)]
-    running = [
-        subprocess.Popen(command, env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(world)
-    ]
-    try:
-        assert [process.wait(timeout=240) for process in running] == [0] * world
-    finally:
-        for process in running:
-            process.kill()
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of one process, and those of two and four beside it."""
     folder = tmp_path_factory.mktemp("runs")
-    talks = [[{"role": "user", "content": f"Say {n}."}, {"role": "assistant", "content": f"{n}" * 9}] for n in range(5)]
-    lines = [json.dumps({"messages": talk}) for talk in talks]
-    (folder / "texts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    write_texts(folder)
     train("debug", folder / "one", overrides=settings(folder), synth=TINY_SYNTH)
     moving = folder / "moving"
     train("debug", moving, overrides=settings(folder), synth=TINY_SYNTH, stop_at=1)
     for world in (2, 4):
-        start(folder, world)
+        assert start(folder, world, "ways") == [0] * world
     train("debug", moving, overrides=settings(folder), synth=TINY_SYNTH, resume=moving)
     return folder
 
@@ -80,11 +41,11 @@ def test_ranks_without_images_and_with_them_meet_in_a_step(runs: Path) -> None:
     assert any(min(tiles[0::2]) == 0 < max(tiles[1::2]) or min(tiles[1::2]) == 0 < max(tiles[0::2]) for tiles in steps)
 
 
-def same_curve(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+def same_curve(one: list[dict[str, Any]], other: list[dict[str, Any]], tolerance: float = 2e-4) -> None:
     assert [line["step"] for line in other] == [line["step"] for line in one]
     for a, b in zip(one, other, strict=True):
         for key in ("loss", "patch_loss", "box_loss", "balance_loss", "grad_norm"):
-            assert b[key] == pytest.approx(a[key], rel=2e-4), (a["step"], key)
+            assert b[key] == pytest.approx(a[key], rel=tolerance), (a["step"], key)
         assert b["total"] == a["total"]
 
 
@@ -97,6 +58,13 @@ def test_a_checkpoint_moves_between_world_sizes(runs: Path) -> None:
     """Written by one process, then two, then four, finished by one."""
     assert LAST_STEP == {2: 2, 4: 3}
     same_curve(read_metrics(runs / "one"), read_metrics(runs / "moving"))
+
+
+def test_a_rank_that_is_killed_and_a_run_that_resumes_on_the_same_curve(runs: Path) -> None:
+    assert start(runs, 2, "killed")[1] == -signal.SIGKILL
+    assert [path.name for path in checkpoints(runs / "killed")] == ["step-000001", "step-000002"]
+    assert start(runs, 2, "resumed") == [0, 0]
+    same_curve(read_metrics(runs / "experts"), read_metrics(runs / "killed"), 0)
 
 
 def test_all_ranks_skip_a_step_that_is_not_finite_on_one(runs: Path) -> None:

@@ -24,6 +24,8 @@ from vl2.config import VL2Config
 from vl2.files import write_whole
 from vl2.layout import TileGrid, image_token_count
 from vl2.model.vl2 import VL2
+from vl2.train.ranks import ALONE, Ranks
+from vl2.train.sharding import Sharding
 
 KINDS = ("decode", "prefill", "vision", "ttft", "serve", "moe", "attention", "train")
 LAYER_KINDS = ("moe", "attention")  # of one layer, without a model
@@ -66,7 +68,7 @@ class Bench:
     model: may be None for the kinds of one layer; `free` drops it.
     prompt, answer: tokens, for `serve`.
     plain: whether the plain loop is timed, too.
-    how: to train, for `train`.
+    how, ranks, sharding: to train, for `train`.
     """
 
     config: VL2Config
@@ -79,6 +81,16 @@ class Bench:
     answer: int = 512
     plain: bool = False
     how: training.Training = training.DEFAULT
+    ranks: Ranks = ALONE
+    sharding: Sharding | None = None
+
+    def build_to_train(self) -> None:
+        """A model of random weights, divided among the ranks as `how` says. Raises ConfigError, BenchError."""
+        self.sharding = Sharding.of(self.how.parallel, self.ranks, self.device)
+        if self.sharding:
+            self.model = training.divided_model(self.config, self.dtype, self.sharding)
+        else:
+            self.model = ours.random_model(self.config, self.device, self.dtype)
 
     @property
     def _model(self) -> VL2:
@@ -140,14 +152,19 @@ class Bench:
 
     def train(self, tokens: int) -> Row:
         """A whole step of the language model; tiles are apart. of_floor is the share of the measured product rate."""
-        done = training.train(self._model, tokens, self.repeats, self.how, self.machine)
+        ranks = self.ranks
+        done = training.train(self._model, tokens, self.repeats, self.how, self.machine, ranks, self.sharding)
         sequence = min(self.how.sequence, tokens)
         lengths = (sequence,) * (tokens // sequence)
         floor = training.training_floor(self.config, self.machine, lengths, frozen=self.how.lora > 0)
         times = Timing.of(done.times)
-        facts = {**done.facts, "tokens_per_second": sum(lengths) / times.median}
+        facts = {**done.facts, "tokens_per_second": ranks.count * sum(lengths) / times.median}
+        case = {"tokens": tokens, "sequence": sequence}
+        if ranks.count > 1:
+            case |= {"ranks": ranks.count, "shard": self.how.parallel.shard, "experts": self.how.parallel.experts}
+            facts["tokens_per_second_of_a_rank"] = facts["tokens_per_second"] / ranks.count
         facts["of_floor_without_optimizer"] = floor / (done.facts["forward_sec"] + done.facts["backward_sec"])
-        return Row({"tokens": tokens, "sequence": sequence}, sum(lengths), times, floor, {}, facts)
+        return Row(case, ranks.count * sum(lengths), times, floor, {}, facts)
 
     def measure(self, kind: str, sizes: Sequence[int], batches: Sequence[int]) -> Iterator[Row]:
         """Ours: contexts or requests x batches, numbers of tokens or tiles, grids of size x size."""
@@ -168,7 +185,7 @@ class Bench:
                 torch.cuda.reset_peak_memory_stats(self.device)
             row = run()
             if self.device.type == "cuda":
-                row.facts["peak_memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
+                row.facts.setdefault("peak_memory_bytes", torch.cuda.max_memory_allocated(self.device))
             yield row
 
     def compare(self, kind: str, rows: Sequence[Row]) -> Iterator[Row]:
@@ -236,6 +253,17 @@ def results(rows: Sequence[Row], bench: Bench, kind: str, model: str) -> dict[st
             for row in rows
         ],
     }
+
+
+def set_beside(row: Row, path: Path) -> None:
+    """How much of the tokens a second of one process alone, in a results file, a rank of this row has."""
+    try:
+        measured = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        sizes = {key: row.case[key] for key in ("tokens", "sequence")}
+        alone = next(other["facts"]["tokens_per_second"] for other in measured if other["case"] == sizes)
+    except (OSError, ValueError, KeyError, StopIteration) as error:
+        raise BenchError(f"--beside {path}: no results of `vl2 bench train` of one process and {row.case}") from error
+    row.facts["of_one_alone"] = row.facts["tokens_per_second"] / row.case.get("ranks", 1) / alone
 
 
 def save(content: dict[str, Any], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One training step of random weights on random tokens: how long, on what, and how much memory.
+"""One training step of random weights on random tokens, of one process or of several: how long, how much memory.
 
     packed sequences --batch_losses--> loss --backward--> gradients --optimizer--> weights     as `vl2 train` does it
 
@@ -9,7 +9,6 @@ their sum may exceed the step.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -28,11 +27,13 @@ from vl2.model.rope import rope_table
 from vl2.model.vl2 import VL2
 from vl2.train.adapters import LoraSection
 from vl2.train.compiling import compile_blocks
-from vl2.train.config import OptimizerSection
+from vl2.train.config import UNDIVIDED, OptimizerSection, ParallelSection
 from vl2.train.head_loss import head_loss
 from vl2.train.loss import batch_losses
-from vl2.train.optim import Optimizer, build_optimizer, learned_parameters
+from vl2.train.optim import build_optimizer, learned_parameters
+from vl2.train.ranks import ALONE, Ranks
 from vl2.train.recompute import CHOICES, recompute
+from vl2.train.sharding import Sharding, call, gradient_sums, sum_and_clip
 
 _WARM = 2  # steps before any is timed: compiling, moments, the allocator
 
@@ -42,11 +43,12 @@ class Training:
     """How to train.
 
     sequence: tokens of a packed sequence.
-    tiles: tiles that the tower learns from, alone.
+    tiles: tiles that the tower learns from, alone; 0: it is not measured.
     moments: of AdamW, "float32" (that is, in the dtype of the weights) or "int8".
     recompute: as in a recipe.
     lora: rank of an adapter that learns in place of the weights, as the recipe `lora` has it; 0 for none.
     compiled: decoder layers and blocks of the tower, as a recipe does on CUDA.
+    parallel: how the ranks that torchrun started divide the model, as in a recipe.
     """
 
     sequence: int = 4096
@@ -55,18 +57,43 @@ class Training:
     recompute: str = "none"
     lora: int = 0
     compiled: bool = True
+    parallel: ParallelSection = UNDIVIDED
 
     def __post_init__(self) -> None:
         for name, choices in (("moments", ("float32", "int8")), ("recompute", CHOICES)):
             if getattr(self, name) not in choices:
                 raise BenchError(f"--{name} {getattr(self, name)!r}: must be one of {', '.join(choices)}")
+        if self.lora and self.parallel.shard > 1:
+            raise BenchError(f"--lora {self.lora}: needs --shard 1")
 
 
 DEFAULT = Training()
 
 
-def random_batch(config: VL2Config, tokens: int, sequence: int, device: torch.device) -> PackedBatch:
-    """Text of random tokens in sequences of one length, every token but the last of each a target."""
+def divided_model(config: VL2Config, dtype: torch.dtype, sharding: Sharding) -> VL2:
+    """A model of random weights of which every rank has its part, and which no rank ever holds whole."""
+    if dtype != torch.float32:
+        raise BenchError(f"--dtype {str(dtype).removeprefix('torch.')}: weights that are divided are float32")
+    with torch.device("meta"):
+        shapes = {name: parameter.shape for name, parameter in VL2(config).named_parameters()}
+    generator = torch.Generator(sharding.device).manual_seed(0)
+    std = config.language_config.initializer_range
+
+    def random(name: str, shape: torch.Size) -> Tensor:
+        if len(shape) == 1:
+            return torch.full(shape, float(name.endswith("weight")), device=sharding.device)  # norms ones, biases zeros
+        return torch.empty(shape, device=sharding.device).normal_(std=std, generator=generator)
+
+    tensors = ((name, random(name, shape)) for name, shape in shapes.items())
+    return sharding.divide(config, tensors, bfloat16=sharding.device.type == "cuda")
+
+
+def random_batch(config: VL2Config, tokens: int, sequence: int, device: torch.device, first: int = 0) -> PackedBatch:
+    """Text of random tokens in sequences of one length, every token but the last of each a target.
+
+    Args:
+        first: number of its first sequence, which decides what is in it.
+    """
     sequence = min(sequence, tokens)
     vision = config.vision_config
     packer = Packer(
@@ -77,7 +104,7 @@ def random_batch(config: VL2Config, tokens: int, sequence: int, device: torch.de
         pad_id=0,
     )
     for number in range(tokens // sequence):
-        assert packer.add(PackItem(text_prompt(config, sequence, number), 0))
+        assert packer.add(PackItem(text_prompt(config, sequence, first + number), 0))
     return packer.finish().to(device)
 
 
@@ -103,42 +130,65 @@ class Trained:
     facts: dict[str, float]
 
 
-def train(model: VL2, tokens: int, repeats: int, how: Training, machine: Machine) -> Trained:
-    """Measure; the model keeps its gradients' memory no longer than that."""
+def train(
+    model: VL2, tokens: int, repeats: int, how: Training, machine: Machine, ranks: Ranks = ALONE,
+    sharding: Sharding | None = None,
+) -> Trained:  # fmt: skip
+    """Measure; the model keeps its gradients' memory no longer than that. Of several ranks the slowest counts, and
+    layers are not measured one by one."""
     device = model.device
+    _let_learn(model, how)
+    forwards = _prepare(model, how)
+    optimizer = build_optimizer(model, None, OptimizerSection(moments=how.moments))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-6
+    batch = random_batch(model.config, tokens, how.sequence, device, ranks.rank * tokens)
+    sums = gradient_sums(model, None, ranks)
+    settings = {"background_weight": 0.0, "static": device.type == "cuda"}
+
+    def forward() -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            losses = call(batch_losses, model, None, batch, **settings)
+        if sharding is None:
+            sums.expect_last()
+        return (losses.text / batch.num_targets + 1e-3 * losses.balance) / ranks.count
+
+    def update() -> None:
+        sum_and_clip(model, parameters, 1.0, sums, sharding)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def step() -> None:
+        forward().backward()
+        update()
+
+    for _ in range(_WARM):
+        step()
+    times = [seconds(step, device) for _ in range(repeats)]
+    facts = phases(forward, update, device, repeats)
+    if ranks.count == 1 and sharding is None:
+        facts |= _layers(model, batch, repeats, how)
+    optimizer.state.clear()
+    sums.close()
+    if ranks.count > 1:
+        times, facts = _slowest(times, facts, ranks, device)
+    elif how.tiles and not how.lora:  # which leaves the tower as it is
+        facts |= _tower(model, how.tiles, repeats, machine)
+    model.zero_grad(set_to_none=True)
+    for block, plain in forwards:
+        block.forward = plain
+    return Trained(times, facts)
+
+
+def _let_learn(model: VL2, how: Training) -> None:
+    """Everything, or an adapter alone."""
     model.train().requires_grad_(False)
     if how.lora and not has_adapter(model):
         targets = LoraSection().targets
         attach(model, rank=how.lora, alpha=2.0 * how.lora, dropout=0.0, targets=targets, base="random", seed=0)
     for _, _, parameter in learned_parameters(model, None):
         parameter.requires_grad_(True)
-    forwards = _prepare(model, how)
-    optimizer = build_optimizer(model, None, OptimizerSection(moments=how.moments))
-    for group in optimizer.param_groups:
-        group["lr"] = 1e-6
-    batch = random_batch(model.config, tokens, how.sequence, device)
-
-    def forward() -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            losses = batch_losses(model, None, batch, background_weight=0.0, static=device.type == "cuda")
-        return losses.text / batch.num_targets + 1e-3 * losses.balance
-
-    def step() -> None:
-        forward().backward()
-        _update(model, optimizer)
-
-    for _ in range(_WARM):
-        step()
-    times = [seconds(step, device) for _ in range(repeats)]
-    facts = phases(forward, partial(_update, model, optimizer), device, repeats)
-    facts |= _layers(model, batch, repeats, how)
-    optimizer.state.clear()
-    if not how.lora:  # which leaves the tower as it is
-        facts |= _tower(model, how.tiles, repeats, machine)
-    model.zero_grad(set_to_none=True)
-    for block, plain in forwards:
-        block.forward = plain
-    return Trained(times, facts)
 
 
 def _prepare(model: VL2, how: Training) -> list[tuple[Any, Callable[..., Any]]]:
@@ -150,10 +200,20 @@ def _prepare(model: VL2, how: Training) -> list[tuple[Any, Callable[..., Any]]]:
     return forwards
 
 
-def _update(model: VL2, optimizer: Optimizer) -> None:
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+def _slowest(
+    times: list[float], facts: dict[str, float], ranks: Ranks, device: torch.device
+) -> tuple[list[float], dict[str, float]]:
+    """Times of every step on the rank that took longest, and the most of each fact."""
+    mean = sum(times) / len(times)
+    peak = float(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else 0.0
+    own = torch.tensor([mean, peak, *times, *facts.values()], dtype=torch.float64, device=device)
+    each = ranks.each(own)
+    most = each.amax(0).tolist()
+    found = dict(zip(facts, most[2 + len(times) :], strict=True))
+    found["slowest_over_mean"] = most[0] / each[:, 0].mean().item()
+    if peak:
+        found["peak_memory_bytes"] = most[1]
+    return most[2 : 2 + len(times)], found
 
 
 def phases(

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from vl2.data.mixture import PackedDataset
 from vl2.data.packing import PackedBatch
 
+NICENESS = 10  # of workers: batches are drawn ahead, but a device waits for every launch of a loop without a core
 _SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -51,6 +52,7 @@ def make_loader(
 
 def _start_worker(_: int) -> None:
     torch.set_num_threads(1)  # many processes share the cores already
+    os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training loop, which then stops its workers
 
 

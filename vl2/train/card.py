@@ -6,7 +6,8 @@ The trap: paths of the machine that trained say nothing to others; a card names 
 from pathlib import Path
 
 from vl2.hub import PUBLISHED
-from vl2.train.config import Stage, TrainConfig
+from vl2.train.config import TrainConfig
+from vl2.train.stage import Stage
 
 _LICENCES = {  # front matter and words, by where the weights came from
     "deepseek": (

@@ -37,6 +37,8 @@ def summary(record: dict[str, Any]) -> dict[str, str]:
     }
     if record["load_max_over_mean"] is not None:
         fields["max load"] = f"{record['load_max_over_mean']:.2f}"
+    if slowest := record.get("slowest_rank"):
+        fields["slowest rank"] = f"{slowest['work_sec']:.2f}"
     for key in ("skipped", "dropped", "dead_experts"):
         if record[key]:
             fields[key.replace("_", " ")] = str(record[key])

@@ -5,113 +5,47 @@
         -> clip -> step (or skip) -> router biases -> metrics
         now and then: metrics line with scores, checkpoint; at the end: checkpoint, exported weights, plots
 
-The trap: nothing in a step asks the device for a number. A step whose loss or gradient is not finite is skipped on the
-device, and the host learns of it with the next metrics line.
+The trap: between two lines of metrics nothing may ask the device for a number.
 """
 
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from vl2.data.image_references import Fetch
 from vl2.data.loader import default_workers, make_loader, to_device
 from vl2.data.mixture import SynthSource
-from vl2.data.packing import PackedBatch
 from vl2.device import pick_device
-from vl2.train.assembly import Assembly, assemble, stage_dataset
+from vl2.train.assembly import assemble, stage_dataset
 from vl2.train.checkpoint import (
-    EXACT,
-    CheckpointError,
-    CheckpointFormat,
     TrainState,
     find_checkpoint,
-    prune,
     read_state,
     remove_leftovers,
     restore,
-    save_checkpoint,
 )
 from vl2.train.compiling import compile_blocks
 from vl2.train.config import ConfigError, TrainConfig, read_recipe
 from vl2.train.display import Display, QuietDisplay, make_display
 from vl2.train.evaluation import Evaluator
-from vl2.train.export import WEIGHTS_NAME, export_run
-from vl2.train.groups import expand
-from vl2.train.loss import answer_weights, batch_losses
 from vl2.train.metrics import Meter, MetricsLog
 from vl2.train.optim import (
-    Optimizer,
     build_optimizer,
     freeze_for,
     learning_rate,
-    patch_weight,
     rewarm_factor,
     set_learning_rate,
-    update_router_bias,
 )
-from vl2.train.plots import PlotError, draw_plots
 from vl2.train.ranks import Ranks, joined
 from vl2.train.recompute import recompute
 from vl2.train.reports import Board, Pace, evaluate_now
-from vl2.train.sharding import Sharding, call, sum_and_clip
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    finished: all steps done (otherwise the time limit, stop_at or a signal ended it).
-    checkpoint: the last checkpoint; weights: exported weights in official layout.
-    """
-
-    step: int
-    finished: bool
-    checkpoint: Path
-    weights: Path
-
-
-@dataclass
-class Run:
-    """A run in progress."""
-
-    assembly: Assembly
-    optimizer: Optimizer
-    state: TrainState
-    out: Path
-    ranks: Ranks
-    sharding: Sharding | None
-    log: MetricsLog | None
-    board: Board | None
-    evaluator: Evaluator | None
-    pace: Pace
-    display: Display
-    stop_at: int
-    stopping: threading.Event
-    stopped: bool = False
-    started: float = field(default_factory=time.monotonic)
-    last_saved: float = field(default_factory=time.monotonic)
-
-    @property
-    def config(self) -> TrainConfig:
-        return self.assembly.config
-
-    def check_stop(self) -> None:
-        """Set `stopped` at the last step, at the time limit and after a signal. Several ranks agree on the latter two
-        where they wait for each other anyway: at steps with a line of metrics."""
-        if self.state.step >= self.stop_at:
-            self.stopped = True
-        elif self.ranks.count == 1 or self.state.step % self.config.log_every == 0:
-            limit = self.config.time_limit_sec
-            late = bool(limit) and time.monotonic() - self.started >= limit
-            self.stopped = self.ranks.any(late or self.stopping.is_set(), self.assembly.device)
+from vl2.train.run import Outcome, Run, repeatable, stop_requests
+from vl2.train.saving import due_by_step, finish, save_if_due
+from vl2.train.sharding import Sharding, gradient_sums
+from vl2.train.step import take_step
 
 
 def train(
@@ -180,7 +114,7 @@ def _train(
         remove_leftovers(out)
     try:
         shown = display or (make_display() if ranks.is_first else QuietDisplay())
-        with shown, _signals() as stopping, _repeatable(config, assembly.device):
+        with shown, stop_requests() as stopping, repeatable(config, assembly.device):
             pace = Pace(state.step)
             run = Run(
                 assembly, optimizer, state, out, ranks, sharding, log, board, evaluator, pace, shown, stop_at, stopping,
@@ -195,7 +129,7 @@ def _train(
             run.check_stop()
             while not run.stopped:
                 _run_stage(run)
-            return _finish(run)
+            return finish(run)
     finally:
         for writer in (log, board):
             if writer:
@@ -221,41 +155,6 @@ def _check_shares(config: TrainConfig, step: int, ranks: Ranks) -> None:
             )
 
 
-@contextmanager
-def _repeatable(config: TrainConfig, device: torch.device) -> Iterator[None]:
-    """On the CPU sums happen in a fixed order, so that a resume gives the same digits; on CUDA that costs speed."""
-    before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    torch.use_deterministic_algorithms(before or device.type == "cpu")
-    torch.set_num_threads(config.cpu_threads or threads)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        torch.set_num_threads(threads)
-
-
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM end the run after the current step, with a checkpoint; a second Ctrl-C ends it at once."""
-    stopping = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopping
-        return
-
-    def request(number: int, _: object) -> None:
-        stopping.set()
-        signal.signal(number, before[number])
-
-    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, request)
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _run_stage(run: Run) -> None:
     """Train from the current step to the end of its stage, or to where the run should stop."""
     config, state, device = run.config, run.state, run.assembly.device
@@ -279,70 +178,24 @@ def _run_stage(run: Run) -> None:
     )
     batches = to_device(iter(loader), device)
     meter = Meter([name for name, _ in stage.mixture], device, config.max_skipped)
+    sums = gradient_sums(run.assembly.model, run.assembly.patch_head, ranks)
     for step in range(begin, steps):
         asked = time.perf_counter()
         micro = list(islice(batches, mine))
         waited = time.perf_counter() - asked
         rate = learning_rate(stage, step) * rewarm_factor(state.step, state.rewarm_from, config.rewarm_steps)
         set_learning_rate(run.optimizer, stage, rate)
-        norm, finite = _step(run, number, step, micro, meter)
+        norm, finite = take_step(run, number, step, micro, meter, sums)
         meter.add_step(norm, finite, waited)
         state.step += 1
         run.check_stop()
-        due = _due_by_step(run) or _due_for_evaluation(run)
+        due = due_by_step(run) or _due_for_evaluation(run)
         if run.stopped or step == steps - 1 or state.step % config.log_every == 0 or due:
             _report(run, meter, stage.name, rate)  # counts what every rank did since, so that checkpoints know it
             if run.stopped:
                 break
-            _save_if_due(run)
-
-
-def _step(
-    run: Run, number: int, step: int, micro: list[tuple[PackedBatch, PackedBatch]], meter: Meter
-) -> tuple[Tensor, Tensor]:
-    """One optimizer step; returns the gradient's norm and whether the step was taken, both on the device."""
-    assembly, config = run.assembly, run.config
-    stage = config.stages[number]
-    hosts = [host for host, _ in micro]
-    background = config.background_weight
-    weight = patch_weight(stage, step)
-    head = assembly.patch_head if weight > 0 else None
-    labelled = [host.num_foreground + background * host.num_background if head else 0.0 for host in hosts]
-    boxed = sum(host.num_boxes for host in hosts) if head else 0
-    answers = sum(float(answer_weights(host, stage.answer_exponent).sum()) for host in hosts)
-    local = [answers, sum(len(host.prompt_lengths) for host in hosts), sum(labelled), boxed]
-    num_answers, num_prompts, num_labelled, num_boxes = run.ranks.sum(local, assembly.device).clamp_min(1)
-    total = torch.zeros((), device=assembly.device)
-    expert_counts: Tensor | None = None
-    for (host, batch), patch_share in zip(micro, labelled, strict=True):
-        with torch.autocast(assembly.device.type, torch.bfloat16, enabled=assembly.bfloat16):
-            losses = call(
-                batch_losses,
-                assembly.model,
-                head,
-                batch,
-                background_weight=background,
-                answer_exponent=stage.answer_exponent,
-                static=assembly.device.type == "cuda",
-            )
-        share = len(host.prompt_lengths) / num_prompts
-        loss = losses.text / num_answers + stage.aux_loss_alpha * share * losses.balance
-        loss = loss + weight * (losses.patch / num_labelled + stage.box_loss_factor * losses.box / num_boxes)
-        loss.backward()
-        total += loss.detach()
-        counts = losses.expert_counts_GE
-        expert_counts = counts if expert_counts is None else expert_counts + counts
-        meter.add_micro(batch, losses, share, patch_share)
-    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
-    total = run.ranks.total(total)
-    norm = sum_and_clip(assembly.model, parameters, config.optimizer.clip, run.ranks, run.sharding)
-    finite = norm.isfinite() & total.isfinite()
-    run.optimizer.found_inf = 1 - finite.float()
-    run.optimizer.step()
-    run.optimizer.zero_grad(set_to_none=True)
-    if stage.bias_update_step and expert_counts is not None and "router" not in expand(stage.freeze):
-        update_router_bias(assembly.model, run.ranks.total(expert_counts), stage.bias_update_step, finite.float())
-    return norm, finite
+            save_if_due(run)
+    sums.close()
 
 
 def _report(run: Run, meter: Meter, stage: str, rate: float) -> None:
@@ -364,68 +217,3 @@ def _report(run: Run, meter: Meter, stage: str, rate: float) -> None:
 
 def _due_for_evaluation(run: Run) -> bool:
     return run.config.evaluation is not None and run.state.step % run.config.evaluation.every_steps == 0
-
-
-def _due_by_step(run: Run) -> bool:
-    every = run.config.checkpoint.every_steps
-    return every > 0 and run.state.step % every == 0
-
-
-def _save_if_due(run: Run) -> None:
-    every_sec, step = run.config.checkpoint.every_sec, run.state.step
-    by_time = every_sec > 0 and time.monotonic() - run.last_saved >= every_sec
-    if run.sharding:
-        by_time = run.ranks.any(by_time and run.ranks.is_first, run.assembly.device)
-    if (_due_by_step(run) or by_time) and _takes_part(run) and step < run.config.total_steps:
-        try:
-            _save(run, run.out / f"step-{step:06}", EXACT)
-        except CheckpointError as error:  # there is an older one, and maybe room again later
-            run.display.say(f"warning: {error}")
-
-
-def _takes_part(run: Run) -> bool:
-    """In writing checkpoints: the first rank, and all where each has only a part of the weights."""
-    return run.ranks.is_first or run.sharding is not None
-
-
-def _save(run: Run, path: Path, kind: CheckpointFormat) -> Path:
-    now = time.monotonic()
-    state = TrainState(run.state.step, run.state.rewarm_from, dict(run.state.counters))
-    state.count(elapsed_sec=now - run.started)
-    assembly = run.assembly
-    objects = assembly.model, assembly.patch_head, run.optimizer, run.sharding
-    failure: CheckpointError | None = None
-    try:
-        save_checkpoint(path, kind, state, run.config, *objects, writes=run.ranks.is_first)
-    except CheckpointError as error:
-        failure = error
-    if run.sharding and run.ranks.any(failure is not None, assembly.device):  # all go on, or none
-        failure = failure or CheckpointError(f"{path}: the first rank could not write it")
-    if failure:
-        raise failure
-    run.last_saved = time.monotonic()
-    if run.ranks.is_first:
-        prune(run.out, run.config.checkpoint.keep)
-    return path
-
-
-def _finish(run: Run) -> Outcome:
-    """The last checkpoint, exported weights and plots."""
-    settings, step = run.config.checkpoint, run.state.step
-    checkpoint, weights = run.out / f"step-{step:06}", run.out / WEIGHTS_NAME
-    finished = step >= run.config.total_steps
-    if not _takes_part(run):
-        return Outcome(step, finished, checkpoint, weights)
-    _save(run, checkpoint, EXACT)
-    if settings.compact:
-        compact = CheckpointFormat(torch.bfloat16, settings.moments, settings.max_file_mib << 20)
-        _save(run, run.out / f"compact-{step:06}", compact)
-    if not run.ranks.is_first:
-        return Outcome(step, finished, checkpoint, weights)
-    export_run(run.assembly, run.out, run.state, checkpoint if run.sharding else None)
-    try:
-        draw_plots(run.out)
-    except PlotError as error:
-        run.display.say(f"no plots: {error}")
-    run.display.say(f"{'finished' if finished else 'stopped'} at step {step}; checkpoint {checkpoint}")
-    return Outcome(step, finished, checkpoint, weights)

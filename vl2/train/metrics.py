@@ -2,6 +2,9 @@
 
 every step   --Meter.add-->  sums on the device, counts on the host     (never waits for the device)
 every k-th   --Meter.read--> sums over all ranks --> dict --MetricsLog.write--> metrics.jsonl
+
+The trap: ranks wait for each other in every step, so their clocks all say the same. What a rank did by itself is
+timed up to the end of its last backward pass.
 """
 
 import json
@@ -42,12 +45,23 @@ class Meter:
     def _clear(self) -> None:
         self._task_losses_K = torch.zeros(len(self.tasks), device=self.device)
         self._task_targets_K = torch.zeros(len(self.tasks), device=self.device)
-        self._patch, self._box, self._balance = torch.zeros(3, device=self.device)
+        self._sums_3 = torch.zeros(3, device=self.device)  # patch, box, balance
         self._norm, self._skipped, self._worst_run = torch.zeros(3, device=self.device)
         self._expert_counts: Tensor | None = None
-        names = "tokens tiles prompts targets dropped boxes patch_weight wait_sec steps"
+        names = "tokens tiles prompts targets dropped room_tokens room_tiles boxes patch_weight wait_sec steps"
         self._host: dict[str, float] = dict.fromkeys(names.split(), 0.0)
+        self._own: list[list[float]] = []  # of every step: this rank's tiles and tokens
+        self._clocks: list[Clock] = []
         self._started = time.perf_counter()
+
+    def begin_work(self) -> None:
+        """The micro-batches of a step begin."""
+        self._own.append([0.0, 0.0])
+        self._clocks.append(Clock(self.device))
+
+    def end_work(self) -> None:
+        """They are done, and what follows is done by all ranks together."""
+        self._clocks[-1].stop()
 
     def add_micro(self, batch: PackedBatch, losses: Losses, share: Tensor, patch_weight: float) -> None:
         """One micro-batch: its share of the step's prompts, and the summed weights of its labelled patches (0 where the
@@ -55,15 +69,16 @@ class Meter:
         finite_L = losses.text_L.isfinite()  # of a step that will be skipped nothing else is worth showing
         self._task_losses_K.index_add_(0, batch.target_tasks_L, torch.where(finite_L, losses.text_L, 0.0))
         self._task_targets_K.index_add_(0, batch.target_tasks_L, finite_L.float())
-        self._patch += losses.patch.detach().nan_to_num(0.0, 0.0, 0.0)
-        self._box += losses.box.detach().nan_to_num(0.0, 0.0, 0.0)
+        sums_3 = torch.stack([losses.patch.detach(), losses.box.detach(), losses.balance.detach() * share])
+        self._sums_3 += sums_3.nan_to_num(0.0, 0.0, 0.0)
         self._host["patch_weight"] += patch_weight
         self._host["boxes"] += batch.num_boxes if patch_weight else 0
-        self._balance += losses.balance.detach().nan_to_num(0.0, 0.0, 0.0) * share
         counts = losses.expert_counts_GE
         self._expert_counts = counts if self._expert_counts is None else self._expert_counts + counts
         for key, amount in _counts(batch).items():
             self._host[key] += amount
+        self._own[-1][0] += batch.num_tiles
+        self._own[-1][1] += batch.num_tokens
 
     def add_step(self, grad_norm: Tensor, finite: Tensor, wait_sec: float) -> None:
         """The end of an optimizer step. grad_norm, finite: () on the device."""
@@ -83,8 +98,7 @@ class Meter:
         seconds = time.perf_counter() - self._started
         same = torch.stack([self._norm, self._skipped, self._worst_run])  # on every rank, which steps as the others do
         counts = self._expert_counts if self._expert_counts is not None else same.new_zeros(0, 0)
-        sums = torch.stack([self._patch, self._box, self._balance])
-        own = torch.cat([sums, self._task_losses_K, self._task_targets_K, counts.flatten().to(sums.dtype)])
+        own = torch.cat([self._sums_3, self._task_losses_K, self._task_targets_K, counts.flatten().to(same.dtype)])
         host = dict(zip(self._host, ranks.sum(list(self._host.values()), self.device).tolist(), strict=True))
         norm, skipped, worst = same.tolist()
         if worst >= self.max_skipped:
@@ -109,12 +123,45 @@ class Meter:
             "tiles_per_sec": host["tiles"] / seconds,
             "prompts_per_sec": host["prompts"] / seconds,
             "data_wait": min(host["wait_sec"] / ranks.count / seconds, 1.0),
+            "fill": {name: host[name] / max(host[f"room_{name}"], 1) for name in ("tokens", "tiles")},
             "expert_load": _loads(loads, counts.shape[-1]),
         }
         record["dead_experts"] = sum(load == 0 for row in record["expert_load"] for load in row)  # nobody chose them
         record["load_max_over_mean"] = max((max(row) for row in record["expert_load"]), default=None)
+        if ranks.count > 1:
+            record["slowest_rank"] = self._slowest(ranks)
         self._clear()
         return record, {key: host[key] for key in ("tokens", "tiles", "prompts")}
+
+    def _slowest(self, ranks: Ranks) -> dict[str, float]:
+        """The most that a rank had in a step over the mean of all ranks, averaged over the steps."""
+        rows = [[*own, clock.seconds()] for own, clock in zip(self._own, self._clocks, strict=True)]
+        each_RS3 = ranks.each(torch.tensor(rows, device=self.device))
+        most_3 = (each_RS3.amax(0) / each_RS3.mean(0).clamp_min(1e-9)).mean(0).tolist()
+        return dict(zip(("tiles", "tokens", "work_sec"), most_3, strict=True))
+
+
+class Clock:
+    """Seconds that the device works, from now until `stop`; they may be asked for once the host has waited for it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_cuda, self._began = device.type == "cuda", self._now(device.type == "cuda")
+
+    def stop(self) -> None:
+        self._ended = self._now(self._on_cuda)
+
+    def seconds(self) -> float:
+        if isinstance(self._began, float):
+            return self._ended - self._began
+        return self._began.elapsed_time(self._ended) / 1e3
+
+    @staticmethod
+    def _now(on_cuda: bool) -> Any:
+        if not on_cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
 
 
 def _counts(batch: PackedBatch) -> dict[str, int]:
@@ -124,6 +171,8 @@ def _counts(batch: PackedBatch) -> dict[str, int]:
         "prompts": len(batch.prompt_lengths),
         "targets": batch.num_targets,
         "dropped": batch.num_dropped,
+        "room_tokens": batch.input_ids_T.numel(),
+        "room_tiles": len(batch.tiles_NCYX),
     }
 
 

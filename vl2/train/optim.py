@@ -15,11 +15,12 @@ from vl2.model.lora import has_adapter, is_adapter
 from vl2.model.moe import Router
 from vl2.model.vl2 import VL2
 from vl2.train.adamw_int8 import adamw_int8, as_float, as_int8
-from vl2.train.config import OptimizerSection, Stage
+from vl2.train.config import OptimizerSection
 from vl2.train.groups import expand, group_of
 from vl2.train.muon import muon_step
 from vl2.train.patch_head import PatchHead
 from vl2.train.sharding import own_part
+from vl2.train.stage import Stage
 
 
 def learns(name: str) -> bool:

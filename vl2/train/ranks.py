@@ -7,13 +7,13 @@ The trap: a sum waits for every rank, so all of them must ask for the same sums 
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,14 @@ class Ranks:
         """Whether any rank says so."""
         return flag if self.count == 1 else bool(self.sum([flag], device).item())
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Sum gradients over the ranks in one message; what no rank's micro-batches touched counts as zero."""
-        if self.count == 1:
-            return
-        learning = [p for p in parameters if p.requires_grad]
-        for parameter in learning:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        grads = [p.grad for p in learning if p.grad is not None]
-        together = torch.cat([grad.flatten() for grad in grads])
-        dist.all_reduce(together)
-        parts = together.split([grad.numel() for grad in grads])
-        summed = [part.view_as(grad) for part, grad in zip(parts, grads, strict=True)]
-        torch._foreach_copy_(grads, summed)  # pyright: ignore[reportPrivateImportUsage]
+    def each(self, values: Tensor) -> Tensor:
+        """(count, ...) the values, of one shape, of every rank."""
+        rows = values.new_zeros(self.count, *values.shape)
+        rows[self.rank] = values
+        return self.total(rows)
+
+
+ALONE = Ranks()
 
 
 @contextmanager
@@ -75,7 +69,7 @@ def joined(wanted: str) -> Iterator[Ranks]:
     """The ranks that torchrun's environment describes. `wanted` is the recipe's device."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield Ranks()
+        yield ALONE
         return
     place = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
     ranks = Ranks(*place)

@@ -13,6 +13,7 @@ that one rank skips would leave the others waiting, so tiles go through the towe
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -29,6 +30,7 @@ from vl2.model.weights import parameter_slots
 from vl2.section import ConfigError
 from vl2.train.config import ParallelSection
 from vl2.train.expert_exchange import DividedExperts
+from vl2.train.gradient_sums import GradientSums
 from vl2.train.ranks import Ranks
 
 T = TypeVar("T")
@@ -128,6 +130,8 @@ class Sharding:
         units = [model.vision.patch_embed, *model.vision.blocks, model.projector, *model.language.layers]
         for unit in units:
             fully_shard(unit, mesh=mesh, mp_policy=policy, ignored_params=whole)
+        for unit, following in pairwise(units):  # the host may be no step ahead: experts of other ranks make it wait
+            unit.set_modules_to_forward_prefetch([following])  # pyright: ignore[reportAttributeAccessIssue]
         root = _Root(model)  # embedding and head: float32, and gathered for the whole step
         fully_shard(root, mesh=mesh, mp_policy=MixedPrecisionPolicy(), ignored_params=whole)
         for module in root.modules():
@@ -192,29 +196,43 @@ def take_gradients(model: nn.Module) -> None:
             own_part(parameter).grad = grad.to_local() if isinstance(grad, DTensor) else None
 
 
+def gradient_sums(model: VL2, patch_head: nn.Module | None, ranks: Ranks) -> GradientSums:
+    """Of the parameters that learn now and that every rank has whole."""
+    after_the_tower = patch_head.parameters() if patch_head else ()  # their gradients are among the last
+    every = (*after_the_tower, *model.parameters())
+    return GradientSums([parameter for parameter in every if not isinstance(parameter, DTensor)], ranks.count)
+
+
 def sum_and_clip(
-    model: VL2, parameters: Sequence[nn.Parameter], limit: float, ranks: Ranks, sharding: Sharding | None
+    model: VL2, parameters: Sequence[nn.Parameter], limit: float, sums: GradientSums, sharding: Sharding | None
 ) -> Tensor:
     """Sum gradients over the ranks, shorten them to a norm of at most `limit`; () their norm, the same on all ranks.
 
     Args:
         parameters: what the optimizer keeps.
+        sums: of those that are whole on every rank.
     """
     if sharding is None:
-        ranks.sum_gradients(parameters)
+        sums.finish()
         return nn.utils.clip_grad_norm_(parameters, limit)
+    divided = {own_part(parameter) for parameter in model.parameters() if isinstance(parameter, DTensor)}
     take_gradients(model)
-    divided = {id(own_part(parameter)) for parameter in model.parameters() if isinstance(parameter, DTensor)}
-    ranks.sum_gradients(parameter for parameter in parameters if id(parameter) not in divided)
-    squares = torch.zeros(2, device=sharding.device)
-    for parameter in parameters:
-        if parameter.grad is not None:
-            squares[int(id(parameter) in divided)] += parameter.grad.float().square().sum()
-    norm = (squares[0] + sharding.total(squares[1].clone())).sqrt()
+    sums.finish()
+    parts = [p.grad for p in parameters if p.grad is not None and p in divided]
+    squares = sharding.total(_square_sum(parts, sharding.device))
+    others = [p.grad for p in parameters if p.grad is not None and p not in divided]
+    norm = (squares + _square_sum(others, sharding.device)).sqrt()
     factor = (limit / (norm + 1e-6)).clamp_max(1.0)
-    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    torch._foreach_mul_(grads, factor)  # pyright: ignore[reportPrivateImportUsage]
+    torch._foreach_mul_(parts + others, factor)  # pyright: ignore[reportPrivateImportUsage]
     return norm
+
+
+def _square_sum(grads: list[Tensor], device: torch.device) -> Tensor:
+    """() float32 sum of all squares."""
+    if not grads:
+        return torch.zeros((), device=device)
+    norms = torch._foreach_norm(grads, 2, torch.float32)  # pyright: ignore[reportPrivateImportUsage]
+    return torch.stack(norms).square().sum()
 
 
 def whole_tensors(model: VL2, sharding: Sharding) -> Iterator[tuple[str, Tensor]]:
