@@ -74,16 +74,17 @@ class AttentionContext(Protocol):
 
 
 class MHA(nn.Module):
-    """Llama-style attention, half-split rotation over the whole head (SPEC E1)."""
+    """Llama-style attention, half-split rotation over the whole head (SPEC E1). `ranks`: that divide the heads."""
 
-    def __init__(self, config: LanguageConfig, layer: int) -> None:
+    def __init__(self, config: LanguageConfig, layer: int, ranks: int = 1) -> None:
         super().__init__()
         self.layer, self.width, self.scale = layer, config.head_dim, softmax_scale(config)
         hidden, bias = config.hidden_size, config.attention_bias
-        self.q_proj = nn.Linear(hidden, config.num_attention_heads * self.width, bias=bias)
-        self.k_proj = nn.Linear(hidden, config.num_key_value_heads * self.width, bias=bias)
-        self.v_proj = nn.Linear(hidden, config.num_key_value_heads * self.width, bias=bias)
-        self.o_proj = nn.Linear(config.num_attention_heads * self.width, hidden, bias=bias)
+        heads, kv_heads = config.num_attention_heads // ranks, config.num_key_value_heads // ranks
+        self.q_proj = nn.Linear(hidden, heads * self.width, bias=bias)
+        self.k_proj = nn.Linear(hidden, kv_heads * self.width, bias=bias)
+        self.v_proj = nn.Linear(hidden, kv_heads * self.width, bias=bias)
+        self.o_proj = nn.Linear(heads * self.width, hidden, bias=bias)
 
     def forward(self, x_TD: Tensor, rope: RopeTable, context: AttentionContext) -> Tensor:
         projected = project(x_TD, self.q_proj, self.k_proj, self.v_proj)
@@ -102,12 +103,15 @@ class PerHead(nn.Linear):
 
 
 class MLA(nn.Module):
-    """Latent attention: keys and values of all heads come from one cached latent (SPEC E2; DeepSeek-V2, 2.1)."""
+    """Latent attention: keys and values of all heads come from one cached latent (SPEC E2; DeepSeek-V2, 2.1).
 
-    def __init__(self, config: LanguageConfig, layer: int) -> None:
+    ranks: that divide the heads; each has the latent whole.
+    """
+
+    def __init__(self, config: LanguageConfig, layer: int, ranks: int = 1) -> None:
         super().__init__()
         assert config.kv_lora_rank is not None
-        self.layer, self.scale, self.heads = layer, softmax_scale(config), config.num_attention_heads
+        self.layer, self.scale, self.heads = layer, softmax_scale(config), config.num_attention_heads // ranks
         self.latent, self.rope = config.kv_lora_rank, config.qk_rope_head_dim
         self.nope, self.value = config.qk_nope_head_dim, config.v_head_dim
         hidden, bias, q_width = config.hidden_size, config.attention_bias, self.heads * (self.nope + self.rope)

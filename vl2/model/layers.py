@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from vl2.kernels.gated import gated
 from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm, rms_norm
+from vl2.kernels.team import Team
 from vl2.model.quantized_linear import QuantizedLinear, project_quantized
 
 
@@ -20,10 +21,12 @@ class RMSNorm(nn.Module):
     def forward(self, x_TD: Tensor) -> Tensor:
         return rms_norm(x_TD, self.weight, self.eps)
 
-    def after_adding(self, x_TD: Tensor, delta_TD: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x + delta, and the norm of that."""
+    def after_adding(self, x_TD: Tensor, delta_TD: Tensor | None, team: Team | None = None) -> tuple[Tensor, Tensor]:
+        """x + delta, and the norm of that; of a team, the sum of all ranks' deltas."""
         if delta_TD is None:
             return x_TD, self(x_TD)
+        if team is not None:
+            return team.add_rms_norm(x_TD, delta_TD, self.weight, self.eps)
         return add_rms_norm(x_TD, delta_TD, self.weight, self.eps)
 
 

@@ -135,17 +135,18 @@ def _product(x_MD: Tensor, w_EFD: Tensor, counts_E: Tensor, more: LowRank | None
 
 
 class MoE(nn.Module):
-    """Routed experts plus shared experts, which every token visits."""
+    """Routed experts plus shared experts, which every token visits. `ranks`: that divide the width of each."""
 
-    def __init__(self, config: LanguageConfig, layer: int) -> None:
+    def __init__(self, config: LanguageConfig, layer: int, ranks: int = 1) -> None:
         super().__init__()
         assert config.n_routed_experts
         self.layer = layer
         self.router = Router(config)
-        self.experts = RoutedExperts(config.n_routed_experts, config.hidden_size, config.moe_intermediate_size)
+        width = config.moe_intermediate_size // ranks
+        self.experts = RoutedExperts(config.n_routed_experts, config.hidden_size, width)
         self.shared_experts = None
         if config.n_shared_experts is not None:
-            self.shared_experts = SwiGLU(config.hidden_size, config.moe_intermediate_size * config.n_shared_experts)
+            self.shared_experts = SwiGLU(config.hidden_size, width * config.n_shared_experts)
 
     def forward(self, x_TD: Tensor) -> tuple[Tensor, RouterStats]:
         weights_TA, indices_TA, scores_TE = self.router(x_TD)

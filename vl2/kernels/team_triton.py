@@ -1,0 +1,231 @@
+"""The Triton kernels of vl2/kernels/team.py: what is to be summed or gathered goes into every other rank's memory.
+
+    words of a row --with the number of the turn--> a box of every other rank, which polls it until that number is there
+    words of all ranks, in their order --> sum, norm          one program a row, or a column of rows
+                                       --> columns            one program a stretch of a row
+
+A word is 32 bits, two bfloat16 or one float32, and travels in the lower half of 64 bits that are written at once, so
+that no other signal is needed and a sum takes one trip between devices. A program has two boxes for each sender and
+uses them in turn: who writes a box a second time has seen what its owner sent after it had read the first.
+The trap: turns are counted on the device, program by program, so that a captured graph can be replayed; ranks must
+launch the same grids in the same order.
+"""
+
+import torch
+import torch.distributed as dist
+import torch.distributed._symmetric_memory as symmetric
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from vl2.kernels.launch import overlapped
+from vl2.kernels.overlap_triton import wait_for_last
+
+PROGRAMS = 256  # at most in a launch; more rows take turns
+_BOX = 4096  # words of a box: the widest row
+_STRETCH = 1024  # words that a program gathers at once
+
+
+class Mailboxes:
+    """Memory of this rank that all others can write, and the addresses of theirs. Made by all ranks together."""
+
+    def __init__(self, rank: int, count: int, device: torch.device) -> None:
+        memory = symmetric.empty(count * 2 * PROGRAMS * _BOX, dtype=torch.int64, device=device)
+        memory.zero_()
+        torch.cuda.synchronize(device)
+        handle = symmetric.rendezvous(memory, dist.group.WORLD.group_name)  # type: ignore[union-attr]
+        addresses = [int(address) for address in handle.buffer_ptrs]
+        if addresses[rank] != memory.data_ptr():
+            raise RuntimeError("shared memory does not begin where its tensor does")
+        self._setup(rank, count, memory, torch.tensor(addresses, device=device))
+        self._handle = handle
+        torch.cuda.synchronize(device)
+        dist.all_reduce(torch.zeros(1))  # nobody writes before all boxes are empty
+
+    def _setup(self, rank: int, count: int, memory: Tensor, addresses: Tensor) -> None:
+        self._rank, self._count, self._memory, self._addresses = rank, count, memory, addresses
+        self._turns = torch.zeros(PROGRAMS, dtype=torch.int32, device=memory.device)
+
+    @classmethod
+    def over(cls, rank: int, memory: Tensor, others: list[Tensor]) -> "Mailboxes":
+        """On memory that is there already; for tests.
+
+        Args:
+            memory: this rank's.
+            others: of all ranks, in order.
+        """
+        boxes = cls.__new__(cls)
+        addresses = torch.tensor([other.data_ptr() for other in others], device=memory.device)
+        boxes._setup(rank, len(others), memory, addresses)
+        return boxes
+
+    @staticmethod
+    def size(count: int) -> int:
+        """Numbers of 64 bits that the memory of a rank holds."""
+        return count * 2 * PROGRAMS * _BOX
+
+    def take(self, values_TD: Tensor) -> bool:
+        """Whether rows of this kind and width can be sent."""
+        per_word = 4 // values_TD.itemsize
+        kind = values_TD.dtype in (torch.bfloat16, torch.float32)
+        return kind and values_TD.shape[1] % per_word == 0 and values_TD.shape[1] // per_word <= 1 << 30
+
+    def add_rms_norm(self, x_TD: Tensor, partial_TD: Tensor, weight_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """As Team.add_rms_norm."""
+        x, partial, weight = (_words(tensor) for tensor in (x_TD, partial_TD, weight_D))
+        rows, width = x.shape
+        assert width <= _BOX
+        total, out = torch.empty_like(x_TD), torch.empty_like(x_TD)
+        if rows == 0:
+            return total, out
+        cols = triton.next_power_of_2(width)
+        _sum_norm[(min(rows, PROGRAMS),)](
+            x, partial, weight, _words(total), _words(out), self._memory, self._addresses, self._turns, eps, rows,
+            WIDTH=width, RANK=self._rank, COUNT=self._count, PACKED=x_TD.itemsize == 2, COLS=cols,
+            BOX=_BOX, BOXES=PROGRAMS, num_warps=8, **overlapped(x_TD),
+        )  # fmt: skip
+        return total, out
+
+    def gather(self, columns_TV: Tensor) -> Tensor:
+        """As Team.gather."""
+        columns = _words(columns_TV)
+        rows, width = columns.shape
+        out = torch.empty(rows, self._count * columns_TV.shape[1], dtype=torch.float32, device=columns.device)
+        stretches = triton.cdiv(width, _STRETCH)
+        if rows == 0:
+            return out
+        _gather[(min(rows * stretches, PROGRAMS),)](
+            columns, out, self._memory, self._addresses, self._turns, rows * stretches, stretches,
+            WIDTH=width, RANK=self._rank, COUNT=self._count, PACKED=columns_TV.itemsize == 2, COLS=_STRETCH,
+            BOX=_BOX, BOXES=PROGRAMS, num_warps=4, **overlapped(columns_TV),
+        )  # fmt: skip
+        return out
+
+
+def _words(tensor: Tensor) -> Tensor:
+    """The same memory in 32-bit numbers; of rows that lie apart, a copy."""
+    return tensor.contiguous().view(torch.int32)
+
+
+@triton.jit
+def _floats(word, PACKED: tl.constexpr):
+    """The one or two numbers of a word; the second of one is 0."""
+    if PACKED:
+        return (word << 16).to(tl.float32, bitcast=True), (word & -65536).to(tl.float32, bitcast=True)
+    else:
+        return word.to(tl.float32, bitcast=True), tl.zeros(word.shape, tl.float32)
+
+
+@triton.jit
+def _rounded(low, high, PACKED: tl.constexpr):
+    """As they can be stored."""
+    if PACKED:
+        return low.to(tl.bfloat16).to(tl.float32), high.to(tl.bfloat16).to(tl.float32)
+    else:
+        return low, high
+
+
+@triton.jit
+def _word(low, high, PACKED: tl.constexpr):
+    """Of numbers that are rounded already."""
+    if PACKED:
+        return ((low.to(tl.int32, bitcast=True) >> 16) & 65535) | (high.to(tl.int32, bitcast=True) & -65536)
+    else:
+        return low.to(tl.int32, bitcast=True)
+
+
+@triton.jit
+def _box(sender, turn, BOX: tl.constexpr, BOXES: tl.constexpr):
+    """Where in a rank's memory a program finds what `sender` sends it this turn."""
+    return ((sender * 2 + (turn & 1)) * BOXES + tl.program_id(0)) * BOX
+
+
+@triton.jit
+def _send(
+    word, cols, real, turn, addresses,
+    RANK: tl.constexpr, COUNT: tl.constexpr, BOX: tl.constexpr, BOXES: tl.constexpr,
+):  # fmt: skip
+    """Words to all other ranks."""
+    mail = (turn.to(tl.int64) << 32) | (word.to(tl.int64) & 0xFFFFFFFF)
+    for number in tl.static_range(1, COUNT):
+        to = (RANK + number) % COUNT
+        memory = tl.multiple_of(tl.load(addresses + to).to(tl.pointer_type(tl.int64)), 16)
+        tl.store(memory + _box(RANK, turn, BOX, BOXES) + cols, mail, mask=real, cache_modifier=".wt")
+
+
+@triton.jit
+def _receive(sender, cols, real, turn, memory, BOX: tl.constexpr, BOXES: tl.constexpr):
+    """Words of another rank, once they are all there."""
+    places = memory + _box(sender, turn, BOX, BOXES) + cols
+    mail = tl.load(places, mask=real, other=0, volatile=True)
+    missing = tl.sum((real & ((mail >> 32) != turn)).to(tl.int32), 0)
+    while missing > 0:
+        mail = tl.load(places, mask=real, other=0, volatile=True)
+        missing = tl.sum((real & ((mail >> 32) != turn)).to(tl.int32), 0)
+    return mail.to(tl.int32)
+
+
+@triton.jit(do_not_specialize=["num_rows"])
+def _sum_norm(
+    x, partial, weight, total, out, memory, addresses, turns, eps, num_rows,
+    WIDTH: tl.constexpr, RANK: tl.constexpr, COUNT: tl.constexpr, PACKED: tl.constexpr, COLS: tl.constexpr,
+    BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    cols = tl.arange(0, COLS)
+    real = cols < WIDTH
+    factor_low, factor_high = _floats(tl.load(weight + cols, mask=real, other=0), PACKED)
+    wait_for_last(OVERLAP)
+    turn = tl.load(turns + tl.program_id(0))
+    for row in range(tl.program_id(0), num_rows, tl.num_programs(0)):
+        turn += 1
+        place = row.to(tl.int64) * WIDTH + cols
+        mine = tl.load(partial + place, mask=real, other=0)
+        _send(mine, cols, real, turn, addresses, RANK, COUNT, BOX, BOXES)
+        low, high = _floats(tl.load(x + place, mask=real, other=0), PACKED)
+        sum_low, sum_high = tl.zeros([COLS], tl.float32), tl.zeros([COLS], tl.float32)
+        for rank in tl.static_range(COUNT):  # in this order on every rank, so that all get the same bits
+            if rank == RANK:
+                word = mine
+            else:
+                word = _receive(rank, cols, real, turn, memory, BOX, BOXES)
+            one_low, one_high = _floats(word, PACKED)
+            sum_low += one_low
+            sum_high += one_high
+        low, high = _rounded(low + sum_low, high + sum_high, PACKED)
+        tl.store(total + place, _word(low, high, PACKED), mask=real)
+        mean = tl.sum(low * low + high * high, 0) / (WIDTH * (2 if PACKED else 1))
+        scale = tl.rsqrt(mean + eps)
+        low, high = _rounded(low * scale, high * scale, PACKED)
+        low, high = _rounded(low * factor_low, high * factor_high, PACKED)
+        tl.store(out + place, _word(low, high, PACKED), mask=real)
+    tl.store(turns + tl.program_id(0), turn)
+
+
+@triton.jit(do_not_specialize=["num_stretches"])
+def _gather(
+    columns, out, memory, addresses, turns, num_stretches, stretches_of_row,
+    WIDTH: tl.constexpr, RANK: tl.constexpr, COUNT: tl.constexpr, PACKED: tl.constexpr, COLS: tl.constexpr,
+    BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    wait_for_last(OVERLAP)
+    turn = tl.load(turns + tl.program_id(0))
+    places = tl.arange(0, COLS)
+    each = 2 if PACKED else 1
+    for stretch in range(tl.program_id(0), num_stretches, tl.num_programs(0)):
+        turn += 1
+        row = (stretch // stretches_of_row).to(tl.int64)
+        cols = stretch % stretches_of_row * COLS + places
+        real = cols < WIDTH
+        mine = tl.load(columns + row * WIDTH + cols, mask=real, other=0)
+        _send(mine, places, real, turn, addresses, RANK, COUNT, BOX, BOXES)
+        for rank in tl.static_range(COUNT):
+            if rank == RANK:
+                word = mine
+            else:
+                word = _receive(rank, places, real, turn, memory, BOX, BOXES)
+            low, high = _floats(word, PACKED)
+            into = out + (row * COUNT + rank) * (WIDTH * each) + cols * each
+            tl.store(into, low, mask=real)
+            if PACKED:
+                tl.store(into + 1, high, mask=real)
+    tl.store(turns + tl.program_id(0), turn)
