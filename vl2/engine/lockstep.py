@@ -10,6 +10,7 @@ that is free, for a seed or for a grammar, ranks agree.
 
 import atexit
 import json
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -110,6 +111,9 @@ def in_lockstep(team: Team | None, build: Callable[[Lockstep], "Engine"]) -> Loc
     if team.is_first:
         atexit.register(lockstep.end)
         return lockstep
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):  # sent to all; the first rank finishes what it has, then ends them
+            signal.signal(number, signal.SIG_IGN)
     follow(lockstep, build)
     team.leave()
     sys.exit(0)

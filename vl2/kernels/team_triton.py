@@ -176,7 +176,8 @@ def _sum_norm(
     factor_low, factor_high = _floats(tl.load(weight + cols, mask=real, other=0), PACKED)
     wait_for_last(OVERLAP)
     turn = tl.load(turns + tl.program_id(0))
-    for row in range(tl.program_id(0), num_rows, tl.num_programs(0)):
+    row = tl.program_id(0)
+    while row < num_rows:
         turn += 1
         place = row.to(tl.int64) * WIDTH + cols
         mine = tl.load(partial + place, mask=real, other=0)
@@ -198,6 +199,7 @@ def _sum_norm(
         low, high = _rounded(low * scale, high * scale, PACKED)
         low, high = _rounded(low * factor_low, high * factor_high, PACKED)
         tl.store(out + place, _word(low, high, PACKED), mask=real)
+        row += tl.num_programs(0)
     tl.store(turns + tl.program_id(0), turn)
 
 
@@ -211,7 +213,8 @@ def _gather(
     turn = tl.load(turns + tl.program_id(0))
     places = tl.arange(0, COLS)
     each = 2 if PACKED else 1
-    for stretch in range(tl.program_id(0), num_stretches, tl.num_programs(0)):
+    stretch = tl.program_id(0)
+    while stretch < num_stretches:
         turn += 1
         row = (stretch // stretches_of_row).to(tl.int64)
         cols = stretch % stretches_of_row * COLS + places
@@ -228,4 +231,5 @@ def _gather(
             tl.store(into, low, mask=real)
             if PACKED:
                 tl.store(into + 1, high, mask=real)
+        stretch += tl.num_programs(0)
     tl.store(turns + tl.program_id(0), turn)
