@@ -49,6 +49,11 @@ class Team:
         """The first rank talks to people; the others follow it."""
         return self.rank == 0
 
+    @property
+    def has_mailboxes(self) -> bool:
+        """Whether sums go through memory that all ranks can write."""
+        return self._mailboxes is not None
+
     def add_rms_norm(self, x_TD: Tensor, partial_TD: Tensor, weight_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """As kernels.norm.add_rms_norm with the sum of all ranks' partial_TD, which may be overwritten, for a delta."""
         boxes = self._mailboxes
