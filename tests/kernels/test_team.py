@@ -14,6 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from vl2.kernels.experts import experts
+from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm_reference
 from vl2.kernels.team import Team, TeamError, join
 
@@ -27,6 +29,17 @@ def given(rank: int, dtype: torch.dtype, turn: int) -> tuple[torch.Tensor, ...]:
     own = torch.Generator().manual_seed(100 * turn + rank + 1)
     partial_TD, columns_TV = (torch.randn(ROWS, size, generator=own).to(dtype) for size in (WIDTH, COLUMNS))
     return x_TD, weight_D, partial_TD, columns_TV
+
+
+def parts_of_one(rank: int, dtype: torch.dtype, team: Team | None = None) -> Iterator[torch.Tensor]:
+    """Of one token: a rank's part of a product, and of the sum over its experts, computed when it is asked for."""
+    own = torch.Generator().manual_seed(rank)
+    token_1K, matrix_DK = (torch.randn(size, 24, generator=own).to(dtype) for size in (1, WIDTH))
+    yield linear(token_1K, matrix_DK, None if team is None else team.post(token_1K))
+    x_1D = torch.randn(1, WIDTH, generator=own).to(dtype)
+    gate_up, down = (0.3 * torch.randn(4, *size, generator=own) for size in ((32, WIDTH), (WIDTH, 16)))
+    arguments = x_1D, torch.tensor([[0.7, 0.2]]), torch.tensor([[3, 1]]), gate_up.to(dtype), down.to(dtype)
+    yield experts(*arguments, post=None if team is None else team.post(x_1D))
 
 
 def start(script: Path, rank: int, port: int, **more: str) -> subprocess.Popen[bytes]:
@@ -51,8 +64,8 @@ def exchange(team: Team, out: Path) -> None:
             for turn in range(ROUNDS):
                 x_TD, weight_D, partial_TD, columns_TV = given(team.rank, dtype, turn)
                 results += [*team.add_rms_norm(x_TD, partial_TD, weight_D, EPS), team.gather(columns_TV)]
-                one = team.add_rms_norm(x_TD[:1], given(team.rank, dtype, turn)[2][:1], weight_D, EPS)
-                results += one
+                for part in parts_of_one(team.rank, dtype, team):  # sent by the kernels that compute them
+                    results += team.add_rms_norm(x_TD[:1], part, weight_D, EPS)
     save_file({str(number): one.contiguous() for number, one in enumerate(results)}, out / f"{team.rank}.safetensors")
 
 
@@ -103,7 +116,10 @@ def test_two_processes(kernels: str, port: int, tmp_path: Path) -> None:
             (x_TD, weight_D, *own), (_, _, *others) = (given(rank, dtype, turn) for rank in range(2))
             delta_TD = (own[0].float() + others[0].float()).to(dtype)
             whole = add_rms_norm_reference(x_TD, delta_TD, weight_D, EPS)
-            expected += [*whole, torch.cat([own[1], others[1]], 1).float(), whole[0][:1], whole[1][:1]]
+            expected += [*whole, torch.cat([own[1], others[1]], 1).float()]
+            for parts in zip(*(parts_of_one(rank, dtype) for rank in range(2)), strict=True):
+                delta_TD = (parts[0].float() + parts[1].float()).to(dtype)
+                expected += add_rms_norm_reference(x_TD[:1], delta_TD, weight_D, EPS)
     assert len(first) == len(expected)
     for number, wanted in enumerate(expected):
         tolerance = 1e-5 if wanted.dtype == torch.float32 else 4e-2  # the sum may be rounded once more

@@ -21,6 +21,7 @@ from vl2.kernels.launch import can_run
 from vl2.kernels.norm import add_rms_norm
 
 if TYPE_CHECKING:
+    from vl2.kernels.mail_triton import Post
     from vl2.kernels.team_triton import Mailboxes
 
 log = logging.getLogger("vl2")
@@ -54,9 +55,17 @@ class Team:
         """Whether sums go through memory that all ranks can write."""
         return self._mailboxes is not None
 
+    def post(self, x_TD: Tensor) -> "Post | None":
+        """How what is computed from x_TD, if it is summed over ranks, must be sent at once; None if it must not."""
+        if self._mailboxes is None or len(x_TD) != 1 or not can_run(x_TD):
+            return None
+        return self._mailboxes.post
+
     def add_rms_norm(self, x_TD: Tensor, partial_TD: Tensor, weight_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """As kernels.norm.add_rms_norm with the sum of all ranks' partial_TD, which may be overwritten, for a delta."""
         boxes = self._mailboxes
+        if boxes is not None and self.post(x_TD) is not None:
+            return boxes.add_rms_norm_of_sent(x_TD, partial_TD, weight_D, eps)
         few = self.count == 2 or len(x_TD) <= _FEW_TOKENS
         if boxes is not None and few and can_run(x_TD) and boxes.take(partial_TD):
             return boxes.add_rms_norm(x_TD, partial_TD, weight_D, eps)

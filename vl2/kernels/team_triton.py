@@ -1,14 +1,11 @@
 """The Triton kernels of vl2/kernels/team.py: what is to be summed or gathered goes into every other rank's memory.
 
-    words of a row --with the number of the turn--> a box of every other rank, which polls it until that number is there
-    words of all ranks, in their order --> sum, norm          one program a row, or a column of rows
-                                       --> columns            one program a stretch of a row
+    words of a row --send--> boxes of every other rank --receive--> words of all ranks, in their order --> sum, norm
+                                                                                                       --> columns
 
-A word is 32 bits, two bfloat16 or one float32, and travels in the lower half of 64 bits that are written at once, so
-that no other signal is needed and a sum takes one trip between devices. A program has two boxes for each sender and
-uses them in turn: who writes a box a second time has seen what its owner sent after it had read the first.
-The trap: turns are counted on the device, program by program, so that a captured graph can be replayed; ranks must
-launch the same grids in the same order.
+One program takes a row, or a stretch of a row, and if there are many, several after each other. Of a single token, what
+computes a rank's part of a sum has sent it already (`Post`). A word is two bfloat16 or one float32. The traps are those of
+mail_triton.py.
 """
 
 import torch
@@ -19,10 +16,9 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import overlapped
+from vl2.kernels.mail_triton import BOX, BOXES, Post, receive, send
 from vl2.kernels.overlap_triton import wait_for_last
 
-PROGRAMS = 256  # at most in a launch; more rows take turns
-_BOX = 4096  # words of a box: the widest row
 _STRETCH = 1024  # words that a program gathers at once
 
 
@@ -30,7 +26,7 @@ class Mailboxes:
     """Memory of this rank that all others can write, and the addresses of theirs. Made by all ranks together."""
 
     def __init__(self, rank: int, count: int, device: torch.device) -> None:
-        memory = symmetric.empty(count * 2 * PROGRAMS * _BOX, dtype=torch.int64, device=device)
+        memory = symmetric.empty(count * 2 * BOXES * BOX, dtype=torch.int64, device=device)
         memory.zero_()
         torch.cuda.synchronize(device)
         handle = symmetric.rendezvous(memory, dist.group.WORLD.group_name)  # type: ignore[union-attr]
@@ -44,7 +40,7 @@ class Mailboxes:
 
     def _setup(self, rank: int, count: int, memory: Tensor, addresses: Tensor) -> None:
         self._rank, self._count, self._memory, self._addresses = rank, count, memory, addresses
-        self._turns = torch.zeros(PROGRAMS, dtype=torch.int32, device=memory.device)
+        self._turns = torch.zeros(BOXES, dtype=torch.int32, device=memory.device)
 
     @classmethod
     def over(cls, rank: int, memory: Tensor, others: list[Tensor]) -> "Mailboxes":
@@ -62,7 +58,7 @@ class Mailboxes:
     @staticmethod
     def size(count: int) -> int:
         """Numbers of 64 bits that the memory of a rank holds."""
-        return count * 2 * PROGRAMS * _BOX
+        return count * 2 * BOXES * BOX
 
     def take(self, values_TD: Tensor) -> bool:
         """Whether rows of this kind and width can be sent."""
@@ -70,19 +66,39 @@ class Mailboxes:
         kind = values_TD.dtype in (torch.bfloat16, torch.float32)
         return kind and values_TD.shape[1] % per_word == 0 and values_TD.shape[1] // per_word <= 1 << 30
 
+    @property
+    def post(self) -> Post:
+        """For kernels that send parts of a sum by themselves; they use the boxes of the first program."""
+        return Post(self._addresses, self._turns, self._rank, self._count)
+
+    def add_rms_norm_of_sent(
+        self, x_1D: Tensor, partial_1D: Tensor, weight_D: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor]:
+        """As Team.add_rms_norm of one token, whose float32 part of the sum was sent when it was computed."""
+        width = x_1D.shape[1]
+        assert width <= BOX
+        assert partial_1D.dtype == torch.float32
+        total, out = torch.empty_like(x_1D), torch.empty_like(x_1D)
+        _sum_norm_of_sent[(1,)](
+            x_1D, partial_1D, weight_D, total, out, self._memory, self._turns, eps,
+            WIDTH=width, RANK=self._rank, COUNT=self._count, COLS=triton.next_power_of_2(width),
+            BOX=BOX, BOXES=BOXES, num_warps=16, **overlapped(x_1D),
+        )  # fmt: skip
+        return total, out
+
     def add_rms_norm(self, x_TD: Tensor, partial_TD: Tensor, weight_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """As Team.add_rms_norm."""
         x, partial, weight = (_words(tensor) for tensor in (x_TD, partial_TD, weight_D))
         rows, width = x.shape
-        assert width <= _BOX
+        assert width <= BOX
         total, out = torch.empty_like(x_TD), torch.empty_like(x_TD)
         if rows == 0:
             return total, out
         cols = triton.next_power_of_2(width)
-        _sum_norm[(min(rows, PROGRAMS),)](
+        _sum_norm[(min(rows, BOXES),)](
             x, partial, weight, _words(total), _words(out), self._memory, self._addresses, self._turns, eps, rows,
             WIDTH=width, RANK=self._rank, COUNT=self._count, PACKED=x_TD.itemsize == 2, COLS=cols,
-            BOX=_BOX, BOXES=PROGRAMS, num_warps=8, **overlapped(x_TD),
+            BOX=BOX, BOXES=BOXES, num_warps=8, **overlapped(x_TD),
         )  # fmt: skip
         return total, out
 
@@ -94,10 +110,10 @@ class Mailboxes:
         stretches = triton.cdiv(width, _STRETCH)
         if rows == 0:
             return out
-        _gather[(min(rows * stretches, PROGRAMS),)](
+        _gather[(min(rows * stretches, BOXES),)](
             columns, out, self._memory, self._addresses, self._turns, rows * stretches, stretches,
             WIDTH=width, RANK=self._rank, COUNT=self._count, PACKED=columns_TV.itemsize == 2, COLS=_STRETCH,
-            BOX=_BOX, BOXES=PROGRAMS, num_warps=4, **overlapped(columns_TV),
+            BOX=BOX, BOXES=BOXES, num_warps=4, **overlapped(columns_TV),
         )  # fmt: skip
         return out
 
@@ -134,37 +150,6 @@ def _word(low, high, PACKED: tl.constexpr):
         return low.to(tl.int32, bitcast=True)
 
 
-@triton.jit
-def _box(sender, turn, BOX: tl.constexpr, BOXES: tl.constexpr):
-    """Where in a rank's memory a program finds what `sender` sends it this turn."""
-    return ((sender * 2 + (turn & 1)) * BOXES + tl.program_id(0)) * BOX
-
-
-@triton.jit
-def _send(
-    word, cols, real, turn, addresses,
-    RANK: tl.constexpr, COUNT: tl.constexpr, BOX: tl.constexpr, BOXES: tl.constexpr,
-):  # fmt: skip
-    """Words to all other ranks."""
-    mail = (turn.to(tl.int64) << 32) | (word.to(tl.int64) & 0xFFFFFFFF)
-    for number in tl.static_range(1, COUNT):
-        to = (RANK + number) % COUNT
-        memory = tl.multiple_of(tl.load(addresses + to).to(tl.pointer_type(tl.int64)), 16)
-        tl.store(memory + _box(RANK, turn, BOX, BOXES) + cols, mail, mask=real, cache_modifier=".wt")
-
-
-@triton.jit
-def _receive(sender, cols, real, turn, memory, BOX: tl.constexpr, BOXES: tl.constexpr):
-    """Words of another rank, once they are all there."""
-    places = memory + _box(sender, turn, BOX, BOXES) + cols
-    mail = tl.load(places, mask=real, other=0, volatile=True)
-    missing = tl.sum((real & ((mail >> 32) != turn)).to(tl.int32), 0)
-    while missing > 0:
-        mail = tl.load(places, mask=real, other=0, volatile=True)
-        missing = tl.sum((real & ((mail >> 32) != turn)).to(tl.int32), 0)
-    return mail.to(tl.int32)
-
-
 @triton.jit(do_not_specialize=["num_rows"])
 def _sum_norm(
     x, partial, weight, total, out, memory, addresses, turns, eps, num_rows,
@@ -181,14 +166,14 @@ def _sum_norm(
         turn += 1
         place = row.to(tl.int64) * WIDTH + cols
         mine = tl.load(partial + place, mask=real, other=0)
-        _send(mine, cols, real, turn, addresses, RANK, COUNT, BOX, BOXES)
+        send(mine, cols, real, turn, tl.program_id(0), addresses, RANK, COUNT, BOX, BOXES)
         low, high = _floats(tl.load(x + place, mask=real, other=0), PACKED)
         sum_low, sum_high = tl.zeros([COLS], tl.float32), tl.zeros([COLS], tl.float32)
         for rank in tl.static_range(COUNT):  # in this order on every rank, so that all get the same bits
             if rank == RANK:
                 word = mine
             else:
-                word = _receive(rank, cols, real, turn, memory, BOX, BOXES)
+                word = receive(rank, cols, real, turn, tl.program_id(0), memory, BOX, BOXES)
             one_low, one_high = _floats(word, PACKED)
             sum_low += one_low
             sum_high += one_high
@@ -201,6 +186,34 @@ def _sum_norm(
         tl.store(out + place, _word(low, high, PACKED), mask=real)
         row += tl.num_programs(0)
     tl.store(turns + tl.program_id(0), turn)
+
+
+@triton.jit
+def _sum_norm_of_sent(
+    x, partial, weight, total, out, memory, turns, eps,
+    WIDTH: tl.constexpr, RANK: tl.constexpr, COUNT: tl.constexpr, COLS: tl.constexpr,
+    BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    cols = tl.arange(0, COLS)
+    real = cols < WIDTH
+    factor = tl.load(weight + cols, mask=real, other=0.0).to(tl.float32)
+    wait_for_last(OVERLAP)
+    turn = tl.load(turns) + 1
+    mine = tl.load(partial + cols, mask=real, other=0.0)
+    value = tl.load(x + cols, mask=real, other=0.0).to(tl.float32)
+    added = tl.zeros([COLS], tl.float32)
+    for rank in tl.static_range(COUNT):  # in this order on every rank, so that all get the same bits
+        if rank == RANK:
+            added += mine
+        else:
+            added += receive(rank, cols, real, turn, 0, memory, BOX, BOXES).to(tl.float32, bitcast=True)
+    rounded = (value + added).to(out.dtype.element_ty)
+    tl.store(total + cols, rounded, mask=real)
+    value = rounded.to(tl.float32)
+    value = value * tl.rsqrt(tl.sum(value * value, 0) / WIDTH + eps)
+    normed = factor * value.to(out.dtype.element_ty).to(tl.float32)
+    tl.store(out + cols, normed.to(out.dtype.element_ty), mask=real)
+    tl.store(turns, turn)
 
 
 @triton.jit(do_not_specialize=["num_stretches"])
@@ -220,12 +233,12 @@ def _gather(
         cols = stretch % stretches_of_row * COLS + places
         real = cols < WIDTH
         mine = tl.load(columns + row * WIDTH + cols, mask=real, other=0)
-        _send(mine, places, real, turn, addresses, RANK, COUNT, BOX, BOXES)
+        send(mine, places, real, turn, tl.program_id(0), addresses, RANK, COUNT, BOX, BOXES)
         for rank in tl.static_range(COUNT):
             if rank == RANK:
                 word = mine
             else:
-                word = _receive(rank, places, real, turn, memory, BOX, BOXES)
+                word = receive(rank, places, real, turn, tl.program_id(0), memory, BOX, BOXES)
             low, high = _floats(word, PACKED)
             into = out + (row * COUNT + rank) * (WIDTH * each) + cols * each
             tl.store(into, low, mask=real)

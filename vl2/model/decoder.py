@@ -20,11 +20,12 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: LanguageConfig, layer: int, team: Team | None = None) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        ranks, self._team = team.count if team else 1, team
-        self.self_attn = (MLA if config.use_mla else MHA)(config, layer, ranks)
+        self._team = team
+        self.self_attn = (MLA if config.use_mla else MHA)(config, layer, team)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         sparse = config.is_moe_layer(layer)
-        self.mlp = MoE(config, layer, ranks) if sparse else SwiGLU(config.hidden_size, config.intermediate_size // ranks)
+        width = config.intermediate_size // (team.count if team else 1)
+        self.mlp = MoE(config, layer, team) if sparse else SwiGLU(config.hidden_size, width, team)
 
     def forward(
         self, x_TD: Tensor, delta_TD: Tensor | None, rope: RopeTable, context: AttentionContext

@@ -31,17 +31,24 @@ class RMSNorm(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate x) * up x): the dense layers and the shared experts."""
+    """down(silu(gate x) * up x): the dense layers and the shared experts. `team`: of a width that ranks divide."""
 
-    def __init__(self, hidden: int, width: int) -> None:
+    def __init__(self, hidden: int, width: int, team: Team | None = None) -> None:
         super().__init__()
+        self._team = team
         self.gate_proj = nn.Linear(hidden, width, bias=False)
         self.up_proj = nn.Linear(hidden, width, bias=False)
         self.down_proj = nn.Linear(width, hidden, bias=False)
 
     def forward(self, x_TD: Tensor) -> Tensor:
         gate_TF, up_TF = project(x_TD, self.gate_proj, self.up_proj)
-        return project(gated(gate_TF, up_TF), self.down_proj)[0]
+        return project_part(gated(gate_TF, up_TF), self.down_proj, self._team)
+
+
+def project_part(x_TD: Tensor, layer: nn.Linear | QuantizedLinear, team: Team | None) -> Tensor:
+    """What a layer makes of x_TD; of a team, a rank's part of a sum, which `RMSNorm.after_adding` completes."""
+    post = None if team is None else team.post(x_TD)
+    return project(x_TD, layer)[0] if post is None else linear(x_TD, layer.weight, post)
 
 
 def project(x_TD: Tensor, *layers: nn.Linear | QuantizedLinear) -> list[Tensor]:
