@@ -62,9 +62,9 @@ class Mailboxes:
 
     def take(self, values_TD: Tensor) -> bool:
         """Whether rows of this kind and width can be sent."""
-        per_word = 4 // values_TD.itemsize
-        kind = values_TD.dtype in (torch.bfloat16, torch.float32)
-        return kind and values_TD.shape[1] % per_word == 0 and values_TD.shape[1] // per_word <= 1 << 30
+        if values_TD.dtype == torch.bfloat16:
+            return values_TD.shape[1] % 2 == 0
+        return values_TD.dtype == torch.float32
 
     @property
     def post(self) -> Post:
@@ -91,7 +91,7 @@ class Mailboxes:
         x, partial, weight = (_words(tensor) for tensor in (x_TD, partial_TD, weight_D))
         rows, width = x.shape
         assert width <= BOX
-        total, out = torch.empty_like(x_TD), torch.empty_like(x_TD)
+        total, out = (torch.empty(x_TD.shape, dtype=x_TD.dtype, device=x_TD.device) for _ in range(2))
         if rows == 0:
             return total, out
         cols = triton.next_power_of_2(width)
@@ -167,7 +167,7 @@ def _sum_norm(
         place = row.to(tl.int64) * WIDTH + cols
         mine = tl.load(partial + place, mask=real, other=0)
         send(mine, cols, real, turn, tl.program_id(0), addresses, RANK, COUNT, BOX, BOXES)
-        low, high = _floats(tl.load(x + place, mask=real, other=0), PACKED)
+        low, high = _floats(tl.load(x + place, mask=real, other=0, volatile=True), PACKED)  # not after polling
         sum_low, sum_high = tl.zeros([COLS], tl.float32), tl.zeros([COLS], tl.float32)
         for rank in tl.static_range(COUNT):  # in this order on every rank, so that all get the same bits
             if rank == RANK:
@@ -197,10 +197,11 @@ def _sum_norm_of_sent(
     cols = tl.arange(0, COLS)
     real = cols < WIDTH
     factor = tl.load(weight + cols, mask=real, other=0.0).to(tl.float32)
-    wait_for_last(OVERLAP)
+    # Both were written before the kernel that sent began to work, which has ended by now if its writes have not.
     turn = tl.load(turns) + 1
-    mine = tl.load(partial + cols, mask=real, other=0.0)
     value = tl.load(x + cols, mask=real, other=0.0).to(tl.float32)
+    wait_for_last(OVERLAP)
+    mine = tl.load(partial + cols, mask=real, other=0.0, volatile=True)  # volatile: under way before anything is polled
     added = tl.zeros([COLS], tl.float32)
     for rank in tl.static_range(COUNT):  # in this order on every rank, so that all get the same bits
         if rank == RANK:
