@@ -51,19 +51,19 @@ def main() -> None:
     by_nccl = Team(team.rank, team.count)
     width, kind = arguments.width, {"device": device, "dtype": torch.bfloat16}
     weight_DD, norm_D = torch.randn(width, width, **kind) / width, torch.ones(width, **kind)
+
+    def over(some: Team, x_TD: torch.Tensor) -> torch.Tensor:
+        part_TD = linear(x_TD, weight_DD, some.post(x_TD))
+        return some.add_rms_norm(x_TD, part_TD, norm_D, 1e-6)[1]
+
     if team.is_first:
         print("rows, us of product and norm: alone, over ranks, over ranks by NCCL")
     for rows in arguments.rows:
         x_TD = torch.randn(rows, width, **kind)
-
-        def over(some: Team, x_TD: torch.Tensor) -> torch.Tensor:
-            part_TD = linear(x_TD, weight_DD, some.post(x_TD))
-            return some.add_rms_norm(x_TD, part_TD, norm_D, 1e-6)[1]
-
         times = [
             microseconds(lambda x_TD: add_rms_norm(x_TD, linear(x_TD, weight_DD), norm_D, 1e-6)[1], x_TD),
-            microseconds(lambda x_TD: over(team, x_TD), x_TD),  # noqa: B023
-            microseconds(lambda x_TD: over(by_nccl, x_TD), x_TD),  # noqa: B023
+            microseconds(lambda x_TD: over(team, x_TD), x_TD),
+            microseconds(lambda x_TD: over(by_nccl, x_TD), x_TD),
         ]
         if team.is_first:
             print(f"{rows:5d} " + " ".join(f"{time:8.1f}" for time in times), flush=True)

@@ -148,8 +148,8 @@ class Model:
     Sampling options of every method are the fields of `SamplingParams`: temperature, top_p, top_k,
     repetition_penalty, seed, max_tokens, stop, stop_repetition; and json_schema, a mapping or text: the answer is then
     JSON of this schema unless its finish reason is "length" (`vl2.grammar`). The default is greedy. A model belongs to
-    one thread, as its engine. Of a network that several ranks hold together (`load`), only the first rank's process goes
-    on from here; the others follow its engine and end with it.
+    one thread, as its engine. Of a network that several ranks hold together (`load`), only the first rank's process
+    goes on from here; the others follow its engine and end with it.
 
     Args:
         max_pixels: limit on the size of images.
@@ -382,7 +382,7 @@ def load(
     if adapter is not None and (quantize or config.quantization_config):
         raise AdapterError(f"{adapter}: cannot be added to quantised weights; run vl2 merge, then quantise the result")
     if adapter is not None and local_rank() is not None:
-        raise TeamError(f"{adapter}: an adapter cannot be added to a divided model; run vl2 merge first, or one process")
+        raise TeamError(f"{adapter}: cannot be added to a divided model; run vl2 merge first, or one process")
     network = load_weights(path, place, kind, progress, quantize, join(place))
     if adapter is not None:
         read_adapter(network, Path(adapter))

@@ -1,4 +1,4 @@
-"""Two processes hold one model together: the engine of the first, and the one that follows it, against a whole model."""
+"""Two processes hold one model together: the engine of the first, and the one that follows, against a whole model."""
 
 import os
 import socket
@@ -43,7 +43,7 @@ def pictured(config: VL2Config, seed: int) -> Prompt:
 def requests(config: VL2Config) -> list[tuple[Prompt, SamplingParams]]:
     """Short and long ones, two with the same beginning, two with the same image, drawn and penalised ones."""
     long = text_prompt(config, 200, 5).input_ids
-    texts = [text_prompt(config, 7, 1).input_ids, long, long[:120] + [9, 8, 7]]
+    texts = [text_prompt(config, 7, 1).input_ids, long, [*long[:120], 9, 8, 7]]
     prompts = [*(Prompt(ids, ids, (), ()) for ids in texts), pictured(config, 1), pictured(config, 1)]
     params = [
         GREEDY, GREEDY, replace(GREEDY, temperature=1.0, seed=3, top_p=0.9), GREEDY,

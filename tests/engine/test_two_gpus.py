@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def pictured(config: VL2Config, seed: int) -> Prompt:
     return Prompt(ids, ids, ((1, count),), (TiledImage(tiles, grid, (100, 50)),))
 
 
-def tokens(model: VL2, prompts: list[Prompt], params: list[SamplingParams], **options: int) -> list[list[int]]:
+def tokens(model: VL2, prompts: list[Prompt], params: list[SamplingParams], **options: Any) -> list[list[int]]:
     engine = Engine(model, -1, cache_bytes=1 << 30, **options)
     out: list[list[int]] = [[] for _ in prompts]
     for number, output in engine.stream(prompts, params):

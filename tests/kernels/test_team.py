@@ -88,8 +88,8 @@ def main(folder: str, kernels: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    yield free_port()
+def port() -> int:
+    return free_port()
 
 
 @pytest.mark.parametrize("kernels", ["torch", "kernels"])

@@ -112,7 +112,7 @@ def in_lockstep(team: Team | None, build: Callable[[Lockstep], "Engine"]) -> Loc
         atexit.register(lockstep.end)
         return lockstep
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):  # sent to all; the first rank finishes what it has, then ends them
+        for number in (signal.SIGTERM, signal.SIGINT):  # sent to all; the first rank finishes, then ends the others
             signal.signal(number, signal.SIG_IGN)
     follow(lockstep, build)
     team.leave()

@@ -97,7 +97,8 @@ def down_few(
     _down_few[(num_tokens, triton.cdiv(hidden, sizes["ROWS"]))](
         middle, indices_TA, weights_TA, down_EDF, shared.down if shared else down_EDF, out,
         post.addresses if post else out, post.turns if post else out,
-        RANK=post.rank if post else 0, COUNT=post.count if post else 1, BOX=BOX, BOXES=BOXES, HIDDEN=hidden, WIDTH=width, ACTIVE=active, SHARED=num_shared,
+        RANK=post.rank if post else 0, COUNT=post.count if post else 1, BOX=BOX, BOXES=BOXES,
+        HIDDEN=hidden, WIDTH=width, ACTIVE=active, SHARED=num_shared,
         WHOLE=hidden % sizes["ROWS"] == 0 and width % sizes["COLS"] == 0, **sizes,
         **overlapped(middle),
     )  # fmt: skip

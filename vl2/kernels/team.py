@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vl2.kernels.team_triton import Mailboxes
 
 log = logging.getLogger("vl2")
+_TO_JOIN = timedelta(minutes=10)
 _PATIENCE = timedelta(days=24)  # how long ranks wait for the first one's next request; milliseconds in 31 bits
 _FEW_TOKENS = 256  # up to here every rank sends all it has to each other; with more, of three ranks or more, NCCL
 
@@ -40,10 +41,13 @@ class Team:
 
     Args:
         mailboxes: memory that all ranks can write; None sums by torch.distributed.
+        host: ranks as they exchange what lies on the host; None is all.
     """
 
-    def __init__(self, rank: int, count: int, mailboxes: "Mailboxes | None" = None) -> None:
-        self.rank, self.count, self._mailboxes = rank, count, mailboxes
+    def __init__(
+        self, rank: int, count: int, mailboxes: "Mailboxes | None" = None, host: dist.ProcessGroup | None = None
+    ) -> None:
+        self.rank, self.count, self._mailboxes, self._host = rank, count, mailboxes, host
 
     @property
     def is_first(self) -> bool:
@@ -85,18 +89,18 @@ class Team:
     def least(self, number: int) -> int:
         """The least of every rank's number."""
         least = torch.tensor([number])
-        dist.all_reduce(least, dist.ReduceOp.MIN)
+        dist.all_reduce(least, dist.ReduceOp.MIN, self._host)
         return int(least)
 
     def share(self, numbers: Tensor) -> Tensor:
         """What the first rank's tensor on the host holds, written into that of every other."""
-        dist.broadcast(numbers, 0)
+        dist.broadcast(numbers, 0, self._host)
         return numbers
 
     def leave(self) -> None:
         """No more is asked for; called by every rank."""
-        if self._mailboxes is not None or not torch.cuda.is_available():
-            dist.destroy_process_group()  # NCCL would wait for the graphs that hold its sums, so it ends with the process
+        if self._mailboxes is not None or not torch.cuda.is_available():  # else graphs hold sums of NCCL, which waits
+            dist.destroy_process_group()
 
 
 def local_rank() -> int | None:
@@ -127,8 +131,10 @@ def join(device: torch.device) -> Team | None:
         if device.index != int(os.environ["LOCAL_RANK"]):
             raise TeamError(f"device = {device}: each of {count} ranks takes its own; write auto or cuda")
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
-    return Team(rank, count, _mailboxes(rank, count, device) if cuda else None)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_TO_JOIN)
+    host = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    assert isinstance(host, dist.ProcessGroup)
+    return Team(rank, count, _mailboxes(rank, count, device) if cuda else None, host)
 
 
 def _mailboxes(rank: int, count: int, device: torch.device) -> "Mailboxes | None":

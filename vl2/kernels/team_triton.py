@@ -4,8 +4,8 @@
                                                                                                        --> columns
 
 One program takes a row, or a stretch of a row, and if there are many, several after each other. Of a single token, what
-computes a rank's part of a sum has sent it already (`Post`). A word is two bfloat16 or one float32. The traps are those of
-mail_triton.py.
+computes a rank's part of a sum has sent it already (`Post`). A word is two bfloat16 or one float32. The traps are those
+of mail_triton.py.
 """
 
 import torch
@@ -170,10 +170,7 @@ def _sum_norm(
         low, high = _floats(tl.load(x + place, mask=real, other=0, volatile=True), PACKED)  # not after polling
         sum_low, sum_high = tl.zeros([COLS], tl.float32), tl.zeros([COLS], tl.float32)
         for rank in tl.static_range(COUNT):  # in this order on every rank, so that all get the same bits
-            if rank == RANK:
-                word = mine
-            else:
-                word = receive(rank, cols, real, turn, tl.program_id(0), memory, BOX, BOXES)
+            word = mine if rank == RANK else receive(rank, cols, real, turn, tl.program_id(0), memory, BOX, BOXES)
             one_low, one_high = _floats(word, PACKED)
             sum_low += one_low
             sum_high += one_high
@@ -236,10 +233,7 @@ def _gather(
         mine = tl.load(columns + row * WIDTH + cols, mask=real, other=0)
         send(mine, places, real, turn, tl.program_id(0), addresses, RANK, COUNT, BOX, BOXES)
         for rank in tl.static_range(COUNT):
-            if rank == RANK:
-                word = mine
-            else:
-                word = receive(rank, places, real, turn, tl.program_id(0), memory, BOX, BOXES)
+            word = mine if rank == RANK else receive(rank, places, real, turn, tl.program_id(0), memory, BOX, BOXES)
             low, high = _floats(word, PACKED)
             into = out + (row * COUNT + rank) * (WIDTH * each) + cols * each
             tl.store(into, low, mask=real)

@@ -13,8 +13,8 @@ from vl2.model.rope import RopeTable, rope_table
 class DecoderLayer(nn.Module):
     """x += attention(norm(x)); x += ffn(norm(x)), where ffn is dense or a mixture of experts.
 
-    The second sum is left to the next norm, which adds and normalises in one pass over the stream. Of a team, every rank
-    has the stream, and attention and ffn give its share of what is added.
+    The second sum is left to the next norm, which adds and normalises in one pass over the stream. Of a team, every
+    rank has the stream, and attention and ffn give its share of what is added.
     """
 
     def __init__(self, config: LanguageConfig, layer: int, team: Team | None = None) -> None:

@@ -48,7 +48,10 @@ class SwiGLU(nn.Module):
 def project_part(x_TD: Tensor, layer: nn.Linear | QuantizedLinear, team: Team | None) -> Tensor:
     """What a layer makes of x_TD; of a team, a rank's part of a sum, which `RMSNorm.after_adding` completes."""
     post = None if team is None else team.post(x_TD)
-    return project(x_TD, layer)[0] if post is None else linear(x_TD, layer.weight, post)
+    if post is None:
+        return project(x_TD, layer)[0]
+    assert isinstance(layer, nn.Linear)
+    return linear(x_TD, layer.weight, post)
 
 
 def project(x_TD: Tensor, *layers: nn.Linear | QuantizedLinear) -> list[Tensor]:

@@ -1,7 +1,7 @@
 """Which part of every weight a rank holds, if several hold one model together.
 
     heads                 q_proj, k_proj, v_proj, q_b_proj, kv_b_proj by rows, o_proj by columns
-    width of experts      gate_proj, up_proj by rows, down_proj by columns; of every routed expert, the shared ones, dense layers
+    width of experts      gate_proj, up_proj by rows, down_proj by columns; routed and shared experts, dense layers
     vocabulary            lm_head by rows
     whole on every rank   the rest: tower, embeddings, norms, router, latents
 
@@ -20,7 +20,7 @@ from vl2.model.slots import Slot, slots
 if TYPE_CHECKING:
     from vl2.model.vl2 import VL2
 
-_BY_ROWS = frozenset("q_proj k_proj v_proj q_b_proj kv_b_proj gate_proj up_proj lm_head".split())
+_BY_ROWS = frozenset(("q_proj", "k_proj", "v_proj", "q_b_proj", "kv_b_proj", "gate_proj", "up_proj", "lm_head"))
 _BY_COLUMNS = frozenset(("o_proj", "down_proj"))
 
 

@@ -45,9 +45,7 @@ class WeightsError(ValueError):
     """A checkpoint that cannot be loaded; names every missing, extra, misshapen, truncated or non-finite tensor."""
 
 
-def empty_model(
-    config: VL2Config, device: torch.device | str, dtype: torch.dtype, team: Team | None = None
-) -> VL2:
+def empty_model(config: VL2Config, device: torch.device | str, dtype: torch.dtype, team: Team | None = None) -> VL2:
     """A model, or a rank's part of one, whose parameters are allocated on `device` in `dtype` and not yet filled."""
     with torch.device("meta"):
         model = VL2(config, team)
