@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ GOLDENS = Path(__file__).parent.parent / "goldens"
 MODELS = [*(GOLDENS / name for name in ("mini-mha", "mini-mla", "mini-mla-noaux")), NANO_DIR]
 GREEDY = SamplingParams(max_tokens=6)
 NEVER = -1
-OPTIONS = {"step_tokens": 150, "max_running": 3, "cache_bytes": 64 << 20, "block_size": 16}
+OPTIONS: dict[str, Any] = {"step_tokens": 150, "max_running": 3, "cache_bytes": 64 << 20, "block_size": 16}
 
 
 def pictured(config: VL2Config, seed: int) -> Prompt:
@@ -56,7 +57,7 @@ def answers(engine: Engine, asked: list[tuple[Prompt, SamplingParams]]) -> list[
     """Tokens of all requests; another one is given up halfway."""
     given_up = engine.submit(asked[1][0], replace(GREEDY, max_tokens=50))
     out: list[list[int]] = [[] for _ in asked]
-    for number, output in engine.stream(*map(list, zip(*asked, strict=True))):
+    for number, output in engine.stream([prompt for prompt, _ in asked], [params for _, params in asked]):
         out[number].append(output.token_id)
         if sum(map(len, out)) == 4:
             engine.abort(given_up)
@@ -94,7 +95,7 @@ def check(path: Path, team: Team) -> None:
         asked = requests(whole.config)
         got, expected = answers(build(lockstep), asked), answers(Engine(whole, NEVER, **OPTIONS), asked)
         assert got == expected, path.name
-        free = [output.token_id for _, output in engines[0].stream(*map(list, zip(asked[0], strict=True)))]
+        free = [output.token_id for _, output in engines[0].stream([asked[0][0]], [asked[0][1]])]
         assert free == expected[0]  # the prompt's beginning is cached by now
         drawn = replace(GREEDY, temperature=1.0)  # no seed: the ranks agree on one
         assert len(list(engines[0].stream([asked[0][0]], [drawn]))) == 6
