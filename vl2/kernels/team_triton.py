@@ -194,12 +194,12 @@ def _sum_norm_of_sent(
     cols = tl.arange(0, COLS)
     real = cols < WIDTH
     factor = tl.load(weight + cols, mask=real, other=0.0).to(tl.float32)
-    # Both were written before the kernel that sent began to work, which has ended by now if its writes have not; volatile,
-    # so that they do not come from a cache that is only emptied afterwards.
+    # Both were written before the kernel that sent began to work, which has ended by now if its writes have not.
+    # Volatile, so that they do not come from a cache that is only emptied afterwards.
     turn = tl.load(turns, volatile=True) + 1
     value = tl.load(x + cols, mask=real, other=0.0, volatile=True).to(tl.float32)
     wait_for_last(OVERLAP)
-    mine = tl.load(partial + cols, mask=real, other=0.0, volatile=True)  # and this is under way before anything is polled
+    mine = tl.load(partial + cols, mask=real, other=0.0, volatile=True)  # under way before anything is polled
     added = tl.zeros([COLS], tl.float32)
     for rank in tl.static_range(COUNT):  # in this order on every rank, so that all get the same bits
         if rank == RANK:
