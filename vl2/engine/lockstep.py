@@ -10,6 +10,7 @@ that is free, for a seed or for a grammar, ranks agree.
 
 import atexit
 import json
+import logging
 import signal
 import sys
 import threading
@@ -29,6 +30,9 @@ from vl2.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from vl2.engine.engine import Engine
+
+
+log = logging.getLogger("vl2")
 
 
 class Lockstep:
@@ -123,7 +127,12 @@ def follow(lockstep: Lockstep, build: Callable[[Lockstep], "Engine"]) -> None:
     """Do what the first rank does, until it ends."""
     engine: Engine | None = None
     while True:
-        for name, *arguments in lockstep.hear():
+        try:
+            commands = lockstep.hear()
+        except RuntimeError as error:  # a signal ended it, as a server's process ends, or it was killed
+            log.warning("the first rank has ended (%s)", str(error).splitlines()[0][:80])
+            return
+        for name, *arguments in commands:
             if name == "end":
                 return
             if name == "build":
