@@ -1,5 +1,6 @@
 """Two processes hold one model together: the engine of the first, and the one that follows, against a whole model."""
 
+import json
 import os
 import socket
 import subprocess
@@ -155,6 +156,17 @@ def test_the_first_process_talks() -> None:
     assert second[1] == ""
     text = alone.stdout.split('"text": ')[1].split(", ")[0]
     assert text in first[1]
+
+
+def test_the_first_process_measures() -> None:
+    command = ["-m", "vl2", "bench", "decode", "--model", "nano", "--random-weights", "--size", "32", "--device", "cpu"]
+    (code, printed, errors), second = together([*command, "--repeats", "2", "--layers", "2", "--json"])
+    assert code == second[0] == 0, errors
+    assert json.loads(printed)["ranks"] == 2
+    assert second[1] == ""
+    (code, _, errors), _ = together(["-m", "vl2", "bench", "moe"])
+    assert code == 2
+    assert "bench 'moe': several processes measure decode, prefill, ttft, serve, with --random-weights" in errors
 
 
 @pytest.mark.parametrize(
