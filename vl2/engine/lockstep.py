@@ -31,7 +31,6 @@ from vl2.sampling import SamplingParams
 if TYPE_CHECKING:
     from vl2.engine.engine import Engine
 
-
 log = logging.getLogger("vl2")
 
 

@@ -2,7 +2,7 @@
 
     partial_TD of every rank --add_rms_norm--> x + their sum, and the norm of that, the same on every rank
     columns of every rank    --gather--> all columns, in the order of ranks
-    numbers of the host      --least, send, receive--> (gloo; never while a step of the device is captured)
+    numbers on the host      --least, share--> the least of all, those of the first
 
 On CUDA the first two are one kernel each over memory that all ranks can write (`team_triton.py`), elsewhere operations
 of torch.distributed. The trap: they wait for every rank, so all ranks must ask for the same ones in the same order.
@@ -45,9 +45,10 @@ class Team:
     """
 
     def __init__(
-        self, rank: int, count: int, mailboxes: "Mailboxes | None" = None, host: dist.ProcessGroup | None = None
+        self, rank: int, count: int, mailboxes: "Mailboxes | None" = None, host: "dist.ProcessGroup | None" = None
     ) -> None:
         self.rank, self.count, self._mailboxes, self._host = rank, count, mailboxes, host
+        self._used_nccl = False
 
     @property
     def is_first(self) -> bool:
@@ -74,6 +75,7 @@ class Team:
         if boxes is not None and few and can_run(x_TD) and boxes.take(partial_TD):
             return boxes.add_rms_norm(x_TD, partial_TD, weight_D, eps)
         partial_TD = partial_TD.contiguous()
+        self._used_nccl |= partial_TD.is_cuda
         dist.all_reduce(partial_TD)
         return add_rms_norm(x_TD, partial_TD, weight_D, eps)
 
@@ -82,6 +84,7 @@ class Team:
         if self._mailboxes is not None and can_run(columns_TV) and self._mailboxes.take(columns_TV):
             return self._mailboxes.gather(columns_TV)
         columns_TV = columns_TV.contiguous()
+        self._used_nccl |= columns_TV.is_cuda
         parts = [torch.empty_like(columns_TV) for _ in range(self.count)]
         dist.all_gather(parts, columns_TV)
         return torch.cat(parts, -1).float()
@@ -99,7 +102,7 @@ class Team:
 
     def leave(self) -> None:
         """No more is asked for; called by every rank."""
-        if self._mailboxes is not None or not torch.cuda.is_available():  # else graphs hold sums of NCCL, which waits
+        if not self._used_nccl:  # which would wait for the graphs that hold its sums; it ends with the process
             dist.destroy_process_group()
 
 
@@ -150,7 +153,7 @@ def _mailboxes(rank: int, count: int, device: torch.device) -> "Mailboxes | None
     else:
         reason = "VL2_SUMS = nccl"
     alright = torch.tensor([boxes is not None]).int()
-    dist.all_reduce(alright, dist.ReduceOp.MIN)
+    dist.all_reduce(alright, dist.ReduceOp.MIN)  # and now all boxes are empty
     if alright:
         return boxes
     log.warning("sums over ranks go through NCCL, which is slower: no memory that all can write (%s)", reason)

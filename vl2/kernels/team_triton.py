@@ -23,7 +23,10 @@ _STRETCH = 1024  # words that a program gathers at once
 
 
 class Mailboxes:
-    """Memory of this rank that all others can write, and the addresses of theirs. Made by all ranks together."""
+    """Memory of this rank that all others can write, and the addresses of theirs.
+
+    Made by all ranks together; none may use it before all have made it, and so emptied theirs.
+    """
 
     def __init__(self, rank: int, count: int, device: torch.device) -> None:
         memory = symmetric.empty(count * 2 * BOXES * BOX, dtype=torch.int64, device=device)
@@ -35,8 +38,6 @@ class Mailboxes:
             raise RuntimeError("shared memory does not begin where its tensor does")
         self._setup(rank, count, memory, torch.tensor(addresses, device=device))
         self._handle = handle
-        torch.cuda.synchronize(device)
-        dist.all_reduce(torch.zeros(1))  # nobody writes before all boxes are empty
 
     def _setup(self, rank: int, count: int, memory: Tensor, addresses: Tensor) -> None:
         self._rank, self._count, self._memory, self._addresses = rank, count, memory, addresses
