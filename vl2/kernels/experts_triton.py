@@ -18,7 +18,7 @@ from vl2.kernels.experts import SharedExperts, sort_choices
 from vl2.kernels.gated import gated
 from vl2.kernels.grouped_mm import grouped_mm_until
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.mail_triton import BOX, BOXES, Post, send
+from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, send
 from vl2.kernels.overlap_triton import wait_for_last
 
 
@@ -211,7 +211,8 @@ def _down_few(
     RANK: tl.constexpr, COUNT: tl.constexpr, BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
     wait_for_last(OVERLAP)
-    turn = tl.load(turns) + 1 if COUNT > 1 else 0
+    if COUNT > 1:
+        turn, address = tl.load(turns, volatile=True) + 1, address_of_next(addresses, RANK, COUNT)
     token = tl.program_id(0)
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     real = rows[:, None] < HIDDEN
@@ -231,7 +232,8 @@ def _down_few(
             sums += _load(matrix + cols, real & here, WHOLE).to(tl.float32) * (value * weight)
     total = tl.sum(sums, 1)
     if COUNT > 1:
-        send(total.to(tl.int32, bitcast=True), rows, rows < HIDDEN, turn, 0, addresses, RANK, COUNT, BOX, BOXES)
+        words = total.to(tl.int32, bitcast=True)
+        send(words, rows, rows < HIDDEN, turn, 0, addresses, address, RANK, COUNT, BOX, BOXES)
     tl.store(out + token * HIDDEN + rows, total.to(out.dtype.element_ty), mask=rows < HIDDEN)
 
 

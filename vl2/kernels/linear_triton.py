@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.mail_triton import BOX, BOXES, Post, send
+from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, send
 from vl2.kernels.overlap_triton import wait_for_last
 
 
@@ -44,7 +44,9 @@ def _linear(
     places = weight + rows[:, None].to(tl.int64) * stride + cols
     value = tl.load(places, mask=real if WHOLE else real & (cols < WIDTH), other=0.0)
     wait_for_last(OVERLAP)  # weights are nobody's output, so the first of them are under way by now
-    turn = tl.load(turns) + 1 if COUNT > 1 else 0
+    if COUNT > 1:
+        turn, address = tl.load(turns, volatile=True) + 1, address_of_next(addresses, RANK, COUNT)
+        tl.debug_barrier()  # so that these are under way from here on, and not asked for when they are needed
     token = tl.load(x + cols, mask=cols < WIDTH, other=0.0).to(tl.float32)
     sums = value.to(tl.float32) * token
     for start in range(COLS, WIDTH, COLS):
@@ -54,5 +56,6 @@ def _linear(
         sums += value.to(tl.float32) * token
     total = tl.sum(sums, 1)
     if COUNT > 1:
-        send(total.to(tl.int32, bitcast=True), rows, rows < num_rows, turn, 0, addresses, RANK, COUNT, BOX, BOXES)
+        words = total.to(tl.int32, bitcast=True)
+        send(words, rows, rows < num_rows, turn, 0, addresses, address, RANK, COUNT, BOX, BOXES)
     tl.store(out + rows, total.to(out.dtype.element_ty), mask=rows < num_rows)

@@ -34,15 +34,22 @@ def _box(sender, turn, program, BOX: tl.constexpr, BOXES: tl.constexpr):
 
 
 @triton.jit
+def address_of_next(addresses, RANK: tl.constexpr, COUNT: tl.constexpr):
+    """Of the first rank that `send` sends to; asked for early, so that it is there when something is to be sent."""
+    return tl.load(addresses + (RANK + 1) % COUNT, volatile=True)
+
+
+@triton.jit
 def send(
-    word, cols, real, turn, program, addresses,
+    word, cols, real, turn, program, addresses, address,
     RANK: tl.constexpr, COUNT: tl.constexpr, BOX: tl.constexpr, BOXES: tl.constexpr,
 ):  # fmt: skip
     """Words (int32) to this program of all other ranks."""
     mail = (turn.to(tl.int64) << 32) | (word.to(tl.int64) & 0xFFFFFFFF)
     for number in tl.static_range(1, COUNT):
-        to = (RANK + number) % COUNT
-        memory = tl.multiple_of(tl.load(addresses + to).to(tl.pointer_type(tl.int64)), 16)
+        if number > 1:
+            address = tl.load(addresses + (RANK + number) % COUNT)
+        memory = tl.multiple_of(address.to(tl.pointer_type(tl.int64)), 16)
         tl.store(memory + _box(RANK, turn, program, BOX, BOXES) + cols, mail, mask=real, cache_modifier=".wt")
 
 

@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import overlapped
-from vl2.kernels.mail_triton import BOX, BOXES, Post, receive, send
+from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, receive, send
 from vl2.kernels.overlap_triton import wait_for_last
 
 _STRETCH = 1024  # words that a program gathers at once
@@ -161,13 +161,13 @@ def _sum_norm(
     real = cols < WIDTH
     factor_low, factor_high = _floats(tl.load(weight + cols, mask=real, other=0), PACKED)
     wait_for_last(OVERLAP)
-    turn = tl.load(turns + tl.program_id(0))
+    turn, address = tl.load(turns + tl.program_id(0)), address_of_next(addresses, RANK, COUNT)
     row = tl.program_id(0)
     while row < num_rows:
         turn += 1
         place = row.to(tl.int64) * WIDTH + cols
         mine = tl.load(partial + place, mask=real, other=0)
-        send(mine, cols, real, turn, tl.program_id(0), addresses, RANK, COUNT, BOX, BOXES)
+        send(mine, cols, real, turn, tl.program_id(0), addresses, address, RANK, COUNT, BOX, BOXES)
         low, high = _floats(tl.load(x + place, mask=real, other=0, volatile=True), PACKED)  # not after polling
         sum_low, sum_high = tl.zeros([COLS], tl.float32), tl.zeros([COLS], tl.float32)
         for rank in tl.static_range(COUNT):  # in this order on every rank, so that all get the same bits
@@ -223,7 +223,7 @@ def _gather(
     BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
     wait_for_last(OVERLAP)
-    turn = tl.load(turns + tl.program_id(0))
+    turn, address = tl.load(turns + tl.program_id(0)), address_of_next(addresses, RANK, COUNT)
     places = tl.arange(0, COLS)
     each = 2 if PACKED else 1
     stretch = tl.program_id(0)
@@ -233,7 +233,7 @@ def _gather(
         cols = stretch % stretches_of_row * COLS + places
         real = cols < WIDTH
         mine = tl.load(columns + row * WIDTH + cols, mask=real, other=0)
-        send(mine, places, real, turn, tl.program_id(0), addresses, RANK, COUNT, BOX, BOXES)
+        send(mine, places, real, turn, tl.program_id(0), addresses, address, RANK, COUNT, BOX, BOXES)
         for rank in tl.static_range(COUNT):
             word = mine if rank == RANK else receive(rank, places, real, turn, tl.program_id(0), memory, BOX, BOXES)
             low, high = _floats(word, PACKED)
