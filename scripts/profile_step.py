@@ -3,6 +3,7 @@
 python scripts/profile_step.py small decode 1        one more token for so many sequences of 2,048 cached tokens
 python scripts/profile_step.py small prefill 2017    a prompt of so many tokens
 python scripts/profile_step.py small vision 10       tower and projector on so many tiles
+torchrun --nproc-per-node 2 scripts/profile_step.py base decode 1       the same on the first of two devices
 
 random weights --engine, as vl2 bench--> torch.profiler --> kernels by time
 """
@@ -18,6 +19,7 @@ from vl2.bench.ours import random_model, text_prompt, with_room
 from vl2.config import PRESETS
 from vl2.device import pick_device, pick_dtype
 from vl2.engine.engine import Engine
+from vl2.kernels.team import join, local_rank
 from vl2.model.vl2 import VL2
 from vl2.sampling import SamplingParams
 
@@ -62,9 +64,10 @@ def main() -> None:
     parser.add_argument("size", type=int)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
-    device = pick_device(arguments.device)
+    device = pick_device(arguments.device, local_rank())
+    team = join(device)
     config = with_room(PRESETS[arguments.model], max(CONTEXT * 2, arguments.size + 8))
-    model = random_model(config, device, pick_dtype("auto", device))
+    model = random_model(config, device, pick_dtype("auto", device), team=team)
     step = {"decode": decoding, "prefill": prompt, "vision": tower}[arguments.kind](model, arguments.size)
     for _ in range(3):
         step()
@@ -73,6 +76,8 @@ def main() -> None:
         step()
         if cuda:
             torch.cuda.synchronize()
+    if team is not None and not team.is_first:
+        return
     rows = [
         (event.self_device_time_total if cuda else event.self_cpu_time_total, event) for event in seen.key_averages()
     ]

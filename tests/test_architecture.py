@@ -30,7 +30,7 @@ RANKS: dict[int, dict[str, str]] = {
     4: {
         "synth": "files processing data",
         "generate": "sampling processing model",
-        "engine": "config sampling processing model kernels",
+        "engine": "config layout sampling processing model kernels",
         "family": "config layout processing model",
         "hub": "",
         "extraction": "processing grammar",
@@ -38,7 +38,7 @@ RANKS: dict[int, dict[str, str]] = {
     5: {
         "train": "section device config layout files kernels data model processing hub",
         "eval": "files sampling processing data",
-        "api": "config device sampling processing grammar extraction model engine hub",
+        "api": "config device kernels sampling processing grammar extraction model engine hub",
         "draw": "config layout files processing",
         "downloads": "files intake",
         "training_cost": "config model family",

@@ -23,10 +23,12 @@ from vl2.config import read_config
 from vl2.device import pick_device, pick_dtype
 from vl2.engine.detokenizer import Detokenizer
 from vl2.engine.engine import Engine
+from vl2.engine.lockstep import Lockstep, in_lockstep
 from vl2.engine.types import StepOutput
 from vl2.extraction import Extraction, ExtractionError, extract
 from vl2.grammar import Grammar, Grammars
 from vl2.hub import find_model
+from vl2.kernels.team import TeamError, join, local_rank
 from vl2.model.lora import ADAPTER_CONFIG, AdapterError, adapter_base, fold, read_adapter
 from vl2.model.vl2 import VL2
 from vl2.model.weights import load as load_weights
@@ -146,7 +148,8 @@ class Model:
     Sampling options of every method are the fields of `SamplingParams`: temperature, top_p, top_k,
     repetition_penalty, seed, max_tokens, stop, stop_repetition; and json_schema, a mapping or text: the answer is then
     JSON of this schema unless its finish reason is "length" (`vl2.grammar`). The default is greedy. A model belongs to
-    one thread, as its engine.
+    one thread, as its engine. Of a network that several ranks hold together (`load`), only the first rank's process
+    goes on from here; the others follow its engine and end with it.
 
     Args:
         max_pixels: limit on the size of images.
@@ -159,6 +162,7 @@ class Model:
         self.network, self.tokenizer, self.config = network, tokenizer, network.config
         self.max_pixels, self._engine_options = max_pixels, dict(engine or {})
         self.renderer = Renderer(tokenizer, network.config, max_pixels)
+        self._lockstep = in_lockstep(network.team, self._build)
 
     def ask(self, images: Source | Sequence[Source], question: str, **sampling: Any) -> Answer:
         """Answer a question about one or several images."""
@@ -255,7 +259,13 @@ class Model:
     @cached_property
     def engine(self) -> Engine:
         """What all methods run on; built when first needed."""
-        return Engine(self.network, self.tokenizer.special.eos, **self._engine_options)
+        if self._lockstep:
+            self._lockstep.tell("build")
+            self._lockstep.flush()
+        return self._build(self._lockstep)
+
+    def _build(self, lockstep: Lockstep | None) -> Engine:
+        return Engine(self.network, self.tokenizer.special.eos, **self._engine_options, lockstep=lockstep)
 
     def grammar(self, schema: Mapping[str, Any] | str) -> Grammar:
         """What makes answers JSON of this schema, for `SamplingParams.grammar`; compiled once.
@@ -342,6 +352,10 @@ def load(
 ) -> Model:
     """Load a model.
 
+    If `torchrun --nproc-per-node N` started this program, its N processes hold the model together, a device each: every
+    process runs the program as far as this call, and only the first one beyond it. That is so for the first model
+    that a program loads, unless torch.distributed is at work already.
+
     Args:
         name_or_path: "nano" (in the package), "tiny", "small", "base", a directory in official layout, or a hub id; or
             the directory of an adapter, which knows what it belongs to.
@@ -359,7 +373,7 @@ def load(
     if adapter is None and (Path(name_or_path) / ADAPTER_CONFIG).exists():
         adapter, name_or_path = name_or_path, adapter_base(Path(name_or_path))
     path = find_model(name_or_path, local_files_only=local_files_only, revision=revision)
-    place = pick_device(device)
+    place = pick_device(device, local_rank())
     kind = pick_dtype(dtype, place)
     config = read_config(path / "config.json")
     tokenizer = read_tokenizer(path, config)
@@ -367,7 +381,9 @@ def load(
         read_processor(path).require_match(config)
     if adapter is not None and (quantize or config.quantization_config):
         raise AdapterError(f"{adapter}: cannot be added to quantised weights; run vl2 merge, then quantise the result")
-    network = load_weights(path, place, kind, progress, quantize)
+    if adapter is not None and local_rank() is not None:
+        raise TeamError(f"{adapter}: cannot be added to a divided model; run vl2 merge first, or one process")
+    network = load_weights(path, place, kind, progress, quantize, join(place))
     if adapter is not None:
         read_adapter(network, Path(adapter))
         fold(network)

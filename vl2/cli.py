@@ -98,6 +98,14 @@ def load_model(
         return load(name, device=device, dtype=dtype, progress=report, **options)
 
 
+def follow(name: str, device: str, dtype: str, offline: bool, *more: Any) -> None:
+    """In a process of torchrun beyond the first: load the model as the first does, follow its engine, end with it."""
+    from vl2.kernels.team import is_follower
+
+    if is_follower():
+        load_model(name, device, dtype, offline, *more)
+
+
 @contextmanager
 def loading(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for (tensors loaded, tensors in all), gone when it is done."""

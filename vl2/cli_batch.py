@@ -20,6 +20,7 @@ from vl2.cli import (
     OfflineOption,
     QuantizeOption,
     app,
+    follow,
     load_model,
     progress_console,
 )
@@ -48,6 +49,7 @@ def batch(
     """
     from vl2.batch.lines import BatchError, Results, read_jobs
 
+    follow(model, device, dtype, offline, max_pixels, quantize, {"max_running": max_running})
     jobs = read_jobs(requests, name or model)
     with Results(results) as written:
         if strange := written.done - {job.custom_id for job in jobs}:

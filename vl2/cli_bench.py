@@ -79,10 +79,14 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Write a results file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure ours, peers and the floor of this machine side by side."""
+    """Measure ours, peers and the floor of this machine side by side.
+
+    Several processes of torchrun measure ours with random weights that they hold together; the floor is one device's.
+    """
     with errors_in_one_line():
         from vl2.bench import runs
         from vl2.bench.training import Training
+        from vl2.kernels.team import local_rank
 
         how = Training(sequence, tiles, moments, recompute, lora, compiled)
         if kind not in runs.KINDS:
@@ -95,6 +99,10 @@ def bench(
             ways = _ways(how, shard, experts)
             _train(model, device, dtype, layers, room, sizes, ways, repeats, peers, beside, out, as_json)
             return
+        together = local_rank() is not None
+        if together and not (random_weights and kind in runs.DIVIDED_KINDS):
+            names = ", ".join(runs.DIVIDED_KINDS)
+            raise runs.BenchError(f"bench {kind!r}: several processes measure {names}, with --random-weights")
         if kind in runs.LAYER_KINDS:
             if quantize:
                 raise runs.BenchError(f"--quantize {quantize!r}: {kind} measures layers that are not quantised")
@@ -103,10 +111,14 @@ def bench(
             bench = _with_model(model, device, dtype, offline, room, layers, random_weights, repeats, quantize)
             model = f"{model} {quantize}" if quantize else model
             bench.prompt, bench.answer = prompt, answer
+            peers = peers and not together
             bench.plain = peers and bench.device.type == "cpu" if plain is None else plain
         rows: list[Row] = []
         _measure(rows, bench, kind, model, sizes, batches, peers, out)
-        _show(rows, bench, kind, model, as_json)
+        if bench.model and bench.model.team:
+            bench.model.team.leave()
+        if bench.ranks.is_first:
+            _show(rows, bench, kind, model, as_json)
 
 
 def _ways(how: "Training", shard: str, experts: str) -> "list[Training]":
@@ -156,9 +168,9 @@ def _show(rows: "list[Row]", bench: "Bench", kind: str, model: str, as_json: boo
     if as_json:
         print(json.dumps(runs.results(rows, bench, kind, model)))
         return
-    several = bench.ranks.count > 1
-    table = _ranks_table(f"{kind} of {model} on {bench.ranks.count} ranks", rows) if several else None
-    Console().print(table or _table(f"{kind} of {model}", rows))
+    title = f"{kind} of {model}" + (f" on {bench.ranks.count} ranks" if bench.ranks.count > 1 else "")
+    table = _ranks_table if kind == "train" and bench.ranks.count > 1 else _table
+    Console().print(table(title, rows))
     machine = bench.machine
     print(
         f"{machine.device}, {machine.threads} threads, {machine.dtype}: reads "
@@ -211,17 +223,22 @@ def _with_model(
     from vl2.bench.machine import measure
     from vl2.cli import load_model
     from vl2.device import pick_device, pick_dtype
+    from vl2.kernels.team import join, local_rank
     from vl2.model.quantized_experts import quantized_config
+    from vl2.train.ranks import ALONE, Ranks
 
+    ranks = ALONE
     if not random_weights and layers is None:
         network = load_model(model, device, dtype, offline, quantize=quantize).network
     else:
-        place, config = pick_device(device), _shape(model, room, layers)
+        place, config = pick_device(device, local_rank()), _shape(model, room, layers)
         config = quantized_config(config, quantize) if quantize else config
-        network = ours.random_model(config, place, pick_dtype(dtype, place))
+        team = join(place)
+        ranks = Ranks(team.rank, team.count) if team else ALONE
+        network = ours.random_model(config, place, pick_dtype(dtype, place), team=team)
     with progress_console.status("measuring the machine"):
         machine = measure(network.device, network.dtype)
-    return runs.Bench(network.config, network.device, network.dtype, machine, repeats, network)
+    return runs.Bench(network.config, network.device, network.dtype, machine, repeats, network, ranks=ranks)
 
 
 def _shape(model: str, room: int, layers: int | None) -> "VL2Config":

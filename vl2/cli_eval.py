@@ -21,6 +21,7 @@ from vl2.cli import (
     QuantizeOption,
     app,
     errors_in_one_line,
+    follow,
     load_model,
     progress_console,
 )
@@ -105,6 +106,8 @@ def score(
     with errors_in_one_line():
         options = {"device": device, "dtype": dtype, "quantize": quantize, "offline": offline}
         options |= {"batch_size": batch_size, "max_tokens": max_tokens, "limit": limit, "split": split}
+        if model != "tesseract":
+            follow(model, device, dtype, offline, None, quantize)
         if out.suffix == ".json" and data is None:
             _score_file(Path(what), out, model, gallery, **options)
         elif gallery is not None:

@@ -73,6 +73,7 @@ def serve(
         from vl2.serve.connections import make_server
     except ImportError as error:
         raise ValueError(f"vl2 serve needs {error.name}: pip install 'vl2[serve]'") from None
+    from vl2.kernels.team import is_follower
     from vl2.serve.settings import Settings
 
     logging.basicConfig(
@@ -97,6 +98,8 @@ def serve(
             return _random_model(model, device, dtype, quantize, engine)
         return load_model(model, device, dtype, offline, max_pixels, quantize, engine)
 
+    if is_follower():
+        load()  # and do what the first rank does, until it ends
     server = make_server(create_app(load, settings), host, port, access_log)
     server.when_ready = lambda url: print(f"serving {settings.model_name} at {url}", file=sys.stderr, flush=True)
     if host not in ("127.0.0.1", "::1", "localhost") and not settings.api_keys:
@@ -122,16 +125,18 @@ def _random_model(model: str, device: str, dtype: str, quantize: str | None, eng
     from vl2.config import PRESETS, read_config
     from vl2.device import pick_device, pick_dtype
     from vl2.hub import NANO_DIR
+    from vl2.kernels.team import join, local_rank
     from vl2.model.quantized_experts import quantized_config
     from vl2.processing.processor import read_tokenizer
 
     if model not in PRESETS:
         raise ValueError(f"--model {model!r}: random weights need a preset: {', '.join(PRESETS)}")
-    place = pick_device(device)
+    place = pick_device(device, local_rank())
     config = quantized_config(PRESETS[model], quantize) if quantize else PRESETS[model]
-    network = random_model(config, place, pick_dtype(dtype, place))
+    network = random_model(config, place, pick_dtype(dtype, place), team=join(place))
     tokenizer = read_tokenizer(NANO_DIR, read_config(NANO_DIR / "config.json"))
     with torch.no_grad():  # every token that it chooses has text, so that clients see each
-        network.language.lm_head.weight[tokenizer.vocab_size :] = 0
-        network.language.lm_head.weight[tokenizer.special.eos] = 0
+        first = network.team.rank * network.language.lm_head.out_features if network.team else 0
+        words = torch.arange(network.language.lm_head.out_features, device=network.device) + first
+        network.language.lm_head.weight[(words >= tokenizer.vocab_size) | (words == tokenizer.special.eos)] = 0
     return Model(network, tokenizer, None, engine)

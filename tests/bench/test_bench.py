@@ -132,6 +132,18 @@ def test_random_quantised_models(scheme: str, make_config: Callable[..., VL2Conf
     assert row.facts["distinct_experts"] == 2
 
 
+def test_the_floor_of_a_rank() -> None:
+    """Of two that hold Base together: half of nearly all weights, but all cached latents."""
+    whole, part = Parts.of(BASE), Parts.of(BASE, 2)
+    assert (2 * part.expert, 2 * part.shared, 2 * part.head) == (whole.expert, whole.shared, whole.head)
+    assert part.router == whole.router
+    assert 0.5 < part.attention / whole.attention < 0.55
+    one, two = (decode_floor(BASE, H200, 1, 2048, 6, 2, ranks) for ranks in (1, 2))
+    assert 0.5 < two / one < 0.53
+    one, two = (decode_floor(BASE, H200, 64, 2048, 72, 2, ranks) for ranks in (1, 2))
+    assert 0.52 < two / one < 0.6
+
+
 def test_layer_floors() -> None:
     """256 tokens visit all experts of Small: its layer is bound by reading 64 + 2 of them."""
     assert moe_floor(SMALL, H200, 256, 64, 2) * 1e3 == pytest.approx(66 * 17.3e6 / 4.3e12 * 1e3, rel=0.01)

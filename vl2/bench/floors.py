@@ -10,13 +10,18 @@ from dataclasses import dataclass
 
 from vl2.bench.machine import Machine
 from vl2.config import VL2Config
+from vl2.engine.paged_cache import cached_width
 from vl2.family import facts
+from vl2.model.parts import divided_axis
 from vl2.model.slots import Slot, slots, stored_slots
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Sizes, in weights or bytes: `expert` of one expert of one layer, the others of all layers together."""
+    """Sizes, in weights or bytes: `expert` of one expert of one layer, the others of all layers together.
+
+    Of several ranks that hold a model together, those of one rank.
+    """
 
     attention: int
     dense: int
@@ -27,15 +32,18 @@ class Parts:
     moe_layers: int
 
     @classmethod
-    def of(cls, config: VL2Config) -> "Parts":
+    def of(cls, config: VL2Config, ranks: int = 1) -> "Parts":
         """Numbers of weights."""
-        return cls._sum(config, slots(config), lambda slot: slot.numel)
+        return cls._sum(config, slots(config), lambda slot: slot.numel // _holders(slot, ranks))
 
     @classmethod
-    def stored(cls, config: VL2Config, itemsize: int) -> "Parts":
+    def stored(cls, config: VL2Config, itemsize: int, ranks: int = 1) -> "Parts":
         """Bytes: `itemsize` a weight, and of what is quantised its small numbers and their scales."""
-        size = itemsize
-        return cls._sum(config, stored_slots(config), lambda s: s.numel * (s.dtype.itemsize if s.dtype else size))
+
+        def size(slot: Slot) -> int:
+            return slot.numel * (slot.dtype.itemsize if slot.dtype else itemsize) // _holders(slot, ranks)
+
+        return cls._sum(config, stored_slots(config), size)
 
     @classmethod
     def _sum(cls, config: VL2Config, table: Iterator[Slot], size: Callable[[Slot], int]) -> "Parts":
@@ -68,22 +76,30 @@ class Parts:
         )
 
 
+def _holders(slot: Slot, ranks: int) -> int:
+    """Ranks that divide a tensor."""
+    return 1 if ranks == 1 or divided_axis(slot) is None else ranks
+
+
 def decode_floor(
-    config: VL2Config, machine: Machine, batch: int, context: float, distinct_experts: float, itemsize: int
-) -> float:
+    config: VL2Config, machine: Machine, batch: int, context: float, distinct_experts: float, itemsize: int,
+    ranks: int = 1,
+) -> float:  # fmt: skip
     """Seconds of one step of `batch` sequences with `context` cached tokens each, on average.
 
     Args:
         distinct_experts: visited in a layer, on average; measured, since routers are not uniform.
         itemsize: bytes of a weight that is not quantised and of a cached number.
+        ranks: that hold the model together; the floor is of what one of them does, without sending anything.
     """
-    text, parts, stored = config.language_config, Parts.of(config), Parts.stored(config, itemsize)
+    text, parts, stored = config.language_config, Parts.of(config, ranks), Parts.stored(config, itemsize, ranks)
     common = parts.attention + parts.dense + parts.shared + parts.router + parts.head
     read = stored.attention + stored.dense + stored.shared + stored.router + stored.head
     read += stored.moe_layers * distinct_experts * stored.expert
-    read += batch * context * text.num_hidden_layers * text.kv_values_per_token * itemsize
+    read += batch * context * text.num_hidden_layers * cached_width(text, ranks) * itemsize
     active = common + parts.moe_layers * (text.num_experts_per_tok or 0) * parts.expert
-    scores = 2 * text.num_hidden_layers * text.num_attention_heads * context * pair_width(config, absorbed=True)
+    heads = text.num_hidden_layers * text.num_attention_heads // ranks
+    scores = 2 * heads * context * pair_width(config, absorbed=True)
     flops = batch * (2 * active + scores)
     return max(read / machine.bytes_per_sec, flops / machine.flops_per_sec)
 
@@ -105,9 +121,9 @@ def attention_floor(config: VL2Config, machine: Machine, batch: int, context: in
     return max(read / machine.bytes_per_sec, flops / machine.flops_per_sec)
 
 
-def prefill_floor(config: VL2Config, machine: Machine, tokens: int, itemsize: int) -> float:
-    """Seconds of one fresh prompt, with logits of its last token."""
-    text, parts, stored = config.language_config, Parts.of(config), Parts.stored(config, itemsize)
+def prefill_floor(config: VL2Config, machine: Machine, tokens: int, itemsize: int, ranks: int = 1) -> float:
+    """Seconds of one fresh prompt, with logits of its last token; `ranks` as for `decode_floor`."""
+    text, parts, stored = config.language_config, Parts.of(config, ranks), Parts.stored(config, itemsize, ranks)
     experts, active = text.n_routed_experts or 0, text.num_experts_per_tok or 0
     visited = experts * (1 - (1 - active / experts) ** tokens) if experts else 0.0
 
@@ -117,7 +133,7 @@ def prefill_floor(config: VL2Config, machine: Machine, tokens: int, itemsize: in
     time = part(stored.attention, parts.attention * tokens)
     time += part(stored.dense, parts.dense * tokens) + part(stored.shared, parts.shared * tokens)
     time += part(parts.moe_layers * visited * stored.expert, parts.moe_layers * active * parts.expert * tokens)
-    pairs = text.num_hidden_layers * text.num_attention_heads * tokens * tokens / 2
+    pairs = text.num_hidden_layers * text.num_attention_heads // ranks * tokens * tokens / 2
     return time + part(stored.head, parts.head) + 2 * pairs * pair_width(config, absorbed=False) / machine.flops_per_sec
 
 

@@ -9,10 +9,13 @@ import torch
 from vl2.bench.timing import BenchError, seconds
 from vl2.config import VL2Config
 from vl2.engine.engine import Engine
+from vl2.kernels.team import Team
 from vl2.layout import TileGrid, image_token_count
 from vl2.model.moe import Router
+from vl2.model.parts import divided_axis
 from vl2.model.quantized_experts import check_device
 from vl2.model.quantized_linear import QuantizedModule
+from vl2.model.slots import slots
 from vl2.model.vl2 import VL2
 from vl2.model.weights import empty_model
 from vl2.processing.render import Prompt
@@ -22,18 +25,29 @@ from vl2.sampling import SamplingParams
 _NEVER = -1  # no token has this id
 
 
-def random_model(config: VL2Config, device: torch.device, dtype: torch.dtype, seed: int = 0) -> VL2:
-    """Random weights, made where they are used; quantised ones one stack of matrices after the other."""
-    if config.quantization_config:
+def random_model(
+    config: VL2Config, device: torch.device, dtype: torch.dtype, seed: int = 0, team: Team | None = None
+) -> VL2:
+    """Random weights, made where they are used; quantised ones one stack of matrices after the other.
+
+    Of a team, weights that every rank holds whole are the same on all, and only these.
+    """
+    if config.quantization_config and team is None:
         return _random_quantized(config, device, dtype, seed)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            model = VL2(config)
+            model = VL2(config, team)
     finally:
         torch.set_default_dtype(before)
     model.initialize(seed)
+    if team is not None and not team.is_first:
+        generator, std = torch.Generator(device).manual_seed(seed + team.rank), config.language_config.initializer_range
+        divided = {slot.parameter for slot in slots(config) if divided_axis(slot) is not None}
+        for name, parameter in model.named_parameters():
+            if name in divided:
+                torch.nn.init.normal_(parameter, std=std, generator=generator)
     return model.requires_grad_(False).eval()
 
 

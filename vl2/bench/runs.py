@@ -28,6 +28,7 @@ from vl2.train.ranks import ALONE, Ranks
 from vl2.train.sharding import Sharding
 
 KINDS = ("decode", "prefill", "vision", "ttft", "serve", "moe", "attention", "train")
+DIVIDED_KINDS = ("decode", "prefill", "ttft", "serve")  # what ranks that hold a model together measure
 LAYER_KINDS = ("moe", "attention")  # of one layer, without a model
 PLAIN = "plain loop"
 
@@ -68,7 +69,8 @@ class Bench:
     model: may be None for the kinds of one layer; `free` drops it.
     prompt, answer: tokens, for `serve`.
     plain: whether the plain loop is timed, too.
-    how, ranks, sharding: to train, for `train`.
+    how, sharding: to train, for `train`.
+    ranks: that train together, or hold the model together and measure the same, each on its device.
     """
 
     config: VL2Config
@@ -102,7 +104,8 @@ class Bench:
         others: dict[str, Timing] = {}
         if self.plain:
             others[PLAIN] = Timing.of(peers.plain_decode(self._model, batch, context, self.repeats))
-        floor = decode_floor(self.config, self.machine, batch, done.context, done.distinct_experts, self.dtype.itemsize)
+        sizes = done.context, done.distinct_experts, self.dtype.itemsize, self.ranks.count
+        floor = decode_floor(self.config, self.machine, batch, *sizes)
         facts = {"distinct_experts": done.distinct_experts, "cached_tokens": done.context}
         return Row({"batch": batch, "context": context}, batch, Timing.of(done.times), floor, others, facts)
 
@@ -125,7 +128,8 @@ class Bench:
         """Tokens a second under more load than can run at a time; one repeat, of many tokens."""
         done = ours.serve(self._model, requests, self.prompt, self.answer, running)
         tokens, experts = self.prompt + self.answer // 2, self.config.language_config.n_routed_experts or 0
-        step = decode_floor(self.config, self.machine, running, tokens, experts, self.dtype.itemsize)
+        sizes = tokens, experts, self.dtype.itemsize, self.ranks.count
+        step = decode_floor(self.config, self.machine, running, *sizes)
         images = -(-requests // 3)
         with_image = self.prompt + image_token_count(TileGrid(rows=1, cols=1), self.config.tile_side)
         floor = done.num_tokens / running * step + vision_floor(self.config, self.machine, images)
@@ -234,7 +238,7 @@ class Bench:
         return peers.transformers_model(self.config, self.device, self.dtype)
 
     def _prefill_floor(self, tokens: int) -> float:
-        return prefill_floor(self.config, self.machine, tokens, self.dtype.itemsize)
+        return prefill_floor(self.config, self.machine, tokens, self.dtype.itemsize, self.ranks.count)
 
 
 def results(rows: Sequence[Row], bench: Bench, kind: str, model: str) -> dict[str, Any]:
@@ -243,6 +247,7 @@ def results(rows: Sequence[Row], bench: Bench, kind: str, model: str) -> dict[st
         "kind": kind,
         "model": model,
         "layers": bench.config.language_config.num_hidden_layers,
+        "ranks": bench.ranks.count,
         "machine": asdict(bench.machine),
         "rows": [
             {

@@ -16,9 +16,10 @@ from collections.abc import Generator, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from vl2.config import LanguageConfig
 from vl2.engine.blocks import BlockPool, PrefixKeys
 from vl2.engine.image_cache import digest
+from vl2.engine.lockstep import Lockstep
+from vl2.engine.paged_cache import cached_width
 from vl2.engine.runner import Runner, Step
 from vl2.engine.scheduler import Scheduler
 from vl2.engine.speculation import PromptLookup
@@ -51,7 +52,9 @@ class Engine:
             through the model together, no prefix is shared and nothing guessed.
         graphs: whether steps are replayed as CUDA graphs; for comparisons.
         run_ahead: whether a step is launched before the last one's tokens are known; None where that helps, on CUDA.
-        encode_beside: whether images of requests that wait are encoded while others decode; None likewise.
+        encode_beside: whether images of requests that wait are encoded while others decode; None likewise. Not if
+            several ranks hold the model together, since when an image is ready differs among them.
+        lockstep: tells other ranks what this engine does; without it they must all do the same by themselves.
     """
 
     def __init__(
@@ -70,12 +73,15 @@ class Engine:
         graphs: bool = True,
         run_ahead: bool | None = None,
         encode_beside: bool | None = None,
+        lockstep: Lockstep | None = None,
     ) -> None:
-        self.model, self.eos_id = model, eos_id
-        language = model.config.language_config
-        block_bytes = _token_bytes(language, model.dtype) * block_size
+        self.model, self.eos_id, self._lockstep = model, eos_id, lockstep
+        token_bytes = _token_bytes(model)
+        block_bytes = token_bytes * block_size
         if cache_bytes is None:
-            cache_bytes = _default_bytes(model, _token_bytes(language, model.dtype), max_running)
+            cache_bytes = _default_bytes(model, token_bytes, max_running)
+        if model.team is not None:
+            cache_bytes = model.team.least(cache_bytes)
         num_blocks = cache_bytes // block_bytes
         if num_blocks < 1:
             raise CapacityError(f"cache_bytes = {cache_bytes}: one block of {block_size} tokens needs {block_bytes}")
@@ -96,7 +102,7 @@ class Engine:
         run_ahead = cuda if run_ahead is None else run_ahead
         encode_beside = cuda if encode_beside is None else encode_beside
         self._run_ahead = run_ahead and not speculate and not deterministic  # those need to know the newest token
-        self._encode_beside = encode_beside and not deterministic
+        self._encode_beside = encode_beside and not deterministic and model.team is None
         self.scheduler.is_ready = self.runner.images.is_ready
         self._under_way: Step | None = None
         self._ids = itertools.count()
@@ -109,10 +115,16 @@ class Engine:
 
     def prepare(self) -> None:
         """Do now what the first requests would otherwise wait for: compile kernels and capture graphs, on CUDA."""
+        self._tell("prepare")
         self.runner.prepare(self.scheduler.step_tokens)
 
     def is_alive(self) -> bool:
-        """Whether the device still computes; after some errors it never does again in this process."""
+        """Whether the device still computes; after some errors it never does again in this process.
+
+        Asked after a step failed. Where ranks hold a model together, others may have done that step.
+        """
+        if self.model.team is not None:
+            return False
         try:
             return float(torch.ones(1, device=self.model.device)) == 1
         except RuntimeError:
@@ -141,10 +153,18 @@ class Engine:
         self._sequences[sequence.request_id] = sequence
         if not on_device(params):
             self._samplers[sequence.request_id] = sampler
+        if self._lockstep:
+            self._lockstep.submit(prompt, params, sampler.seed)
         return sequence.request_id
 
     def abort(self, request_id: int) -> None:
         """Drop a request wherever it is; one that is done, or never was, is no error."""
+        if request_id in self._sequences:
+            if self._lockstep:
+                self._lockstep.tell("abort", request_id)
+            self._drop(request_id)
+
+    def _drop(self, request_id: int) -> None:
         sequence = self._sequences.pop(request_id, None)
         if sequence is not None:
             self._samplers.pop(request_id, None)
@@ -161,6 +181,7 @@ class Engine:
 
         One token for each request past its prompt, or more with drafts; none while the first step is under way.
         """
+        self._tell("step")
         ahead = self._run_ahead and not self._samplers
         outputs = [] if ahead else self._collect()
         if self._speculate:
@@ -170,6 +191,12 @@ class Engine:
             outputs = self._collect()
         self._under_way = launched
         return outputs if ahead else outputs + self._collect()
+
+    def _tell(self, name: str) -> None:
+        """Let other ranks do what this one is about to do."""
+        if self._lockstep:
+            self._lockstep.tell(name)
+            self._lockstep.flush()
 
     def _launch(self) -> Step | None:
         if self._encode_beside and self.scheduler.running:
@@ -280,7 +307,8 @@ class Engine:
         sampler = self._samplers.get(sequence.request_id)
         for number, token_id in enumerate(chosen):
             if sampler:
-                token_id = sampler.choose(logits_SV[first + number])
+                choose, logits_V = sampler.choose, logits_SV[first + number]
+                token_id = self._lockstep.token(choose, logits_V) if self._lockstep else choose(logits_V)
             finish: FinishReason | None = None
             if token_id == self.eos_id:
                 finish = sampler.end if sampler else "stop"
@@ -296,7 +324,7 @@ class Engine:
             self._lookups[sequence.request_id].record(sequence.tokens, len(drafts), len(outputs) - 1)
         sequence.drafts = []
         if outputs[-1].finish:
-            self.abort(sequence.request_id)
+            self._drop(sequence.request_id)  # as every rank does
         return outputs
 
     def _propose(self) -> None:
@@ -329,9 +357,10 @@ def _output(sequence: Sequence, token_id: int, finish: FinishReason | None, logi
     return StepOutput(sequence.request_id, token_id, finish, float(logprobs_V[token_id]), likeliest, found)
 
 
-def _token_bytes(language: LanguageConfig, dtype: torch.dtype) -> int:
+def _token_bytes(model: VL2) -> int:
     """Bytes of the cache for one token."""
-    return language.num_hidden_layers * language.kv_values_per_token * dtype.itemsize
+    width = cached_width(model.config.language_config, model.team.count if model.team else 1)
+    return model.config.language_config.num_hidden_layers * width * model.dtype.itemsize
 
 
 def _default_bytes(model: VL2, token_bytes: int, max_running: int) -> int:

@@ -59,7 +59,8 @@ class Graphs:
             compute(*places)  # compiles and loads all kernels, which must not happen while capturing
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # thread_local: threads of torch.distributed may ask the device something meanwhile
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             outputs = compute(*places)
         self._pool = graph.pool()
         return graph, places, outputs

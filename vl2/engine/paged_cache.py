@@ -36,13 +36,15 @@ class PagedCache:
 
     Args:
         num_blocks, block_size: blocks, and tokens of each. One more block takes what rows of padding write.
+        ranks: that divide the heads.
     """
 
     def __init__(
-        self, config: LanguageConfig, num_blocks: int, block_size: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
+        self, config: LanguageConfig, num_blocks: int, block_size: int, device: torch.device, dtype: torch.dtype,
+        ranks: int = 1,
+    ) -> None:  # fmt: skip
         self.block_size = block_size
-        shape = (config.num_hidden_layers, num_blocks + 1, block_size, config.kv_values_per_token)
+        shape = (config.num_hidden_layers, num_blocks + 1, block_size, cached_width(config, ranks))
         self.values = torch.empty(shape, device=device, dtype=dtype)
         self.padding_slot = num_blocks * block_size
         self._widths = (config.kv_lora_rank or 0, config.qk_rope_head_dim) if config.use_mla else (config.head_dim,)
@@ -54,6 +56,11 @@ class PagedCache:
 
     def place(self, layer: int, slots_T: Tensor) -> Place:
         return Place(self.values[layer].flatten(0, 1), slots_T)
+
+
+def cached_width(config: LanguageConfig, ranks: int) -> int:
+    """Numbers that a rank caches of one token in one layer: keys and values of its heads, or the latent of all."""
+    return config.kv_values_per_token // (1 if config.use_mla else ranks)
 
 
 class NewestTokens:

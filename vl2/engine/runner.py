@@ -73,7 +73,8 @@ class Runner:
         text = model.config.language_config
         if model.device.type == "cuda":
             join_projections(model)
-        self.cache = PagedCache(text, num_blocks, block_size, model.device, model.dtype)
+        ranks = model.team.count if model.team else 1
+        self.cache = PagedCache(text, num_blocks, block_size, model.device, model.dtype, ranks)
         use_graphs = graphs and model.device.type == "cuda" and not deterministic
         self.images = ImageEncoder(model, image_cache_bytes, deterministic, use_graphs)
         positions = torch.arange(text.max_position_embeddings, device=model.device)

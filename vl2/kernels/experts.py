@@ -9,13 +9,16 @@ compute them in the launches of the others. The trap: how many choices an expert
 Launches depend on nothing but shapes, so nothing waits for a count and a captured graph fits every step.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vl2.kernels.launch import can_run
+
+if TYPE_CHECKING:
+    from vl2.kernels.mail_triton import Post
 
 FEW_TOKENS = 4  # up to here experts are hardly shared among tokens, and sorting them costs more than it saves
 MANY_TOKENS = 512  # beyond, arithmetic limits and no longer the reading of weights
@@ -61,16 +64,16 @@ def experts_reference(
 
 def experts(
     x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor, gate_up_EFD: Tensor, down_EDF: Tensor,
-    shared: SharedExperts | None = None,
+    shared: SharedExperts | None = None, post: "Post | None" = None,
 ) -> Tensor:  # fmt: skip
-    """As experts_reference, in Triton where that runs."""
+    """As experts_reference, in Triton where that runs. `post`, of a single token, as for `linear`."""
     arguments = x_TD, weights_TA, indices_TA, gate_up_EFD, down_EDF, shared
     if not can_run(x_TD):
         return experts_reference(*arguments)
     from vl2.kernels import experts_triton
 
     if len(x_TD) <= FEW_TOKENS:
-        return experts_triton.few(*arguments)
+        return experts_triton.few(*arguments, post)
     if len(x_TD) > MANY_TOKENS and (x_TD.dtype == torch.bfloat16 or not x_TD.is_cuda):
         return experts_triton.large(*arguments)
     return experts_triton.many(*arguments)  # other dtypes have no grouped kernel

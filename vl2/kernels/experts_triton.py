@@ -18,16 +18,17 @@ from vl2.kernels.experts import SharedExperts, sort_choices
 from vl2.kernels.gated import gated
 from vl2.kernels.grouped_mm import grouped_mm_until
 from vl2.kernels.launch import config, overlapped
+from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, send
 from vl2.kernels.overlap_triton import wait_for_last
 
 
 def few(
     x_TD: Tensor, weights_TA: Tensor, indices_TA: Tensor, gate_up_EFD: Tensor, down_EDF: Tensor,
-    shared: SharedExperts | None,
+    shared: SharedExperts | None, post: Post | None = None,
 ) -> Tensor:  # fmt: skip
     """Each slot by itself."""
     middle = up_few(x_TD, indices_TA, gate_up_EFD, shared)
-    return down_few(middle, weights_TA, indices_TA, down_EDF, shared)
+    return down_few(middle, weights_TA, indices_TA, down_EDF, shared, post)
 
 
 def many(
@@ -81,16 +82,22 @@ def up_few(x_TD: Tensor, indices_TA: Tensor, gate_up_EFD: Tensor, shared: Shared
 
 
 def down_few(
-    middle: Tensor, weights_TA: Tensor, indices_TA: Tensor, down_EDF: Tensor, shared: SharedExperts | None
-) -> Tensor:
+    middle: Tensor, weights_TA: Tensor, indices_TA: Tensor, down_EDF: Tensor, shared: SharedExperts | None,
+    post: Post | None = None,
+) -> Tensor:  # fmt: skip
     """The weighted sum over slots (T, D) of what up_few returned."""
     (num_tokens, active), (hidden, width) = indices_TA.shape, down_EDF.shape[1:]
     assert weights_TA.is_contiguous()
     num_shared = _num_shared(shared, width)
-    out = torch.empty(num_tokens, hidden, dtype=middle.dtype, device=middle.device)
-    sizes = config("down_few", num_tokens, middle.itemsize)
+    assert post is None or (num_tokens == 1 and hidden <= BOX)
+    out = torch.empty(num_tokens, hidden, dtype=torch.float32 if post else middle.dtype, device=middle.device)
+    sizes = dict(config("down_few", num_tokens, middle.itemsize))
+    if width % sizes["COLS"] and width % (sizes["COLS"] // 2) == 0:
+        sizes["COLS"] //= 2
     _down_few[(num_tokens, triton.cdiv(hidden, sizes["ROWS"]))](
         middle, indices_TA, weights_TA, down_EDF, shared.down if shared else down_EDF, out,
+        post.addresses if post else out, post.turns if post else out,
+        RANK=post.rank if post else 0, COUNT=post.count if post else 1, BOX=BOX, BOXES=BOXES,
         HIDDEN=hidden, WIDTH=width, ACTIVE=active, SHARED=num_shared,
         WHOLE=hidden % sizes["ROWS"] == 0 and width % sizes["COLS"] == 0, **sizes,
         **overlapped(middle),
@@ -198,11 +205,14 @@ def _up_few(
 
 @triton.jit
 def _down_few(
-    middle, indices, weights, down, shared_down, out,
+    middle, indices, weights, down, shared_down, out, addresses, turns,
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, ACTIVE: tl.constexpr, SHARED: tl.constexpr, WHOLE: tl.constexpr,
-    ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr, OVERLAP: tl.constexpr,
+    ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr,
+    RANK: tl.constexpr, COUNT: tl.constexpr, BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
     wait_for_last(OVERLAP)
+    if COUNT > 1:
+        turn, address = tl.load(turns, volatile=True) + 1, address_of_next(addresses, RANK, COUNT)
     token = tl.program_id(0)
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     real = rows[:, None] < HIDDEN
@@ -220,7 +230,11 @@ def _down_few(
             here = cols < WIDTH
             value = _load(middle + (token * (ACTIVE + SHARED) + slot) * WIDTH + cols, here, WHOLE).to(tl.float32)
             sums += _load(matrix + cols, real & here, WHOLE).to(tl.float32) * (value * weight)
-    tl.store(out + token * HIDDEN + rows, tl.sum(sums, 1).to(out.dtype.element_ty), mask=rows < HIDDEN)
+    total = tl.sum(sums, 1)
+    if COUNT > 1:
+        words = total.to(tl.int32, bitcast=True)
+        send(words, rows, rows < HIDDEN, turn, 0, addresses, address, RANK, COUNT, BOX, BOXES)
+    tl.store(out + token * HIDDEN + rows, total.to(out.dtype.element_ty), mask=rows < HIDDEN)
 
 
 @triton.jit(do_not_specialize=["num_choices"])

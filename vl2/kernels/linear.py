@@ -7,11 +7,16 @@ x, weight_FW, bias_F --> gelu(x @ weight.T + bias) (..., F)
 The trap: the GELU is the tanh form.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vl2.kernels.launch import can_run
+
+if TYPE_CHECKING:
+    from vl2.kernels.mail_triton import Post
 
 
 def linear_reference(x_TD: Tensor, weight_FD: Tensor) -> Tensor:
@@ -19,13 +24,17 @@ def linear_reference(x_TD: Tensor, weight_FD: Tensor) -> Tensor:
     return F.linear(x_TD, weight_FD)
 
 
-def linear(x_TD: Tensor, weight_FD: Tensor) -> Tensor:
-    """As linear_reference. cuBLAS multiplies one token as slowly as eight, where reading could be at its limit."""
+def linear(x_TD: Tensor, weight_FD: Tensor, post: "Post | None" = None) -> Tensor:
+    """As linear_reference. cuBLAS multiplies one token as slowly as eight, where reading could be at its limit.
+
+    post: sends the outcome to other ranks (`Team.post`), which is float32 then.
+    """
     if len(x_TD) != 1 or not can_run(x_TD):
+        assert post is None
         return linear_reference(x_TD, weight_FD)
     from vl2.kernels import linear_triton
 
-    return linear_triton.one_token(x_TD, weight_FD)
+    return linear_triton.one_token(x_TD, weight_FD, post)
 
 
 def linear_gelu_reference(x: Tensor, weight_FW: Tensor, bias_F: Tensor) -> Tensor:

@@ -6,15 +6,17 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
+from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, send
 from vl2.kernels.overlap_triton import wait_for_last
 
 
-def one_token(x_1D: Tensor, weight_FD: Tensor) -> Tensor:
+def one_token(x_1D: Tensor, weight_FD: Tensor, post: Post | None = None) -> Tensor:
     """(1, F)."""
     rows, width = weight_FD.shape
     assert x_1D.stride(1) == 1
     assert weight_FD.stride(1) == 1
-    out = torch.empty(1, rows, dtype=x_1D.dtype, device=x_1D.device)
+    assert post is None or rows <= BOX
+    out = torch.empty(1, rows, dtype=torch.float32 if post else x_1D.dtype, device=x_1D.device)
     sizes = config("linear", 1, x_1D.itemsize)
     elements = sizes["ELEMENTS"]
     cols = min(triton.next_power_of_2(width), elements)
@@ -22,8 +24,9 @@ def one_token(x_1D: Tensor, weight_FD: Tensor) -> Tensor:
         cols = 512
     each = elements // cols
     _linear[(triton.cdiv(rows, each),)](
-        x_1D, weight_FD, out, rows, weight_FD.stride(0),
+        x_1D, weight_FD, out, rows, weight_FD.stride(0), post.addresses if post else out, post.turns if post else out,
         WIDTH=width, ROWS=each, COLS=cols, WHOLE=width % cols == 0, num_warps=sizes["num_warps"],
+        RANK=post.rank if post else 0, COUNT=post.count if post else 1, BOX=BOX, BOXES=BOXES,
         **overlapped(x_1D),
     )  # fmt: skip
     return out
@@ -31,8 +34,9 @@ def one_token(x_1D: Tensor, weight_FD: Tensor) -> Tensor:
 
 @triton.jit
 def _linear(
-    x, weight, out, num_rows, stride, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, WHOLE: tl.constexpr,
-    OVERLAP: tl.constexpr,
+    x, weight, out, num_rows, stride, addresses, turns,
+    WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, WHOLE: tl.constexpr,
+    RANK: tl.constexpr, COUNT: tl.constexpr, BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     cols = tl.arange(0, COLS)
@@ -40,6 +44,9 @@ def _linear(
     places = weight + rows[:, None].to(tl.int64) * stride + cols
     value = tl.load(places, mask=real if WHOLE else real & (cols < WIDTH), other=0.0)
     wait_for_last(OVERLAP)  # weights are nobody's output, so the first of them are under way by now
+    if COUNT > 1:
+        turn, address = tl.load(turns, volatile=True) + 1, address_of_next(addresses, RANK, COUNT)
+        tl.debug_barrier()  # so that these are under way from here on, and not asked for when they are needed
     token = tl.load(x + cols, mask=cols < WIDTH, other=0.0).to(tl.float32)
     sums = value.to(tl.float32) * token
     for start in range(COLS, WIDTH, COLS):
@@ -47,4 +54,8 @@ def _linear(
         token = tl.load(x + start + cols, mask=here, other=0.0).to(tl.float32)
         value = tl.load(places + start, mask=real if WHOLE else real & here, other=0.0)
         sums += value.to(tl.float32) * token
-    tl.store(out + rows, tl.sum(sums, 1).to(out.dtype.element_ty), mask=rows < num_rows)
+    total = tl.sum(sums, 1)
+    if COUNT > 1:
+        words = total.to(tl.int32, bitcast=True)
+        send(words, rows, rows < num_rows, turn, 0, addresses, address, RANK, COUNT, BOX, BOXES)
+    tl.store(out + rows, total.to(out.dtype.element_ty), mask=rows < num_rows)

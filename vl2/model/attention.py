@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from vl2.config import LanguageConfig
 from vl2.kernels.latent import absorb, values
 from vl2.kernels.rotary import Place, heads_rows, latent_rows
-from vl2.model.layers import RMSNorm, project
+from vl2.kernels.team import Team
+from vl2.model.layers import RMSNorm, project, project_part
 from vl2.model.rope import RopeTable, softmax_scale
 
 
@@ -74,23 +75,25 @@ class AttentionContext(Protocol):
 
 
 class MHA(nn.Module):
-    """Llama-style attention, half-split rotation over the whole head (SPEC E1)."""
+    """Llama-style attention, half-split rotation over the whole head (SPEC E1). `team`: ranks that divide the heads."""
 
-    def __init__(self, config: LanguageConfig, layer: int) -> None:
+    def __init__(self, config: LanguageConfig, layer: int, team: Team | None = None) -> None:
         super().__init__()
+        self._team, ranks = team, team.count if team else 1
         self.layer, self.width, self.scale = layer, config.head_dim, softmax_scale(config)
         hidden, bias = config.hidden_size, config.attention_bias
-        self.q_proj = nn.Linear(hidden, config.num_attention_heads * self.width, bias=bias)
-        self.k_proj = nn.Linear(hidden, config.num_key_value_heads * self.width, bias=bias)
-        self.v_proj = nn.Linear(hidden, config.num_key_value_heads * self.width, bias=bias)
-        self.o_proj = nn.Linear(config.num_attention_heads * self.width, hidden, bias=bias)
+        heads, kv_heads = config.num_attention_heads // ranks, config.num_key_value_heads // ranks
+        self.q_proj = nn.Linear(hidden, heads * self.width, bias=bias)
+        self.k_proj = nn.Linear(hidden, kv_heads * self.width, bias=bias)
+        self.v_proj = nn.Linear(hidden, kv_heads * self.width, bias=bias)
+        self.o_proj = nn.Linear(heads * self.width, hidden, bias=bias)
 
     def forward(self, x_TD: Tensor, rope: RopeTable, context: AttentionContext) -> Tensor:
         projected = project(x_TD, self.q_proj, self.k_proj, self.v_proj)
         q_THK, k_TGK, v_TGK = (part.unflatten(-1, (-1, self.width)) for part in projected)
         q_THK, rows_TJ = heads_rows(q_THK, k_TGK, v_TGK, *rope, context.place(self.layer))
         out = context.attend_heads(self.layer, q_THK, rows_TJ, self.scale)
-        return project(out.flatten(1), self.o_proj)[0]
+        return project_part(out.flatten(1), self.o_proj, self._team)
 
 
 class PerHead(nn.Linear):
@@ -102,12 +105,16 @@ class PerHead(nn.Linear):
 
 
 class MLA(nn.Module):
-    """Latent attention: keys and values of all heads come from one cached latent (SPEC E2; DeepSeek-V2, 2.1)."""
+    """Latent attention: keys and values of all heads come from one cached latent (SPEC E2; DeepSeek-V2, 2.1).
 
-    def __init__(self, config: LanguageConfig, layer: int) -> None:
+    team: ranks that divide the heads; each has the latent whole.
+    """
+
+    def __init__(self, config: LanguageConfig, layer: int, team: Team | None = None) -> None:
         super().__init__()
+        self._team, ranks = team, team.count if team else 1
         assert config.kv_lora_rank is not None
-        self.layer, self.scale, self.heads = layer, softmax_scale(config), config.num_attention_heads
+        self.layer, self.scale, self.heads = layer, softmax_scale(config), config.num_attention_heads // ranks
         self.latent, self.rope = config.kv_lora_rank, config.qk_rope_head_dim
         self.nope, self.value = config.qk_nope_head_dim, config.v_head_dim
         hidden, bias, q_width = config.hidden_size, config.attention_bias, self.heads * (self.nope + self.rope)
@@ -134,4 +141,4 @@ class MLA(nn.Module):
         q_rope_THR, rows_TJ = latent_rows(q_rope_THR, kv_TJ, norm.weight, norm.eps, *rope, place)
         weights = LatentWeights(self.kv_b_proj(self.heads), self.nope)
         out = context.attend_latent(self.layer, q_nope_THK, q_rope_THR, rows_TJ, weights, self.scale)
-        return project(out.flatten(1), self.o_proj)[0]
+        return project_part(out.flatten(1), self.o_proj, self._team)

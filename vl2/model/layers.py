@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from vl2.kernels.gated import gated
 from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm, rms_norm
+from vl2.kernels.team import Team
 from vl2.model.quantized_linear import QuantizedLinear, project_quantized
 
 
@@ -20,25 +21,37 @@ class RMSNorm(nn.Module):
     def forward(self, x_TD: Tensor) -> Tensor:
         return rms_norm(x_TD, self.weight, self.eps)
 
-    def after_adding(self, x_TD: Tensor, delta_TD: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x + delta, and the norm of that."""
+    def after_adding(self, x_TD: Tensor, delta_TD: Tensor | None, team: Team | None = None) -> tuple[Tensor, Tensor]:
+        """x + delta, and the norm of that; of a team, the sum of all ranks' deltas."""
         if delta_TD is None:
             return x_TD, self(x_TD)
+        if team is not None:
+            return team.add_rms_norm(x_TD, delta_TD, self.weight, self.eps)
         return add_rms_norm(x_TD, delta_TD, self.weight, self.eps)
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate x) * up x): the dense layers and the shared experts."""
+    """down(silu(gate x) * up x): the dense layers and the shared experts. `team`: of a width that ranks divide."""
 
-    def __init__(self, hidden: int, width: int) -> None:
+    def __init__(self, hidden: int, width: int, team: Team | None = None) -> None:
         super().__init__()
+        self._team = team
         self.gate_proj = nn.Linear(hidden, width, bias=False)
         self.up_proj = nn.Linear(hidden, width, bias=False)
         self.down_proj = nn.Linear(width, hidden, bias=False)
 
     def forward(self, x_TD: Tensor) -> Tensor:
         gate_TF, up_TF = project(x_TD, self.gate_proj, self.up_proj)
-        return project(gated(gate_TF, up_TF), self.down_proj)[0]
+        return project_part(gated(gate_TF, up_TF), self.down_proj, self._team)
+
+
+def project_part(x_TD: Tensor, layer: nn.Linear | QuantizedLinear, team: Team | None) -> Tensor:
+    """What a layer makes of x_TD; of a team, a rank's part of a sum, which `RMSNorm.after_adding` completes."""
+    post = None if team is None else team.post(x_TD)
+    if post is None:
+        return project(x_TD, layer)[0]
+    assert isinstance(layer, nn.Linear)
+    return linear(x_TD, layer.weight, post)
 
 
 def project(x_TD: Tensor, *layers: nn.Linear | QuantizedLinear) -> list[Tensor]:

@@ -18,6 +18,7 @@ from vl2.kernels.experts import FEW_TOKENS, SharedExperts, experts
 from vl2.kernels.grouped_mm import grouped_mm
 from vl2.kernels.launch import can_run
 from vl2.kernels.router import route
+from vl2.kernels.team import Team
 from vl2.model.layers import SwiGLU
 from vl2.model.quantized_linear import QuantizedModule
 
@@ -135,17 +136,18 @@ def _product(x_MD: Tensor, w_EFD: Tensor, counts_E: Tensor, more: LowRank | None
 
 
 class MoE(nn.Module):
-    """Routed experts plus shared experts, which every token visits."""
+    """Routed experts plus shared experts, which every token visits. `team`: ranks that divide the width of each."""
 
-    def __init__(self, config: LanguageConfig, layer: int) -> None:
+    def __init__(self, config: LanguageConfig, layer: int, team: Team | None = None) -> None:
         super().__init__()
         assert config.n_routed_experts
-        self.layer = layer
+        self.layer, self._team = layer, team
         self.router = Router(config)
-        self.experts = RoutedExperts(config.n_routed_experts, config.hidden_size, config.moe_intermediate_size)
+        width = config.moe_intermediate_size // (team.count if team else 1)
+        self.experts = RoutedExperts(config.n_routed_experts, config.hidden_size, width)
         self.shared_experts = None
         if config.n_shared_experts is not None:
-            self.shared_experts = SwiGLU(config.hidden_size, config.moe_intermediate_size * config.n_shared_experts)
+            self.shared_experts = SwiGLU(config.hidden_size, width * config.n_shared_experts)
 
     def forward(self, x_TD: Tensor) -> tuple[Tensor, RouterStats]:
         weights_TA, indices_TA, scores_TE = self.router(x_TD)
@@ -153,7 +155,9 @@ class MoE(nn.Module):
         if can_run(x_TD):
             shared = self._shared_weights()
             if isinstance(self.experts, RoutedExperts):
-                return experts(x_TD, weights_TA, indices_TA, self.experts.gate_up, self.experts.down, shared), stats
+                post = None if self._team is None else self._team.post(x_TD)
+                gate_up, down = self.experts.gate_up, self.experts.down
+                return experts(x_TD, weights_TA, indices_TA, gate_up, down, shared, post), stats
             few = shared is not None and len(x_TD) <= FEW_TOKENS
             if few and isinstance(self.experts, QuantizedModule):  # these take the shared ones in the same launches
                 return self.experts(x_TD, weights_TA, indices_TA, shared), stats

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from vl2.config import VL2Config
+from vl2.kernels.team import Team
 from vl2.layout import NEWLINE, SEPARATOR, TileGrid, tile_token_index
 from vl2.model.attention import AttentionContext
 from vl2.model.decoder import Decoder
 from vl2.model.layers import project
 from vl2.model.moe import RoutedExperts, Router, RouterStats
+from vl2.model.parts import require_divisible
 from vl2.model.projector import Projector
 from vl2.model.rope import RopeTable
 from vl2.model.vision import VisionTower
@@ -24,15 +26,19 @@ TILES_AT_ONCE = 64  # through the tower when images are embedded
 
 
 class VL2(nn.Module):
-    def __init__(self, config: VL2Config) -> None:
+    """`team`: of a model that several ranks hold together, each its part of the language model (`parts.py`)."""
+
+    def __init__(self, config: VL2Config, team: Team | None = None) -> None:
         super().__init__()
+        if team is not None:
+            require_divisible(config, team.count)
         self.config = config
         hidden = config.language_config.hidden_size
         self.vision = VisionTower(config.vision_config)
         self.projector = Projector(config.projector_config)
         self.image_newline = nn.Parameter(torch.zeros(hidden))
         self.view_seperator = nn.Parameter(torch.zeros(hidden))  # the published spelling
-        self.language = Decoder(config.language_config)
+        self.language = Decoder(config.language_config, team)
 
     @property
     def device(self) -> torch.device:
@@ -41,6 +47,11 @@ class VL2(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         return self.image_newline.dtype
+
+    @property
+    def team(self) -> Team | None:
+        """The ranks that hold this model together; None if it is whole."""
+        return self.language.team
 
     def initialize(self, seed: int) -> None:
         """Random weights for training from scratch: normal with std initializer_range, or fan-in where width asks."""
@@ -134,7 +145,8 @@ class VL2(nn.Module):
 
     def logits(self, hidden_TD: Tensor) -> Tensor:
         """(T, V) float32."""
-        return project(hidden_TD, self.language.lm_head)[0].float()
+        logits_TV = project(hidden_TD, self.language.lm_head)[0]
+        return logits_TV.float() if self.team is None else self.team.gather(logits_TV)
 
 
 def image_token_index(

@@ -23,6 +23,8 @@ from torch import Tensor
 
 from vl2.config import VL2Config, read_config
 from vl2.kernels.quantized import quantize as quantize_matrix
+from vl2.kernels.team import Team
+from vl2.model.parts import part_of, require_divisible
 from vl2.model.quantized_experts import check_device, put_quantized, quantized_config
 from vl2.model.slots import Slot, quantized_slots, stored_slots
 from vl2.model.vl2 import VL2
@@ -43,10 +45,10 @@ class WeightsError(ValueError):
     """A checkpoint that cannot be loaded; names every missing, extra, misshapen, truncated or non-finite tensor."""
 
 
-def empty_model(config: VL2Config, device: torch.device | str, dtype: torch.dtype) -> VL2:
-    """A model whose parameters are allocated on `device` in `dtype` and not yet filled."""
+def empty_model(config: VL2Config, device: torch.device | str, dtype: torch.dtype, team: Team | None = None) -> VL2:
+    """A model, or a rank's part of one, whose parameters are allocated on `device` in `dtype` and not yet filled."""
     with torch.device("meta"):
-        model = VL2(config)
+        model = VL2(config, team)
         if config.quantization_config:
             put_quantized(model, config.quantization_config, fill=False)
     return model.to(dtype).to_empty(device=device)
@@ -58,6 +60,7 @@ def load(
     dtype: torch.dtype = torch.float32,
     progress: Callable[[int, int], None] | None = None,
     quantize: str | None = None,
+    team: Team | None = None,
 ) -> VL2:
     """Load a checkpoint directory (config.json and safetensors) without holding more than one shard on the host.
 
@@ -66,12 +69,15 @@ def load(
         progress: called with (tensors loaded, tensors in all).
         quantize: "fp8" or "int4" for the routed experts, "int8" for these and the linear layers of the language model
             on a CPU, of weights that are not quantised yet.
+        team: ranks that hold the model together; of divided weights this one reads its part.
 
-    Raises: ConfigError, WeightsError.
+    Raises: ConfigError, WeightsError, TeamError.
     """
     config = read_config(path / "config.json")
+    if team is not None:
+        require_divisible(config if quantize is None else quantized_config(config, quantize, path), team.count)
     check_device(config if quantize is None else quantized_config(config, quantize, path), device, path)
-    return _load(path, config, device, dtype, progress, quantize)
+    return _load(path, config, device, dtype, progress, quantize, team)
 
 
 def _load(
@@ -81,6 +87,7 @@ def _load(
     dtype: torch.dtype,
     progress: Callable[[int, int], None] | None,
     quantize: str | None,
+    team: Team | None = None,
 ) -> VL2:
     """As load, wherever the model may run later."""
     table = {slot.official: slot for slot in stored_slots(config)}
@@ -89,7 +96,7 @@ def _load(
     shards = _shards(path)
     _check_names(path, shards, table)
     try:
-        model = empty_model(config, device, dtype)
+        model = empty_model(config, device, dtype, team)
     except RuntimeError as error:  # the only thing that fails there is memory; torch.OutOfMemoryError is one, too
         size = sum(slot.nbytes(dtype) for slot in stored_slots(config))
         raise WeightsError(
@@ -106,7 +113,9 @@ def _load(
                 for name in names:
                     slot, quantization = table[name], config.quantization_config if quantize else None
                     fill = _fill_quantized if quantization and slot.is_quantized(quantization) else _fill
-                    extremes[name] = fill(model, ours, slot, shard.get_tensor(name))
+                    source, slot = part_of(slot, team.rank, team.count) if team else ((), slot)
+                    stored = shard.get_slice(name)[source] if source else shard.get_tensor(name)
+                    extremes[name] = fill(model, ours, slot, stored)
                     loaded += 1
                     if progress:
                         progress(loaded, len(table))

@@ -1,0 +1,148 @@
+"""Two GPUs hold one model together: sums over memory that both write against NCCL, and tokens against a whole model."""
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+
+from vl2.bench.ours import random_model, text_prompt, with_room
+from vl2.config import BASE, NANO, TINY, VL2Config
+from vl2.engine.engine import Engine
+from vl2.kernels.linear import linear
+from vl2.kernels.norm import add_rms_norm
+from vl2.kernels.team import Team, join, local_rank
+from vl2.layout import TileGrid, image_token_count
+from vl2.model.parts import part_of_model
+from vl2.model.vl2 import VL2
+from vl2.processing.render import Prompt
+from vl2.processing.tiling import TiledImage
+from vl2.sampling import SamplingParams
+
+pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+GREEDY = SamplingParams(max_tokens=24)
+
+
+def same_on_all(*tensors: torch.Tensor) -> bool:
+    """To the last bit."""
+    for tensor in tensors:
+        bits = tensor.cpu().contiguous().flatten().view(torch.uint8)
+        theirs = bits.clone()
+        dist.broadcast(theirs, 0)
+        if not torch.equal(theirs, bits):
+            return False
+    return True
+
+
+@torch.no_grad()
+def sums(team: Team, rows: int, width: int, dtype: torch.dtype) -> None:
+    """add_rms_norm and gather, launched and in a graph that is replayed, against NCCL."""
+    same = torch.Generator("cuda").manual_seed(rows)
+    own = torch.Generator("cuda").manual_seed(rows + team.rank + 1)
+    x, weight = (torch.randn(*s, generator=same, device="cuda").to(dtype) for s in ((rows, width), (width,)))
+    partial, columns = (torch.randn(rows, size, generator=own, device="cuda").to(dtype) for size in (width, 3 * width))
+    token, matrix = (torch.randn(size, 768, generator=own, device="cuda").to(dtype) / 9 for size in (1, width))
+    delta = token.float() @ matrix.float().T if rows == 1 else partial.float()  # of one token, the kernel sends it
+    parts = [torch.empty_like(columns) for _ in range(team.count)]
+    dist.all_reduce(delta)
+    dist.all_gather(parts, columns)
+    expected = *add_rms_norm(x.float(), delta, weight.float(), 1e-6), torch.cat(parts, 1).float()
+
+    def once() -> tuple[torch.Tensor, ...]:
+        mine = linear(token, matrix, team.post(token)) if rows == 1 else partial.clone()
+        return *team.add_rms_norm(x, mine, weight, 1e-6), team.gather(columns)
+
+    def check(got: tuple[torch.Tensor, ...]) -> None:
+        assert same_on_all(*got)
+        tolerance = 1e-4 if dtype == torch.float32 else 5e-2
+        for ours, wanted in zip(got, expected, strict=True):
+            torch.testing.assert_close(ours.float(), wanted, atol=tolerance, rtol=tolerance / 2)
+
+    check(once())
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        chain = [once() for _ in range(5)]
+    for _ in range(50):
+        graph.replay()
+    for got in chain:
+        check(got)
+
+
+def pictured(config: VL2Config, seed: int) -> Prompt:
+    grid = TileGrid(rows=1, cols=2)
+    count, edge = image_token_count(grid, config.tile_side), config.vision_config.image_size
+    tiles = np.random.default_rng(seed).integers(0, 256, (3, 3, edge, edge), dtype=np.uint8)
+    ids = [3] + [2] * count + text_prompt(config, 12, seed).input_ids
+    return Prompt(ids, ids, ((1, count),), (TiledImage(tiles, grid, (100, 50)),))
+
+
+def tokens(model: VL2, prompts: list[Prompt], params: list[SamplingParams], **options: Any) -> list[list[int]]:
+    engine = Engine(model, -1, cache_bytes=1 << 30, **options)
+    out: list[list[int]] = [[] for _ in prompts]
+    for number, output in engine.stream(prompts, params):
+        out[number].append(output.token_id)
+    return out
+
+
+def answers(team: Team, config: VL2Config) -> None:
+    """Greedy and drawn tokens of many requests in float32, of a whole model on each device and of one on both."""
+    whole = random_model(config, torch.device("cuda", team.rank), torch.float32)
+    part = part_of_model(whole, team)
+    prompts = [text_prompt(config, length, length) for length in (5, 70, 33, 300, 129)]
+    prompts += [pictured(config, seed) for seed in (1, 2, 1)]
+    params = [GREEDY] * 5 + [replace(GREEDY, temperature=0.8, top_p=0.9, seed=7)] + [GREEDY] * 2
+    for options in ({}, {"step_tokens": 200}):
+        assert tokens(part, prompts, params, **options) == tokens(whole, prompts, params, **options)
+
+
+def main() -> None:
+    index = local_rank()
+    team = join(torch.device("cuda", index or 0))
+    assert team is not None
+    assert team.has_mailboxes, "no memory that both devices can write"
+    for dtype in (torch.float32, torch.bfloat16):
+        for rows in (1, 3, 64, 256, 1000):
+            sums(team, rows, 2560, dtype)
+    for config in (NANO, with_room(TINY, 1500, layers=3), with_room(BASE, 1500, layers=3)):
+        answers(team, config)
+        torch.cuda.empty_cache()
+    if team.is_first:
+        print("alright")
+    torch.cuda.synchronize()
+    dist.barrier()
+    sys.stdout.flush()
+    os._exit(0)  # NCCL, which the product does not use here, would wait for nothing in particular
+
+
+def test_two_gpus() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    place = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port, "MASTER_ADDR": "127.0.0.1"}
+    environment = os.environ | {key: str(value) for key, value in place.items()}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    running = [
+        subprocess.Popen(
+            [sys.executable, __file__], env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, **pipes
+        )
+        for rank in range(2)
+    ]
+    try:
+        said = [process.communicate(timeout=240)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [0, 0], "\n".join(text[-3000:] for text in said)
+    assert "alright" in said[0]
+
+
+if __name__ == "__main__":
+    main()
