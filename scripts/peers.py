@@ -5,10 +5,11 @@ python scripts/peers.py FOLDER [--records 100]
 groups of nano_records.py, FOLDER/samples of fetch_samples.py --> Tesseract, RapidOCR --> FOLDER/peers/*.jsonl (texts)
                                                                                --> docs/nano/peers.json (counts)
 
-On a CPU, once: `measure_nano.py` compares Nano with the counts as long as the pictures are the same. RapidOCR is installed
-for this script only (`pip install rapidocr onnxruntime`), as is Tesseract with eng and chi_sim.
+On a CPU, once: `measure_nano.py` compares Nano with the counts as long as the pictures are the same. RapidOCR is
+installed for this script only (`pip install 'vl2[peers]'`), as is Tesseract with eng and chi_sim.
 
-The trap: both are told as much as Nano is and no more, with one exception: Tesseract reads only the language it is told.
+The trap: programs have settings. Both are told whether a picture is a line or a page, and Tesseract its language, since
+it reads only what it is told.
 """
 
 import argparse
@@ -109,7 +110,10 @@ def read_all(texts: Texts, peer: str, out: Path, number: int) -> dict[str, Any]:
             readings.append(compare_reading(done[record.id]["text"], str(record.answers[0])))
     whole = total(readings)
     print(f"{texts.name}, {peer}: CER {whole.cer:.2%}, word F1 {whole.word_f1:.3f}, {seconds:.1f} s", flush=True)
-    return {"seconds": round(seconds, 1), "readings": [[r.edits, r.length, r.shared, r.said, r.meant] for r in readings]}
+    return {
+        "seconds": round(seconds, 1),
+        "readings": [[r.edits, r.length, r.shared, r.said, r.meant] for r in readings],
+    }
 
 
 def texts_of_group(folder: Path, group: Group) -> Texts:
@@ -140,7 +144,9 @@ def main() -> None:
     }
     for texts in every:
         rows = {
-            peer: read_all(texts, peer, arguments.folder / "peers" / f"{peer}-{slug(texts.name)}.jsonl", arguments.records)
+            peer: read_all(
+                texts, peer, arguments.folder / "peers" / f"{peer}-{slug(texts.name)}.jsonl", arguments.records
+            )
             for peer in PEERS
         }
         found["groups"][texts.name] = {"sha256": digest(texts.records, arguments.records), **rows}
