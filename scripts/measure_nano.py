@@ -14,6 +14,7 @@ The trap: what a run answered belongs to its weights; `answer` goes on only with
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from nano_records import GROUPS, known_rows, make_group, make_row, path_of, wanted_of
+from nano_records import GROUPS, PEERS_FILE, digest, known_rows, make_group, make_row, path_of, wanted_of
 
 from vl2.data.records import Record, read_records
 from vl2.eval.runner import Results, load_results, save_results
@@ -129,11 +130,23 @@ def answer_in_processes(folder: Path, run_name: str, options: argparse.Namespace
     for number in range(options.jobs):
         answers |= AnswerLog(folder / run_name / f"part-{number}-of-{options.jobs}" / "answers.jsonl").answers
     items = [record_item(record) for record in read_folder(folder, options.records)]
-    results = judge(OWN_TASKS, items, answers, {"model": run_name, "records": options.records})
+    config = {"model": run_name, "records": options.records, "groups": _digests(folder)}
+    results = judge(OWN_TASKS, items, answers, config)
     save_results(results, folder / run_name / "results.json")
     for name, row in results["tasks"].items():
         interval = f"{row['ci_low']:.4f} - {row['ci_high']:.4f}"
         print(f"{name:36} {row['metric']:17} {row['value']:.4f} ({interval}) of {row['n']}")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of the groups' first pictures as this machine has them: only the same can be held against other programs."""
+    compared = json.loads(PEERS_FILE.read_text("utf-8"))["groups"] if PEERS_FILE.exists() else {}
+    paths = {part.name: path_of(folder, part) for part in GROUPS}
+    return {
+        name: digest(path, len(compared[name]["tesseract"]["readings"]))
+        for name, path in paths.items()
+        if name in compared and path.exists()
+    }
 
 
 def main() -> None:

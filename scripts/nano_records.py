@@ -34,6 +34,7 @@ from vl2.synth.ingredients import fonts
 from vl2.synth.registry import TASKS, generate
 from vl2.synth.sample import Question, Sample
 
+PEERS_FILE = Path(__file__).resolve().parent.parent / "docs/nano/peers.json"
 SEED = 1
 PICTURES = 100  # of a group
 _OF_AN_IMAGE = 2  # questions; more of them would make the interval look narrower than it is

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nano_records import GROUPS, ROWS, Row, digest, path_of
+from nano_records import GROUPS, PEERS_FILE, ROWS, Row, digest, path_of
 
 from vl2.data.records import Record
 from vl2.eval.intervals import paired_bootstrap
@@ -96,29 +96,36 @@ def verdict(nano: Sequence[Reading], peers: dict[str, Sequence[Reading]]) -> str
 
 
 def peers_table(results: Results, peers: dict[str, Any], folder: Path) -> str:
-    """One row a group of pictures: character error rate and word F1 of each reader."""
+    """One row a group of pictures: error rate and word F1 of each reader, a dash where Nano was not asked."""
     heads = ["pictures", "number", "Nano", *PEERS.values(), "Nano is"]
     lines = [f"| {' | '.join(heads)} |", f"|---|---:|{'---:|' * (1 + len(PEERS))}---|"]
-    paths = {group.name: path_of(folder, group) for group in GROUPS}
-    paths |= {f"samples, {path.stem}": path for path in sorted((folder / "samples").glob("*.jsonl"))}
-    for name, path in paths.items():
-        if name not in results["tasks"] or name not in peers["groups"]:
-            continue
-        theirs = peers["groups"][name]
-        number = len(theirs["tesseract"]["readings"])
-        nano = nano_readings(results, name)[:number]
-        if len(nano) < number or digest(path, number) != theirs["sha256"]:
-            raise ValueError(f"{path}: not what docs/nano/peers.json was made from; run scripts/peers.py {folder}")
+    for name, theirs in peers["groups"].items():
         read = {peer: [Reading(*counts) for counts in theirs[peer]["readings"]] for peer in PEERS}
-        cells = [f"{one.cer:.2%}, {one.word_f1:.3f}" for one in map(total, (nano, *read.values()))]
-        lines.append(f"| {name} | {len(nano)} | {' | '.join(cells)} | {verdict(nano, read)} |")
+        number = len(read["tesseract"])
+        cells = [f"{one.cer:.2%}, {one.word_f1:.3f}" for one in map(total, read.values())]
+        nano, said = "–", "not asked"
+        if name in results["tasks"]:
+            readings = nano_readings(results, name)[:number]
+            _require_same(results, theirs["sha256"], name, folder, number, len(readings))
+            whole = total(readings)
+            nano, said = f"{whole.cer:.2%}, {whole.word_f1:.3f}", verdict(readings, read)
+        lines.append(f"| {name} | {number} | {nano} | {' | '.join(cells)} | {said} |")
     return "\n".join(lines) + "\n"
+
+
+def _require_same(results: Results, wanted: str, name: str, folder: Path, number: int, answered: int) -> None:
+    """Raises ValueError if Nano was shown other pictures than the programs."""
+    paths = {group.name: path_of(folder, group) for group in GROUPS}
+    path = paths.get(name) or folder / "samples" / f"{name.removeprefix('samples, ')}.jsonl"
+    seen = results["config"].get("groups", {}).get(name) or digest(path, number)
+    if answered < number or seen != wanted:
+        raise ValueError(f"{path}: not what {PEERS_FILE.name} was made from; run scripts/peers.py {folder}")
 
 
 def write_report(results: Results, records: Sequence[Record], folder: Path) -> None:
     """Tables into the pages, the gallery beside them, and both tables to the terminal."""
     first = json.loads((ROOT / "docs/nano/first.json").read_text("utf-8"))
-    peers = json.loads((ROOT / "docs/nano/peers.json").read_text("utf-8"))
+    peers = json.loads(PEERS_FILE.read_text("utf-8"))
     tables = rows_table(results, first), peers_table(results, peers, folder)
     for page in (ROOT / "README.md", ROOT / "docs/nano.md"):
         insert(tables[0], page, "results")

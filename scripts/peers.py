@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nano_records import GROUPS, PICTURES, Group, digest, make_group, slug
+from nano_records import GROUPS, PEERS_FILE, PICTURES, Group, digest, make_group, slug
 
 from vl2.data.records import Record, read_records
 from vl2.eval.reading import Reading, compare_reading, total
@@ -32,7 +32,6 @@ from vl2.eval.tesseract import TesseractAnswerer
 from vl2.files import write_whole
 from vl2.processing.images import open_image
 
-PEERS_FILE = Path(__file__).resolve().parent.parent / "docs/nano/peers.json"
 _LINE, _PAGE = "7", "3"  # Tesseract's page segmentation modes
 
 Reader = Callable[[Record], str]
