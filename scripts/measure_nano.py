@@ -24,7 +24,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from nano_records import GROUPS, PEERS_FILE, digest, known_rows, make_group, make_row, path_of, wanted_of
+from nano_records import GROUPS, PEERS_FILE, Group, digest, known_rows, make_group, make_row, path_of, wanted_of
 
 from vl2.data.records import Record, read_records
 from vl2.eval.runner import Results, load_results, save_results
@@ -41,7 +41,10 @@ def make_records(folder: Path, records: int, only: Sequence[str]) -> None:
             continue
         began = time.perf_counter()
         try:
-            path = make_group(folder, part) if part in GROUPS else make_row(folder, part, records)  # type: ignore[arg-type]
+            if isinstance(part, Group):
+                path = make_group(folder, part)
+            else:
+                path = make_row(folder, part, wanted_of(part, records))
         except (TaskError, ImportError, ValueError) as error:
             print(f"{part.name}: left out ({error})", flush=True)
         else:
@@ -58,7 +61,7 @@ def read_folder(folder: Path, records: int, samples: bool = True) -> list[Record
     for part in (*known_rows(), *GROUPS):
         path = path_of(folder, part)
         if path.exists():
-            limit = None if part in GROUPS else wanted_of(part, records)  # type: ignore[arg-type]
+            limit = None if isinstance(part, Group) else wanted_of(part, records)
             found += list(read_records(path))[:limit]
     for path in sorted((folder / "samples").glob("*.jsonl")) if samples else ():
         found += [replace(record, task=f"samples, {path.stem}") for record in read_records(path)]

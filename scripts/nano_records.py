@@ -237,8 +237,8 @@ def _records(sample: Sample, task: str, index: int, fits: Callable[[Question], b
     return chosen[:_OF_AN_IMAGE]
 
 
-def make_row(folder: Path, row: Row, records: int) -> Path:
-    """The records of a row, unless they are there already."""
+def make_row(folder: Path, row: Row, wanted: int) -> Path:
+    """The first `wanted` records of a row, unless they are there already."""
 
     def draw(index: int) -> tuple[Sample, list[dict[str, Any]]]:
         sample = generate(row.task, SEED, index, "test")
@@ -247,7 +247,7 @@ def make_row(folder: Path, row: Row, records: int) -> Path:
             record["id"] = f"{row.name}: {record['id']}"
         return sample, found
 
-    return _write(path_of(folder, row), row.name, wanted_of(row, records), draw)
+    return _write(path_of(folder, row), row.name, wanted, draw)
 
 
 def make_group(folder: Path, group: Group) -> Path:

@@ -2,6 +2,7 @@
 
 results of a run --rows--> one row a task: value, interval, target, first version    <!-- results -->  README.md, too
                  --groups, samples + docs/nano/peers.json--> error rates side by side  <!-- peers -->
+                 docs/nano/faults.json of count_faults.py    <!-- faults -->
                  --> docs/nano/gallery.png
 
 The trap: Nano is "better" than a program only where the paired interval of the difference leaves out 0; else the table
@@ -10,10 +11,12 @@ says that they cannot be told apart, or who is.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from count_faults import table as faults_table
 from nano_records import GROUPS, PEERS_FILE, ROWS, Row, digest, path_of
 
 from vl2.data.records import Record
@@ -25,6 +28,7 @@ from vl2.eval.runner import Results, TaskSummary
 from vl2.files import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
+FAULTS_FILE = ROOT / "docs/nano/faults.json"
 PEERS = {"tesseract": "Tesseract", "rapidocr": "RapidOCR"}
 
 
@@ -130,6 +134,9 @@ def write_report(results: Results, records: Sequence[Record], folder: Path) -> N
     for page in (ROOT / "README.md", ROOT / "docs/nano.md"):
         insert(tables[0], page, "results")
     insert(tables[1], ROOT / "docs/nano.md", "peers")
+    if FAULTS_FILE.exists():
+        faults = json.loads(FAULTS_FILE.read_text("utf-8"))
+        insert(faults_table(Counter(faults["counts"]), faults["prompts"]), ROOT / "docs/nano.md", "faults")
     own = {row.name for row in ROWS}
     shown = [output for output in results["outputs"] if output["task"] in own]
     gallery({**results, "outputs": shown}, records, ROOT / "docs/nano/gallery.png")
