@@ -137,7 +137,7 @@ def known_rows() -> list[Row]:
 
 def wanted_of(row: Row, records: int) -> int:
     """Rows without a target are measured on two fifths of the records."""
-    return records if row.target is not None else records * 2 // 5
+    return records if row.target is not None else max(1, records * 2 // 5)
 
 
 @contextmanager
