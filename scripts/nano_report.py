@@ -12,7 +12,7 @@ says that they cannot be told apart, or who is.
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def nano_readings(results: Results, name: str) -> list[Reading]:
     return [compare_reading(output["text"], gold) for output, gold in zip(outputs, golds, strict=True)]
 
 
-def verdict(nano: Sequence[Reading], peers: dict[str, Sequence[Reading]]) -> str:
+def verdict(nano: Sequence[Reading], peers: Mapping[str, Sequence[Reading]]) -> str:
     """Who reads with fewer edits: Nano, a program, or nobody for certain."""
     better, worse = [], []
     for name, readings in peers.items():

@@ -131,7 +131,9 @@ def texts_of_samples(folder: Path) -> list[Texts]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--records", type=int, default=PICTURES, help="the first pictures of a group")
+    parser.add_argument(
+        "--records", type=int, default=PICTURES, help="of a group, at least; more if they were read before"
+    )
     arguments = parser.parse_args()
     every = [texts_of_group(arguments.folder, group) for group in GROUPS]
     every += texts_of_samples(arguments.folder / "samples")
@@ -142,13 +144,11 @@ def main() -> None:
         "groups": {},
     }
     for texts in every:
-        rows = {
-            peer: read_all(
-                texts, peer, arguments.folder / "peers" / f"{peer}-{slug(texts.name)}.jsonl", arguments.records
-            )
-            for peer in PEERS
-        }
-        found["groups"][texts.name] = {"sha256": digest(texts.records, arguments.records), **rows}
+        logs = {peer: arguments.folder / "peers" / f"{peer}-{slug(texts.name)}.jsonl" for peer in PEERS}
+        there = [len(path.read_bytes().splitlines()) if path.exists() else 0 for path in logs.values()]
+        number = max(arguments.records, min(there))
+        rows = {peer: read_all(texts, peer, path, number) for peer, path in logs.items()}
+        found["groups"][texts.name] = {"sha256": digest(texts.records, number), **rows}
         with write_whole(PEERS_FILE) as staging:  # after every group, so that a stop loses little
             staging.write_text(json.dumps(found) + "\n", encoding="utf-8")
 
