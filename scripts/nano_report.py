@@ -3,7 +3,7 @@
 results of a run --rows--> one row a task: value, interval, target, first version    <!-- results -->  README.md, too
                  --groups, samples + docs/nano/peers.json--> error rates side by side  <!-- peers -->
                  docs/nano/faults.json of count_faults.py    <!-- faults -->
-                 --> docs/nano/gallery.png
+                 --> docs/nano/gallery.png, FOLDER/samples.png
 
 The trap: Nano is "better" than a program only where the paired interval of the difference leaves out 0; else the table
 says that they cannot be told apart, or who is.
@@ -140,4 +140,7 @@ def write_report(results: Results, records: Sequence[Record], folder: Path) -> N
     own = {row.name for row in ROWS}
     shown = [output for output in results["outputs"] if output["task"] in own]
     gallery({**results, "outputs": shown}, records, ROOT / "docs/nano/gallery.png")
+    samples = [output for output in results["outputs"] if output["task"].startswith("samples, ")]
+    if samples:  # beside the pictures, not in the repository: they are not free to copy
+        gallery({**results, "outputs": samples}, records, folder / "samples.png", good=len(samples), bad=len(samples))
     print("\n".join(tables))

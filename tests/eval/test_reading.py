@@ -29,3 +29,7 @@ def test_total_is_a_rate_of_the_whole_corpus() -> None:
     assert whole.cer == 0.4
     assert total([]).cer == 0
     assert compare_reading("", "").word_f1 == 0
+
+
+def test_marks_that_look_alike_are_alike() -> None:
+    assert compare_reading("“It’s” 3–4", '"It\'s" 3-4') == Reading(edits=0, length=10, shared=2, said=2, meant=2)

@@ -3,7 +3,8 @@
     text, gold --compare_reading--> Reading(edits, length, shared, said, meant) --sum--> CER, word F1
 
 A word is what stands between white space; of Chinese, which has none, every character is a word of its own. White
-space between Chinese characters does not count, since some programs put some there and some none.
+space between Chinese characters does not count, since some programs put some there and some none, and neither does
+which quotation mark or dash was written.
 
 The trap: a page in columns can be read in several orders. Edits punish all but one of them, words none, which is why
 both are shown.
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from vl2.eval.metrics import cer, collapse
 
 _HAN = "\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef"  # characters and their punctuation
+_PLAIN = str.maketrans("‘’“”–—−", "''\"\"---")
 _BETWEEN = re.compile(rf"(?<=[{_HAN}])\s+|\s+(?=[{_HAN}])")
 _WORD = re.compile(rf"[{_HAN}]|[^\s{_HAN}]+")
 
@@ -55,14 +57,12 @@ class Reading:
 def compare_reading(answer: str, gold: str) -> Reading:
     """Counts of one answer."""
     found = cer(_joined(answer), [_joined(gold)])
-    said, meant = (Counter(_WORD.findall(collapse(text))) for text in (answer, gold))
-    return Reading(
-        int(found.numerator), int(found.denominator), (said & meant).total(), said.total(), meant.total()
-    )
+    said, meant = (Counter(_WORD.findall(_joined(text))) for text in (answer, gold))
+    return Reading(int(found.numerator), int(found.denominator), (said & meant).total(), said.total(), meant.total())
 
 
 def _joined(text: str) -> str:
-    return _BETWEEN.sub("", collapse(text))
+    return _BETWEEN.sub("", collapse(text)).translate(_PLAIN)
 
 
 def total(readings: Iterable[Reading]) -> Reading:
