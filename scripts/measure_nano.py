@@ -20,11 +20,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from nano_records import GROUPS, PEERS_FILE, Group, digest, known_rows, make_group, make_row, path_of, wanted_of
+from nano_records import GROUPS, PEERS_FILE, Group, Row, digest, known_rows, make_group, make_row, path_of, wanted_of
 
 from vl2.data.records import Record, read_records
 from vl2.eval.runner import Results, load_results, save_results
@@ -34,21 +36,25 @@ MAX_TOKENS = 1024  # of an answer; one that goes round in circles ends earlier, 
 _LOG_EVERY_SEC = 10.0
 
 
-def make_records(folder: Path, records: int, only: Sequence[str]) -> None:
-    """Every row and group that this machine can draw."""
-    for part in (*known_rows(), *GROUPS):
-        if only and part.name not in only:
-            continue
-        began = time.perf_counter()
-        try:
-            if isinstance(part, Group):
-                path = make_group(folder, part)
-            else:
-                path = make_row(folder, part, wanted_of(part, records))
-        except (TaskError, ImportError, ValueError) as error:
-            print(f"{part.name}: left out ({error})", flush=True)
+def make_records(folder: Path, records: int, only: Sequence[str], jobs: int) -> None:
+    """Every row and group that this machine can draw, several at a time; the longest are begun first."""
+    parts = [part for part in (*GROUPS, *known_rows()) if not only or part.name in only]
+    with ProcessPoolExecutor(jobs) as pool:
+        for said in pool.map(partial(_make, folder, records), parts):
+            print(said, flush=True)
+
+
+def _make(folder: Path, records: int, part: Row | Group) -> str:
+    """A row or a group, and how long it took, or why it was left out."""
+    began = time.perf_counter()
+    try:
+        if isinstance(part, Group):
+            path = make_group(folder, part)
         else:
-            print(f"{path.parent}: {time.perf_counter() - began:.1f} s", flush=True)
+            path = make_row(folder, part, wanted_of(part, records))
+    except (TaskError, ImportError, ValueError) as error:
+        return f"{part.name}: left out ({error})"
+    return f"{path.parent}: {time.perf_counter() - began:.1f} s"
 
 
 def read_folder(folder: Path, records: int, samples: bool = True) -> list[Record]:
@@ -162,12 +168,15 @@ def main() -> None:
     parser.add_argument("--run", default="", help="name of the folder for answers; the model's if not given")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch-size", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=0, help="processes; 0 is two on a CPU, one on a GPU")
+    parser.add_argument(
+        "--jobs", type=int, default=0, help="processes; 0 is one a core to draw, to answer two on a CPU, one on a GPU"
+    )
     parser.add_argument("--part", type=lambda text: tuple(map(int, text.split("/"))), help=argparse.SUPPRESS)
     options = parser.parse_args()
     run_name = options.run or Path(options.model).name
+    only = options.only.split(";") if options.only else ()
     if options.step == "records":
-        make_records(options.folder, options.records, options.only.split(";") if options.only else ())
+        make_records(options.folder, options.records, only, options.jobs or os.cpu_count() or 1)
     elif options.step == "answer":
         from vl2.device import pick_device
 

@@ -37,6 +37,9 @@ from vl2.synth.sample import Question, Sample
 PEERS_FILE = Path(__file__).resolve().parent.parent / "docs/nano/peers.json"
 SEED = 1
 PICTURES = 100  # of a group
+# Pictures are carried to other machines. Without loss, two thirds of a PNG's size; photographs of rows, which no other
+# program is shown, as cameras store them.
+_AS_WEBP: dict[bool, dict[str, Any]] = {False: {"lossless": True, "quality": 30, "method": 2}, True: {"quality": 95}}
 _OF_AN_IMAGE = 2  # questions; more of them would make the interval look narrower than it is
 _MOST_SAMPLES = 6  # pictures drawn for a wanted record, before a row gives up
 
@@ -212,8 +215,7 @@ def _write(path: Path, name: str, wanted: int, draw: Callable[[int], tuple[Sampl
                 record["task"] = name
                 lines.append(json.dumps(record, ensure_ascii=False))
             for place, picture in enumerate((*sample.earlier, sample) if records else ()):
-                # without loss, and two thirds of a PNG's size, since pictures are carried to other machines
-                picture.image.save(building / _image_name(index, place), lossless=True, quality=30, method=2)
+                picture.image.save(building / _image_name(index, place), **_AS_WEBP[name.endswith("-photo")])
         if len(lines) < wanted:
             raise ValueError(f"{name}: {len(lines)} of {wanted} records in {_MOST_SAMPLES * wanted} samples")
         (building / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
