@@ -48,10 +48,8 @@ def _make(folder: Path, records: int, part: Row | Group) -> str:
     """A row or a group, and how long it took, or why it was left out."""
     began = time.perf_counter()
     try:
-        if isinstance(part, Group):
-            path = make_group(folder, part)
-        else:
-            path = make_row(folder, part, wanted_of(part, records))
+        is_group = isinstance(part, Group)
+        path = make_group(folder, part) if is_group else make_row(folder, part, wanted_of(part, records))
     except (TaskError, ImportError, ValueError) as error:
         return f"{part.name}: left out ({error})"
     return f"{path.parent}: {time.perf_counter() - began:.1f} s"
