@@ -20,6 +20,7 @@ import tarfile
 import tempfile
 import tomllib
 import zipfile
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,17 @@ def member(archive: Path, name: str) -> bytes:
             return file.read(name)
     source: dict[str, Any] = {"name": archive}
     if archive.suffix == ".deb":
-        data = subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], capture_output=True, check=True).stdout
-        source, name = {"fileobj": io.BytesIO(data)}, f"./{name}"
+        source, name = {"fileobj": io.BytesIO(_files_of_deb(archive))}, f"./{name}"
     with tarfile.open(**source) as file:
         found = file.extractfile(name)
         assert found is not None, name
         return found.read()
+
+
+@cache
+def _files_of_deb(archive: Path) -> bytes:
+    """Its files as one tar archive, decompressed once."""
+    return subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], capture_output=True, check=True).stdout
 
 
 def picture(content: bytes, sample: dict[str, Any]) -> Image.Image:
