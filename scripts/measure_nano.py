@@ -1,110 +1,195 @@
-"""Measure Nano on its test split, beside Tesseract where there is text to read, and write what the documents show.
+"""Measure Nano: everything the project wants of it, beside its first version and beside two OCR programs.
 
-python scripts/measure_nano.py OUT_DIR [--records 500] [--jobs 2]
+python scripts/measure_nano.py records FOLDER [--records 500] [--only "gui;gui-zh"]  draws (with OpenCV, Chromium)
+python scripts/measure_nano.py answer FOLDER [--model nano] [--device cuda]          asks, from the folder alone
+python scripts/measure_nano.py report FOLDER [--run nano]                            tables, picture of docs/nano.md
 
-vl2.synth (split "test") --> OUT_DIR/TASK/records.jsonl --vl2 eval--> results/*.json
-                         --> docs/nano/gallery.png, the table between the marks in README.md and docs/nano.md
+nano_records.ROWS, GROUPS --records--> FOLDER/rows, FOLDER/groups --answer--> FOLDER/RUN/results.json
+    docs/nano/first.json, docs/nano/peers.json --report--> tables between the marks of docs/nano.md and README.md
+
+`answer` needs torch, numpy, Pillow, tokenizers, safetensors, huggingface-hub and rapidfuzz, so that it runs where the
+other packages are missing. A row that a machine cannot draw is left out there: bring its folder from one that can.
+
+The trap: what a run answered belongs to its weights; `answer` goes on only with the same ones.
 """
 
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
-from vl2.data.records import read_records
-from vl2.eval.report import gallery, to_markdown
-from vl2.eval.runner import Results, load_results
-from vl2.files import write_whole
-from vl2.synth.export import export
+from nano_records import GROUPS, PEERS_FILE, Group, Row, digest, known_rows, make_group, make_row, path_of, wanted_of
 
-ROOT = Path(__file__).resolve().parent.parent
-# task -> the metric that is measured; other questions of the same images are left out
-METRICS = {
-    "line": "cer", "receipt": "anls", "form": "anls", "table": "exact", "chart": "relaxed_accuracy", "ground": "iou",
-    "count": "exact", "paragraph": "cer", "scene": "exact",
-}  # fmt: skip
-READING = ("line", "paragraph")
-EXTRAS = ("paragraph", "scene")  # no target is set for these; they get two fifths of the records
-SEED = 1
-MAX_TOKENS = 256  # an answer caught in a loop must end
+from vl2.data.records import Record, read_records
+from vl2.eval.runner import Results, load_results, save_results
+from vl2.synth.registry import TaskError
+
+MAX_TOKENS = 1024  # of an answer; one that goes round in circles ends earlier, as in `Model.read`
+_LOG_EVERY_SEC = 10.0
 
 
-def make_records(folder: Path, task: str, wanted: int) -> Path:
-    """Images of the test split and the first `wanted` records of the task's metric, at most two of an image."""
-    out = folder / task
-    if not out.exists():
-        export(task, wanted, out, seed=SEED, split="test")
-    lines = (out / "records.jsonl").read_text(encoding="utf-8").splitlines()
-    chosen: list[str] = []
-    of_image: Counter[str] = Counter()
-    for line in lines:
-        record = json.loads(line)
-        if record["metric"] != METRICS[task] or of_image[record["images"][0]] == 2:  # cer: full readings only
-            continue
-        of_image[record["images"][0]] += 1
-        chosen.append(line)
-    chosen = chosen[:wanted]
-    path = out / "measured.jsonl"
-    path.write_text("\n".join(chosen) + "\n", encoding="utf-8")
-    return path
+def make_records(folder: Path, records: int, only: Sequence[str], jobs: int) -> None:
+    """Every row and group that this machine can draw, several at a time; the longest are begun first."""
+    parts = [part for part in (*GROUPS, *known_rows()) if not only or part.name in only]
+    with ProcessPoolExecutor(jobs) as pool:
+        for said in pool.map(partial(_make, folder, records), parts):
+            print(said, flush=True)
 
 
-def run(records: Path, model: str, out: Path) -> None:
-    """One `vl2 eval` on one thread, unless its results are there already."""
-    if out.exists():
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "vl2", "eval", str(records), "--model", model, "--out", str(out)]
-    command += ["--device", "cpu", "--max-tokens", str(MAX_TOKENS)]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
-    print(f"{model} {records.parent.name}: done", flush=True)
+def _make(folder: Path, records: int, part: Row | Group) -> str:
+    """A row or a group, and how long it took, or why it was left out."""
+    began = time.perf_counter()
+    try:
+        is_group = isinstance(part, Group)
+        path = make_group(folder, part) if is_group else make_row(folder, part, wanted_of(part, records))
+    except (TaskError, ImportError, ValueError) as error:
+        return f"{part.name}: left out ({error})"
+    return f"{path.parent}: {time.perf_counter() - began:.1f} s"
 
 
-def joined(paths: list[Path]) -> Results:
-    """Several results as one."""
-    parts = [load_results(path) for path in paths]
-    tasks = {name: summary for part in parts for name, summary in part["tasks"].items()}
-    return {"config": parts[0]["config"], "tasks": tasks, "outputs": [o for part in parts for o in part["outputs"]]}
+def read_folder(folder: Path, records: int, samples: bool = True) -> list[Record]:
+    """All records of a folder, rows in the order of the table, then groups, then samples.
+
+    Args:
+        records: at most so many of a row with a target, and two fifths of them of others; all of groups and samples.
+    """
+    found: list[Record] = []
+    for part in (*known_rows(), *GROUPS):
+        path = path_of(folder, part)
+        if path.exists():
+            limit = None if isinstance(part, Group) else wanted_of(part, records)
+            found += list(read_records(path))[:limit]
+    for path in sorted((folder / "samples").glob("*.jsonl")) if samples else ():
+        found += [replace(record, task=f"samples, {path.stem}") for record in read_records(path)]
+    if not found:
+        raise ValueError(f"{folder}: no records; run `measure_nano.py records {folder}` first")
+    return found
 
 
-def insert(table: str, page: Path) -> None:
-    """Put the table between the marks of a page."""
-    marks = "<!-- results:start -->", "<!-- results:end -->"
-    text = page.read_text(encoding="utf-8")
-    text, found = re.subn(f"{marks[0]}.*?{marks[1]}", lambda _: f"{marks[0]}\n{table}{marks[1]}", text, flags=re.DOTALL)
-    if found != 1:
-        raise ValueError(f"{page}: expected one pair of marks {marks[0]} ... {marks[1]}, found {found}")
-    with write_whole(page) as staging:
-        staging.write_text(text, encoding="utf-8")
+def _weights_digest(model: str) -> str:
+    """Of the files that a model's answers depend on."""
+    from vl2.hub import find_model
+
+    found = sha256()
+    for path in sorted(find_model(model, local_files_only=False, revision=None).iterdir()):
+        if path.suffix in (".safetensors", ".json"):
+            found.update(path.name.encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def answer(folder: Path, run_name: str, options: argparse.Namespace) -> Results:
+    """Ask a model everything in one process, or this process's share of it."""
+    from vl2.answerer import ModelAnswerer
+    from vl2.api import load
+    from vl2.eval.benchmarks import OWN_TASKS
+    from vl2.eval.items import record_item
+    from vl2.eval.run import run
+
+    number, parts = options.part
+    records = read_folder(folder, options.records)[number::parts]
+    on_gpu = options.device.startswith("cuda")
+    began = said = time.monotonic()
+
+    def model() -> ModelAnswerer:
+        engine = {"max_running": 256} if on_gpu else {}
+        loaded = load(options.model, device=options.device, engine=engine)
+        return ModelAnswerer(loaded, MAX_TOKENS, stop_repetition=True, workers=16 if on_gpu else 0)
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > _LOG_EVERY_SEC or done == total:
+            said = time.monotonic()
+            print(f"part {number + 1} of {parts}: {done} of {total}, {said - began:.0f} s", flush=True)
+
+    settings = {"model": run_name, "weights_sha256": _weights_digest(options.model), "max_tokens": MAX_TOKENS}
+    asked = sha256(repr([(r.id, r.question, r.answers) for r in records]).encode()).hexdigest()
+    settings |= {"parts": parts, "records_sha256": asked, "device": options.device}
+    return run(
+        OWN_TASKS, [record_item(record) for record in records], model, folder / run_name / f"part-{number}-of-{parts}",
+        settings=settings, batch_size=options.batch_size or (512 if on_gpu else 8), progress=progress,
+    )  # fmt: skip
+
+
+def answer_in_processes(folder: Path, run_name: str, options: argparse.Namespace, arguments: list[str]) -> None:
+    """One process on a GPU, several with one thread each on a CPU; then all answers judged as one run."""
+    from vl2.eval.benchmarks import OWN_TASKS
+    from vl2.eval.items import record_item
+    from vl2.eval.run import AnswerLog, judge
+
+    if options.jobs == 1:
+        answer(folder, run_name, options)
+    else:
+        command = [sys.executable, __file__, *arguments, "--device", options.device]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        parts = [[*command, "--part", f"{number}/{options.jobs}"] for number in range(options.jobs)]
+        processes = [subprocess.Popen(part, env=environment) for part in parts]
+        if any([process.wait() for process in processes]):
+            raise SystemExit("a part failed; the same command goes on where it was")
+    answers = {}
+    for number in range(options.jobs):
+        answers |= AnswerLog(folder / run_name / f"part-{number}-of-{options.jobs}" / "answers.jsonl").answers
+    items = [record_item(record) for record in read_folder(folder, options.records)]
+    config = {"model": run_name, "records": options.records, "groups": _digests(folder)}
+    results = judge(OWN_TASKS, items, answers, config)
+    save_results(results, folder / run_name / "results.json")
+    for name, row in results["tasks"].items():
+        interval = f"{row['ci_low']:.4f} - {row['ci_high']:.4f}"
+        print(f"{name:36} {row['metric']:17} {row['value']:.4f} ({interval}) of {row['n']}")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of the groups' first pictures as this machine has them: only the same can be held against other programs."""
+    compared = json.loads(PEERS_FILE.read_text("utf-8"))["groups"] if PEERS_FILE.exists() else {}
+    paths = {part.name: path_of(folder, part) for part in GROUPS}
+    return {
+        name: digest(path, len(compared[name]["tesseract"]["readings"]))
+        for name, path in paths.items()
+        if name in compared and path.exists()
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--records", type=int, default=500)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("step", choices=("records", "answer", "report"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--records", type=int, default=500, help="a row with a target; two fifths of them for others")
+    parser.add_argument("--only", default="", help="names of rows and groups to draw, separated by semicolons")
     parser.add_argument("--model", default="nano")
-    arguments = parser.parse_args()
-    wanted = {task: arguments.records * 2 // 5 if task in EXTRAS else arguments.records for task in METRICS}
-    files = {task: make_records(arguments.out, task, count) for task, count in wanted.items()}
-    results = arguments.out / "results"
-    jobs = [(path, arguments.model, results / f"nano-{task}.json") for task, path in files.items()]
-    jobs += [(files[task], "tesseract", results / f"tesseract-{task}.json") for task in READING]
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        list(pool.map(lambda job: run(*job), jobs))
-    nano = joined([results / f"nano-{task}.json" for task in METRICS])
-    tesseract = joined([results / f"tesseract-{task}.json" for task in READING])
-    table = to_markdown({"Nano": nano, "Tesseract": tesseract})
-    records = [record for path in files.values() for record in read_records(path)]
-    gallery(nano, records, ROOT / "docs/nano/gallery.png")
-    for page in (ROOT / "README.md", ROOT / "docs/nano.md"):
-        insert(table, page)
-    print(table)
+    parser.add_argument("--run", default="", help="name of the folder for answers; the model's if not given")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch-size", type=int, default=0)
+    parser.add_argument(
+        "--jobs", type=int, default=0, help="processes; 0 is one a core to draw, to answer two on a CPU, one on a GPU"
+    )
+    parser.add_argument("--part", type=lambda text: tuple(map(int, text.split("/"))), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    run_name = options.run or Path(options.model).name
+    only = options.only.split(";") if options.only else ()
+    if options.step == "records":
+        make_records(options.folder, options.records, only, options.jobs or os.cpu_count() or 1)
+    elif options.step == "answer":
+        from vl2.device import pick_device
+
+        options.device = str(pick_device(options.device))
+        options.jobs = options.jobs or (1 if options.device.startswith("cuda") else 2)
+        if options.part:
+            answer(options.folder, run_name, options)
+        else:
+            options.part = (0, 1)
+            answer_in_processes(options.folder, run_name, options, sys.argv[1:])
+    else:
+        from nano_report import write_report
+
+        records = read_folder(options.folder, options.records)
+        write_report(load_results(options.folder / run_name / "results.json"), records, options.folder)
 
 
 if __name__ == "__main__":

@@ -4,24 +4,38 @@ python scripts/measure_quantized.py OUT_DIR [--records 500] [--jobs 2] [--model 
                                             [--schemes fp8,int4,int8] [--tasks line,receipt,...]
 
     MODEL --vl2 quantize--> OUT_DIR/fp8, OUT_DIR/int4, OUT_DIR/int8
-    vl2.synth (split "test") --> OUT_DIR/TASK/records.jsonl --vl2 eval--> OUT_DIR/results/*.json --> a table
+    nano_records (split "test") --> OUT_DIR/rows/TASK/records.jsonl --vl2 eval--> OUT_DIR/results/*.json --> a table
 
 Points are hundredths of a metric, and less of an error rate counts as more. Few answers change, so differences of the
 same records say more than the intervals of each model; with n records, one record is 100 / n points.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from measure_nano import METRICS, make_records, run
+from nano_records import known_rows, make_row
 
 from vl2.eval.metrics import ERROR_RATES
 from vl2.eval.runner import Results, load_results
 
 LIMITS = {"fp8": 0.5, "int4": 1.5, "int8": 0.5}  # points that a task may lose
+TASKS = ("line", "receipt", "form", "table", "chart", "ground", "count", "paragraph", "scene")
+MAX_TOKENS = 256  # an answer caught in a loop must end
+
+
+def run(records: Path, model: str, out: Path) -> None:
+    """One `vl2 eval` on one thread, unless its results are there already."""
+    if out.exists():
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "vl2", "eval", str(records), "--model", model, "--out", str(out)]
+    command += ["--device", "cpu", "--max-tokens", str(MAX_TOKENS)]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
+    print(f"{model} {records.parent.name}: done", flush=True)
 
 
 def cell(plain: Results, small: Results, limit: float) -> str:
@@ -41,16 +55,17 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--schemes", default=",".join(LIMITS))
-    parser.add_argument("--tasks", default=",".join(METRICS))
+    parser.add_argument("--tasks", default=",".join(TASKS))
     arguments = parser.parse_args()
     limits = {scheme: LIMITS[scheme] for scheme in arguments.schemes.split(",")}
-    tasks = {task: METRICS[task] for task in arguments.tasks.split(",")}
+    rows = {row.name: row for row in known_rows()}
+    tasks = {task: rows[task].metric for task in arguments.tasks.split(",")}
     models = {"plain": arguments.model} | {scheme: str(arguments.out / scheme) for scheme in limits}
     for scheme in limits:
         if not (arguments.out / scheme).exists():
             command = [sys.executable, "-m", "vl2", "quantize", arguments.model, models[scheme], "--to", scheme]
             subprocess.run([*command, "--device", "cpu"], check=True)
-    files = {task: make_records(arguments.out, task, arguments.records) for task in tasks}
+    files = {task: make_row(arguments.out, rows[task], arguments.records) for task in tasks}
     results = {(name, task): arguments.out / "results" / f"{name}-{task}.json" for task in tasks for name in models}
     with ThreadPoolExecutor(arguments.jobs) as pool:
         list(pool.map(lambda key: run(files[key[1]], models[key[0]], results[key]), results))

@@ -1,11 +1,12 @@
 """Lets evaluation ask a loaded model: records and benchmark questions become what `ask`, `read` or `ground` would say.
 
-Record --record_message--> Message --(tiled, if a benchmark has canvases of its own)--> chat_batch --> Output
+Record --record_message--> Message --(tiled, for canvases of a benchmark or by threads)--> chat_batch --> Output
 """
 
 import dataclasses
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from vl2.api import Model
 from vl2.data.records import Record
@@ -22,11 +23,23 @@ class ModelAnswerer:
     Args:
         max_tiles: most local tiles of an image; None leaves the model's own canvases. Others are tried as published:
             all canvases of at most so many tiles.
+        stop_repetition: end answers that go round in circles, as `Model.read` does.
+        workers: threads that open and tile the images of a batch before it is asked; 0 leaves that to the renderer.
     """
 
-    def __init__(self, model: Model, max_tokens: int = 512, max_tiles: int | None = None) -> None:
-        self._model, self._max_tokens = model, max_tokens
-        self._tiler: Renderer | None = None
+    def __init__(
+        self,
+        model: Model,
+        max_tokens: int = 512,
+        max_tiles: int | None = None,
+        *,
+        stop_repetition: bool = False,
+        workers: int = 0,
+    ) -> None:
+        self._model = model
+        self._sampling = {"max_tokens": max_tokens, "stop_repetition": stop_repetition}
+        self._workers = workers
+        self._tiler: Renderer | None = model.renderer if workers else None
         if max_tiles is not None:
             resolutions = canvases(max_tiles, model.config.vision_config.image_size)
             if set(resolutions) != set(model.config.candidate_resolutions):
@@ -39,10 +52,14 @@ class ModelAnswerer:
 
     def answer_messages(self, messages: Sequence[Message]) -> list[Output]:
         """One output for each message of a user; the whole batch is decoded together."""
-        conversations = [[self._tiled(message)] for message in messages]
+        if self._workers:
+            with ThreadPoolExecutor(self._workers) as pool:
+                conversations = [[message] for message in pool.map(self._tiled, messages)]
+        else:
+            conversations = [[self._tiled(message)] for message in messages]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # malformed boxes count as no boxes, which the score shows
-            answers = self._model.chat_batch(conversations, max_tokens=self._max_tokens)
+            answers = self._model.chat_batch(conversations, **self._sampling)
         return [Output(a.text, a.regions, a.completion_tokens, a.finish_reason) for a in answers]
 
     def _tiled(self, message: Message) -> Message:

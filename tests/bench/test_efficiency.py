@@ -1,5 +1,6 @@
 """Costs of a question: dense models are as large as they should be, formulas count what torch counts."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from vl2.bench.efficiency import Question, cost, dense_like
@@ -82,3 +84,38 @@ def test_script_writes_models_that_can_be_built(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "small-dense-activated" / "config.json").read_text("utf-8"))
     assert written["language_config"]["n_routed_experts"] is None
     assert sum(p.numel() for p in model.parameters()) == facts(config, SIZE).total_params
+
+
+def test_measured_models_go_into_a_file_a_table_and_the_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    script = importlib.import_module("efficiency")
+    config = PRESETS["nano"]
+    small = replace(config, language_config=replace(config.language_config, num_hidden_layers=2))
+    vision = replace(small.vision_config, layers=1)
+    small = replace(small, vision_config=vision)
+    kinds = (small, dense_like(small, total=False), dense_like(small, total=True))
+    monkeypatch.setattr(script, "models", lambda name: dict(zip(script.KINDS, kinds, strict=True)))
+    for name, value in (("CONTEXT", 16), ("MEASURED_BATCHES", (1, 2)), ("_SIDE", 1), ("_REPEATS", 2)):
+        monkeypatch.setattr(script, name, value)
+    path = tmp_path / "efficiency.json"
+    script.measure(["nano"], "cpu", 1e-9, path)  # no time: nothing is begun
+    assert not path.exists()
+    script.measure(["nano"], "cpu", 0, path)
+    first = json.loads(path.read_text("utf-8"))
+    assert list(first["rows"]) == [f"nano, {kind}" for kind in script.KINDS]
+    script.measure(["nano"], "cpu", 0, path)  # goes on where it was: nothing is left
+    assert json.loads(path.read_text("utf-8")) == first
+    table = script.measured_table(first)
+    step = 1e3 * first["rows"]["nano, dense, activated"]["step 2"]["median"]
+    assert f"| {step:.3f} |" in table
+    for row in first["rows"].values():
+        row["step 64"] = row["step 2"]
+    del first["rows"]["nano, dense, total"]  # as if it had not fitted
+    script.plot(script.costs(), first, tmp_path / "plot.png")
+    script.plot(script.costs(), None, tmp_path / "computed.png")
+    with Image.open(tmp_path / "plot.png") as both, Image.open(tmp_path / "computed.png") as one:
+        assert both.height > 1.5 * one.height
+    first["machine"]["device"] = "another"
+    path.write_text(json.dumps(first), encoding="utf-8")
+    with pytest.raises(ValueError, match="measured on another"):
+        script.measure(["nano"], "cpu", 0, path)

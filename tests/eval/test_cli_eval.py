@@ -9,7 +9,9 @@ from typer.testing import CliRunner, Result
 
 import vl2.cli_eval  # adds its commands
 from vl2.cli import app
+from vl2.data.records import Record
 from vl2.eval.runner import load_results
+from vl2.processing.messages import Image as ImagePart
 
 assert vl2.cli_eval
 
@@ -77,6 +79,29 @@ def test_infovqa_has_canvases_of_its_own(tmp_path: Path, on: list[object]) -> No
         ModelAnswerer(model, 4, max_tiles).answer_messages([ask_message([picture], "What?")])
     side = model.config.tile_side
     assert seen == [image_token_count(TileGrid(rows=1, cols=cols), side) for cols in (3, 5)]
+
+
+def test_threads_tile_what_the_renderer_would(tmp_path: Path, on: list[object]) -> None:
+    from PIL import Image
+
+    from vl2.answerer import ModelAnswerer
+    from vl2.api import load
+    from vl2.eval.items import record_message
+
+    model = load(str(on[1]), device="cpu")
+    paths = []
+    for number, size in enumerate(((60, 38), (190, 38), (38, 80))):
+        paths.append(str(tmp_path / f"{number}.png"))
+        Image.effect_noise(size, 90).convert("RGB").save(paths[-1])
+    records = [Record(f"t/{n}", (path,), "What?", ("x",), "exact", "t") for n, path in enumerate(paths)]
+    records.append(Record("t/3", tuple(paths), "the cat", (), "iou", "t"))  # three pictures: none is cut into tiles
+    messages = [record_message(record) for record in records]
+    assert [part.source for part in messages[3].parts if isinstance(part, ImagePart)] == paths
+    plain = ModelAnswerer(model, 6).answer_messages(messages)
+    assert ModelAnswerer(model, 6, workers=3).answer_messages(messages) == plain
+    missing = Record("t/4", ("no-such.png",), "What?", ("x",), "exact", "t")
+    with pytest.raises(ValueError, match="no-such"):
+        ModelAnswerer(model, 6, workers=3).answer([*records, missing])
 
 
 def test_own_tasks_into_a_directory_or_a_file(tmp_path: Path, on: list[object]) -> None:

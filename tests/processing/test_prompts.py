@@ -17,3 +17,8 @@ def test_grounding_marks_the_phrase():
 
 def test_description_asks_for_places():
     assert Grounding() in describe_message("a.png").parts
+
+
+def test_grounding_in_the_last_of_several_images():
+    parts = (Image("a.png"), Text("\n"), Image("b.png"), Text("\nLocate "), Ref("it"), Text(" in the image."))
+    assert ground_message("b.png", "it", ["a.png"]).parts == parts

@@ -63,7 +63,7 @@ Judge = Callable[[Item, str, Sequence[Region]], Verdict]
 def record_message(record: Record) -> Message:
     """What is asked about a record of the project's own tasks."""
     if record.metric == "iou":
-        return ground_message(record.images[-1], record.question)
+        return ground_message(record.images[-1], record.question, record.images[:-1])
     return ask_message(record.images, record.question or READ_PROMPT)
 
 

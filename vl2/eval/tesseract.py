@@ -32,18 +32,25 @@ class TesseractAnswerer:
         language: trained data to use, as its `-l`.
         timeout_sec: most time for one image.
         workers: processes at once.
+        mode: its `--psm`, such as "3" for a page in several parts; None is a line for task "line", else one block.
 
     Raises:
         TesseractError: if the program is not installed.
     """
 
     def __init__(
-        self, binary: str = "tesseract", language: str = "eng", timeout_sec: float = 60.0, workers: int = 1
+        self,
+        binary: str = "tesseract",
+        language: str = "eng",
+        timeout_sec: float = 60.0,
+        workers: int = 1,
+        mode: str | None = None,
     ) -> None:
         path = shutil.which(binary)
         if path is None:
             raise TesseractError(f"{binary}: not found; install it (Debian: tesseract-ocr, macOS: brew tesseract)")
         self._path, self._language, self._timeout_sec, self._workers = path, language, timeout_sec, workers
+        self._mode = mode
 
     @property
     def version(self) -> str:
@@ -64,7 +71,7 @@ class TesseractAnswerer:
             )
         png = io.BytesIO()
         open_image(record.images[0]).save(png, format="PNG", compress_level=1)
-        mode = _SINGLE_LINE if record.task == "line" else _SINGLE_BLOCK
+        mode = self._mode or (_SINGLE_LINE if record.task == "line" else _SINGLE_BLOCK)
         try:
             run = subprocess.run(
                 [self._path, "stdin", "stdout", "-l", self._language, "--psm", mode],

@@ -22,11 +22,12 @@ def ask_message(images: Sequence[Source], question: str) -> Message:
     return Message("user", (*_images(images), Text(question)))
 
 
-def ground_message(image: Source, phrase: str) -> Message:
-    """Asks where `phrase` is. Raises MessageError if it says nothing."""
+def ground_message(image: Source, phrase: str, earlier: Sequence[Source] = ()) -> Message:
+    """Asks where `phrase` is in an image, which may come after others. Raises MessageError if it says nothing."""
     if not phrase.strip():
         raise MessageError("the phrase to locate is empty")
-    return Message("user", (Image(image), Text("\nLocate "), Ref(phrase), Text(" in the image.")))
+    asked = (Image(image), Text("\nLocate "), Ref(phrase), Text(" in the image."))
+    return Message("user", (*_images(earlier), *asked))
 
 
 def describe_message(image: Source, question: str = DESCRIBE_PROMPT) -> Message:
