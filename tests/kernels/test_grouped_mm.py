@@ -1,11 +1,14 @@
 """Expert products against a loop over rows."""
 
+import shutil
+
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vl2.kernels.grouped_mm import grouped_mm, grouped_mm_reference
+from vl2.kernels.grouped_mm import grouped_mm, grouped_mm_reference, in_order
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -46,3 +49,22 @@ def test_cuda_kernel_equals_reference() -> None:
     w = torch.randn(4, 32, 64, device="cuda", dtype=torch.bfloat16)
     expected = grouped_mm_reference(x.float(), w.float(), counts)
     torch.testing.assert_close(grouped_mm(x, w, counts).float(), expected, atol=0.2, rtol=2e-2)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs g++ on a CPU")
+def test_the_compiler_leaves_what_is_in_order_in_order() -> None:
+    """torch's own product refuses weights of any other layout; without the operator the compiler hands it one."""
+    stops = torch.tensor([3, 8], dtype=torch.int32)
+    x, b = torch.randn(8, 16), torch.randn(24, 16, 2, requires_grad=True)
+
+    def product(x: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        w_EFR = in_order((b.permute(2, 0, 1) * 2).bfloat16())
+        return F.grouped_mm(x.bfloat16(), w_EFR.transpose(-2, -1), offs=stops)
+
+    outcomes = []
+    for function in (product, torch.compile(product, dynamic=False, fullgraph=True)):
+        got = function(x, b)
+        (grad,) = torch.autograd.grad(got.float().square().sum(), b)
+        outcomes.append((got, grad))
+    torch.testing.assert_close(outcomes[1], outcomes[0])
+    assert outcomes[0][1].abs().max() > 0

@@ -33,6 +33,23 @@ def grouped_mm(x_MD: Tensor, w_EFD: Tensor, counts_E: Tensor) -> Tensor:
     return grouped_mm_reference(x_MD, w_EFD, counts_E)
 
 
+@torch.library.custom_op("vl2::in_order", mutates_args=())
+def in_order(x: Tensor) -> Tensor:
+    """A copy whose elements lie in the order of its dimensions, as grouped products want their weights.
+
+    An operator of its own, since the compiler takes `contiguous` for no more than a wish.
+    """
+    return x.clone(memory_format=torch.contiguous_format)
+
+
+@in_order.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+in_order.register_autograd(lambda _, grad: grad)
+
+
 def grouped_mm_until(x_MD: Tensor, w_EFD: Tensor, stops_E: Tensor) -> Tensor:
     """As grouped_mm, given the row after each expert's last (E,) int32 instead of counts, and without gradients."""
     if x_MD.is_cuda and x_MD.dtype == torch.bfloat16:

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vl2.kernels.grouped_mm import in_order
 from vl2.model.attention import PerHead
 from vl2.model.moe import LowRank
 from vl2.model.vl2 import VL2
@@ -121,7 +122,7 @@ def _low_rank(layer: Any) -> LowRank:
     a_ERD = a.unflatten(0, (layer.num_experts, -1))
     b_EFR = b.unflatten(1, (-1, layer.num_experts)).permute(2, 0, 1) * layer.scaling[_NAME]
     missing = -a_ERD.shape[1] % 8
-    return LowRank(F.pad(a_ERD, (0, 0, 0, missing)).to(dtype), F.pad(b_EFR, (0, missing)).to(dtype).contiguous())
+    return LowRank(F.pad(a_ERD, (0, 0, 0, missing)).to(dtype), in_order(F.pad(b_EFR, (0, missing)).to(dtype)))
 
 
 def _heads(layer: Any, heads: int) -> Tensor:
