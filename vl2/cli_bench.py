@@ -150,7 +150,7 @@ def _train(
     with joined(device) as ranks:
         place = pick_device(device, ranks.device_id)
         kind = pick_dtype(dtype, place)
-        machine = measure(place, kind)
+        machine = measure(place, torch.bfloat16 if place.type == "cuda" else kind)  # autocast multiplies in bfloat16
         bench = runs.Bench(_shape(model, room, layers), place, kind, machine, repeats, ranks=ranks)
         for bench.how in ways:
             tidy()

@@ -93,13 +93,27 @@ def test_page(script: ModuleType, tmp_path: Path) -> None:
             assert min(picture.size) > 200
 
 
+def test_targets_of_training_are_for_what_they_say(script: ModuleType) -> None:
+    targets = [
+        {"kind": "train", "case": {"ranks": 1, "lora": 0}, "unit": "of_floor_learning", "least": {"small": 0.5}},
+        {"kind": "train", "case": {"ranks": [2, 8]}, "unit": "of_one", "least": {"small": 0.85}},
+    ]
+    content = made_up(
+        "train", "small", [({"tokens": 8}, 0.4, {}), ({"tokens": 8, "lora": 4}, 0.4, {}), ({"ranks": 2}, 0.4, {})]
+    )
+    for row in content["rows"]:
+        row["facts"] |= {"of_floor_without_optimizer": 0.45, "of_one_alone": 0.9}
+    held = [[script.verdict(*target) for target in script.targets_of(content, row, targets)] for row in content["rows"]]
+    assert held == [["≥ 50% without optimizer: **missed** by 5.0 points"], [], ["≥ 85% of one GPU: met by 5.0 points"]]
+
+
 def test_targets_are_of_known_kinds(script: ModuleType) -> None:
     import tomllib
 
     for target in tomllib.loads((ROOT / "bench" / "targets.toml").read_text(encoding="utf-8"))["target"]:
         assert target["kind"] in script.KINDS
         assert set(target.get("least") or target["most"]) <= set(script.MODELS)
-        assert target["unit"] in ("of_floor", "milliseconds", "a_second", "speedup")
+        assert target["unit"] in ("of_floor", "milliseconds", "a_second", "speedup", *script.SHARES)
 
 
 def test_results_in_the_repository_are_shown() -> None:

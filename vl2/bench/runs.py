@@ -163,7 +163,10 @@ class Bench:
         floor = training.training_floor(self.config, self.machine, lengths, frozen=self.how.lora > 0)
         times = Timing.of(done.times)
         facts = {**done.facts, "tokens_per_second": ranks.count * sum(lengths) / times.median}
-        case = {"tokens": tokens, "sequence": sequence}
+        case: dict[str, Any] = {"tokens": tokens, "sequence": sequence} | self.how.unusual()
+        weights = str(self.dtype).removeprefix("torch.")
+        if weights != self.machine.dtype:
+            case["weights"] = weights  # multiplied in the other
         if ranks.count > 1:
             case |= {"ranks": ranks.count, "shard": self.how.parallel.shard, "experts": self.how.parallel.experts}
             facts["tokens_per_second_of_a_rank"] = facts["tokens_per_second"] / ranks.count

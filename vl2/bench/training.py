@@ -66,6 +66,11 @@ class Training:
         if self.lora and self.parallel.shard > 1:
             raise BenchError(f"--lora {self.lora}: needs --shard 1")
 
+    def unusual(self) -> dict[str, Any]:
+        """What of these choices a row's case has to say."""
+        names = ("moments", "recompute", "lora")
+        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(DEFAULT, name)}
+
 
 DEFAULT = Training()
 
