@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,21 +50,27 @@ def sums(team: Team, rows: int, width: int, dtype: torch.dtype) -> None:
     x, weight = (torch.randn(*s, generator=same, device="cuda").to(dtype) for s in ((rows, width), (width,)))
     partial, columns = (torch.randn(rows, size, generator=own, device="cuda").to(dtype) for size in (width, 3 * width))
     token, matrix = (torch.randn(size, 768, generator=own, device="cuda").to(dtype) / 9 for size in (1, width))
-    delta = token.float() @ matrix.float().T if rows == 1 else partial.float()  # of one token, the kernel sends it
+    share = token.float() @ matrix.float().T if rows == 1 else partial.float()  # of one token, the kernel sends it
+    delta = share.clone()  # `share` may be `partial` itself, which is sent later
     parts = [torch.empty_like(columns) for _ in range(team.count)]
     dist.all_reduce(delta)
     dist.all_gather(parts, columns)
     expected = *add_rms_norm(x.float(), delta, weight.float(), 1e-6), torch.cat(parts, 1).float()
+    mistakes = {"without any share": x, "without the other's share": x + share, "without ours": x + delta - share}
+    mistakes |= {"without the stream": delta, "twice the sum": x + 2 * delta}
 
     def once() -> tuple[torch.Tensor, ...]:
         mine = linear(token, matrix, team.post(token)) if rows == 1 else partial.clone()
         return *team.add_rms_norm(x, mine, weight, 1e-6), team.gather(columns)
 
     def check(got: tuple[torch.Tensor, ...]) -> None:
-        assert same_on_all(*got)
+        assert same_on_all(*got), f"ranks differ in {rows} rows of {dtype}"
         tolerance = 1e-4 if dtype == torch.float32 else 5e-2
-        for ours, wanted in zip(got, expected, strict=True):
-            torch.testing.assert_close(ours.float(), wanted, atol=tolerance, rtol=tolerance / 2)
+        close: dict[str, Any] = {"atol": tolerance, "rtol": tolerance / 2}
+        looks = [name for name, wrong in mistakes.items() if torch.allclose(got[0].float(), wrong.float(), **close)]
+        for name, ours, wanted in zip(("sum", "norm", "columns"), got, expected, strict=True):
+            why = f"{name} of {rows} rows of {dtype}, rank {team.rank}; the sum looks like: {looks or 'no known mistake'}"
+            torch.testing.assert_close(ours.float(), wanted, **close, msg=lambda text, why=why: f"{why}\n{text}")
 
     check(once())
     graph = torch.cuda.CUDAGraph()
@@ -99,7 +106,9 @@ def answers(team: Team, config: VL2Config) -> None:
     prompts += [pictured(config, seed) for seed in (1, 2, 1)]
     params = [GREEDY] * 5 + [replace(GREEDY, temperature=0.8, top_p=0.9, seed=7)] + [GREEDY] * 2
     for options in ({}, {"step_tokens": 200}):
-        assert tokens(part, prompts, params, **options) == tokens(whole, prompts, params, **options)
+        got, wanted = (tokens(model, prompts, params, **options) for model in (part, whole))
+        same = [sum(map(int.__eq__, *pair)) for pair in zip(got, wanted, strict=True)]
+        assert got == wanted, f"tokens that are as they should be, of {GREEDY.max_tokens} each: {same} with {options}"
 
 
 def main() -> None:
@@ -107,11 +116,20 @@ def main() -> None:
     team = join(torch.device("cuda", index or 0))
     assert team is not None
     assert team.has_mailboxes, "no memory that both devices can write"
+    begin = time.monotonic()
+
+    def report(what: str) -> None:
+        if team.is_first:
+            print(f"{time.monotonic() - begin:6.1f} s {what}", flush=True)
+
     for dtype in (torch.float32, torch.bfloat16):
         for rows in (1, 3, 64, 256, 1000):
             sums(team, rows, 2560, dtype)
-    for config in (NANO, with_room(TINY, 1500, layers=3), with_room(BASE, 1500, layers=3)):
+        report(f"sums in {dtype}")
+    shapes = {"nano": NANO, "tiny": with_room(TINY, 1500, layers=3), "base": with_room(BASE, 1500, layers=3)}
+    for name, config in shapes.items():
         answers(team, config)
+        report(f"answers of {name}'s shape")
         torch.cuda.empty_cache()
     if team.is_first:
         print("alright")
