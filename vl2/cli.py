@@ -100,10 +100,21 @@ def load_model(
 
 def follow(name: str, device: str, dtype: str, offline: bool, *more: Any) -> None:
     """In a process of torchrun beyond the first: load the model as the first does, follow its engine, end with it."""
-    from vl2.kernels.team import is_follower
+    if not leads(device):
+        load_model(name, device, dtype, offline, *more)
+
+
+def leads(device: str) -> bool:
+    """Whether this is no process of torchrun beyond the first; if the first never loads a model, the others end."""
+    from vl2.kernels.team import excuse_at_exit, is_follower, local_rank
 
     if is_follower():
-        load_model(name, device, dtype, offline, *more)
+        return False
+    if (index := local_rank()) is not None:
+        from vl2.device import pick_device
+
+        excuse_at_exit(pick_device(device, index))
+    return True
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from vl2.cli import (
     OfflineOption,
     QuantizeOption,
     app,
+    leads,
     load_model,
 )
 
@@ -73,7 +74,6 @@ def serve(
         from vl2.serve.connections import make_server
     except ImportError as error:
         raise ValueError(f"vl2 serve needs {error.name}: pip install 'vl2[serve]'") from None
-    from vl2.kernels.team import is_follower
     from vl2.serve.settings import Settings
 
     logging.basicConfig(
@@ -98,7 +98,7 @@ def serve(
             return _random_model(model, device, dtype, quantize, engine)
         return load_model(model, device, dtype, offline, max_pixels, quantize, engine)
 
-    if is_follower():
+    if not leads(device):
         load()  # and do what the first rank does, until it ends
     server = make_server(create_app(load, settings), host, port, access_log)
     server.when_ready = lambda url: print(f"serving {settings.model_name} at {url}", file=sys.stderr, flush=True)

@@ -169,6 +169,22 @@ def test_the_first_process_measures() -> None:
     assert "bench 'moe': several processes measure decode, prefill, ttft, serve, with --random-weights" in errors
 
 
+def test_the_first_process_has_nothing_to_do(tmp_path: Path) -> None:
+    """All was answered before, or it cannot begin: the second, which waits for it, ends too."""
+    requests, results = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
+    requests.write_text(json.dumps({"custom_id": "1", "body": body}))
+    results.write_text(json.dumps({"custom_id": "1", "response": {"status_code": 200}, "error": None}) + "\n")
+    command = ["-m", "vl2", "batch", str(requests), str(results), "--device", "cpu"]
+    (code, _, errors), second = together(command)
+    assert "1 results" in errors
+    assert code == second[0] == 0, errors + second[2]
+    requests.unlink()
+    (code, _, errors), second = together(command)
+    assert (code, second[0]) == (2, 0), errors + second[2]
+    assert second[1:] == ("", "")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

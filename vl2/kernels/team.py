@@ -8,8 +8,10 @@ On CUDA the first two are one kernel each over memory that all ranks can write (
 of torch.distributed. The trap: they wait for every rank, so all ranks must ask for the same ones in the same order.
 """
 
+import atexit
 import logging
 import os
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vl2")
 _TO_JOIN = timedelta(minutes=10)
+_TO_EXCUSE = timedelta(minutes=1)  # how long a first rank with nothing to do looks for those who wait for it
 _PATIENCE = timedelta(days=24)  # how long ranks wait for the first one's next request; milliseconds in 31 bits
 _FEW_TOKENS = 256  # up to here every rank sends all it has to each other; with more, of three ranks or more, NCCL
 
@@ -120,10 +123,11 @@ def is_follower() -> bool:
 def join(device: torch.device) -> Team | None:
     """The ranks that torchrun's environment describes; None if this process is alone, or joined others already.
 
-    Raises: TeamError if they are not all on one host.
+    Ends the process if the first rank has nothing for it to do. Raises: TeamError if they are not all on one host.
     """
     if local_rank() is None:
         return None
+    atexit.unregister(_excuse)
     count, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     if int(os.environ.get("LOCAL_WORLD_SIZE", count)) != count:
         raise TeamError(f"WORLD_SIZE = {count}: a model is divided among processes of one host only")
@@ -134,10 +138,34 @@ def join(device: torch.device) -> Team | None:
         if device.index != int(os.environ["LOCAL_RANK"]):
             raise TeamError(f"device = {device}: each of {count} ranks takes its own; write auto or cuda")
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_TO_JOIN)
+    host = _meet(device, _TO_JOIN)
+    comes = torch.tensor([1])
+    dist.broadcast(comes, 0, host)
+    if not comes:
+        dist.destroy_process_group()
+        sys.exit(0)
+    return Team(rank, count, _mailboxes(rank, count, device) if cuda else None, host)
+
+
+def excuse_at_exit(device: torch.device) -> None:
+    """If this process, the first of several, ends without having joined them, let those go that wait for it."""
+    atexit.register(_excuse, device)
+
+
+def _excuse(device: torch.device) -> None:
+    try:
+        dist.broadcast(torch.tensor([0]), 0, _meet(device, _TO_EXCUSE))
+        dist.destroy_process_group()
+    except RuntimeError:  # nobody waits
+        log.debug("no other rank came")
+
+
+def _meet(device: torch.device, patience: timedelta) -> "dist.ProcessGroup":
+    """Wait for all ranks; how they exchange what lies on the host."""
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=patience)
     host = dist.new_group(backend="gloo", timeout=_PATIENCE)
     assert isinstance(host, dist.ProcessGroup)
-    return Team(rank, count, _mailboxes(rank, count, device) if cuda else None, host)
+    return host
 
 
 def _mailboxes(rank: int, count: int, device: torch.device) -> "Mailboxes | None":
