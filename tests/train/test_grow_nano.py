@@ -124,7 +124,7 @@ def test_training_goes_on_from_nano_with_more_classes(tmp_path: Path, capsys: py
     stored = load_file(outcome.checkpoint / "extras.safetensors")["patch_head.classes.weight"]
     assert len(stored) == NUM_LABELS
     known = load_file(NANO / "extras.safetensors")["patch_head.classes.weight"].float()
-    torch.testing.assert_close(stored[:640], known, atol=0.01, rtol=0.1)  # one step away
+    torch.testing.assert_close(stored[:640], known[:640], atol=0.01, rtol=0.1)  # one step away
 
 
 def test_moments_of_fewer_classes_are_left_and_all_others_taken(tmp_path: Path) -> None:
