@@ -381,7 +381,7 @@ NANO = VL2Config(
     ),
     projector_config=ProjectorConfig(input_dim=384, n_embed=320),
     language_config=LanguageConfig(
-        vocab_size=8192,
+        vocab_size=9728,
         hidden_size=320,
         intermediate_size=1024,
         moe_intermediate_size=64,

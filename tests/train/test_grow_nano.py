@@ -1,15 +1,17 @@
 """A grown Nano knows what Nano knew: rows by piece, logits of kept pieces, classes of patches; and it trains on."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_synth import TINY_SYNTH
 from tokenizers import Tokenizer as Backend
 from torch import Tensor
@@ -28,9 +30,9 @@ from vl2.train.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
 NANO = ROOT / "vl2" / "weights" / "nano"
-CHARACTERS = "，。一是了不人在有中大国和为这上他个地年来我以到要时出的会生说道也下们行就于学后成发家对子"
+CHARACTERS = "가나다라마바사아자차카타파하거너더러머버서어저처커터퍼허고노도로모보소오조초코토포호구누두루무부"
 ENGLISH = "The total is 30.90, paid in cash on Monday. Where is the red square?"
-SIZE = 8224
+SIZE = 9760
 SYNTH = SynthSource(generate, patch_targets, tuple(TASKS), NUM_LABELS)
 
 
@@ -80,7 +82,7 @@ def test_kept_pieces_have_the_same_logits(grown: Path) -> None:
     assert after.encode(ENGLISH) == ids[1:]
     old, new = (Backend.from_file(str(d / "tokenizer.json")).get_vocab() for d in (NANO, grown))
     kept = sorted(old[piece] for piece in old.keys() & new.keys())
-    assert 8000 < len(kept) < 8192
+    assert 0.97 * len(old) < len(kept) < len(old)
     first, second = logits(load(NANO), ids), logits(load(grown), ids)
     torch.testing.assert_close(second[:, kept], first[:, kept], rtol=0, atol=0)
     added = sorted(set(range(SIZE)) - set(kept))
@@ -98,7 +100,7 @@ def test_known_classes_stay(grown: Path) -> None:
 
 TINY = (
     "stages.*.mixture={line=1}", "stages.*.tokens_per_batch=1024", "stages.*.max_sequence_tokens=1024",
-    "stages.*.tiles_per_batch=2", "stages.*.accumulation=1", "stages.6.steps=4401", "device=cpu", "loader.workers=0",
+    "stages.*.tiles_per_batch=2", "stages.*.accumulation=1", "stages.8.steps=1901", "device=cpu", "loader.workers=0",
     "precision=float32", "checkpoint.compact=false",
 )  # fmt: skip
 
@@ -106,17 +108,23 @@ TINY = (
 def test_training_goes_on_from_it(grown: Path, tmp_path: Path) -> None:
     changes = (f"model.config.language_config.vocab_size={SIZE}", f"model.tokenizer={grown / 'tokenizer.json'}")
     outcome = train("nano", tmp_path, resume=grown, overrides=(*TINY, *changes), synth=SYNTH)
-    assert (outcome.step, outcome.finished) == (20901, True)
+    assert (outcome.step, outcome.finished) == (read_state(NANO).state.step + 1, True)
     assert read_config(outcome.weights / "config.json").language_config.vocab_size == SIZE
 
 
 def test_training_goes_on_from_nano_with_more_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    outcome = train("nano", tmp_path, resume=NANO, overrides=TINY, synth=SYNTH)
+    older, head = tmp_path / "older", load_file(NANO / "extras.safetensors")
+    shutil.copytree(NANO, older)
+    save_file({k: v[:640].clone() if ".classes." in k else v for k, v in head.items()}, older / "extras.safetensors")
+    state = json.loads((older / "state.json").read_text(encoding="utf-8"))
+    state["files"]["extras.safetensors"] = sha256((older / "extras.safetensors").read_bytes()).hexdigest()
+    (older / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    outcome = train("nano", tmp_path / "run", resume=older, overrides=TINY, synth=SYNTH)
     assert "its patch head knows 640 classes, which stay; 3456 are new" in " ".join(capsys.readouterr().out.split())
     stored = load_file(outcome.checkpoint / "extras.safetensors")["patch_head.classes.weight"]
     assert len(stored) == NUM_LABELS
     known = load_file(NANO / "extras.safetensors")["patch_head.classes.weight"].float()
-    torch.testing.assert_close(stored[:640], known, atol=0.01, rtol=0.1)  # one step away
+    torch.testing.assert_close(stored[:640], known[:640], atol=0.01, rtol=0.1)  # one step away
 
 
 def test_moments_of_fewer_classes_are_left_and_all_others_taken(tmp_path: Path) -> None:

@@ -47,14 +47,15 @@ def _loss(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
     axes.plot(
         [line["step"] for line in lines], [line["loss"] for line in lines], color="black", linewidth=2, label="all"
     )
-    for task in sorted({task for line in lines for task in line["task_loss"]}):
+    for number, task in enumerate(sorted({task for line in lines for task in line["task_loss"]})):
         points = [(line["step"], line["task_loss"][task]) for line in lines if task in line["task_loss"]]
-        axes.plot(*zip(*points, strict=True), linewidth=1, label=task)
+        colour = pyplot.get_cmap("hsv")(number * 0.618 % 1)  # neighbours differ, however many there are
+        axes.plot(*zip(*points, strict=True), linewidth=0.8, color=colour, label=task)
     patch = [(line["step"], line["patch_loss"]) for line in lines if line["patch_loss"] is not None]
     if patch:
-        axes.plot(*zip(*patch, strict=True), linestyle="--", linewidth=1, label="patches")
+        axes.plot(*zip(*patch, strict=True), linestyle="--", color="grey", linewidth=1.5, label="patches")
     axes.set(xlabel="step", ylabel="cross-entropy", yscale="log")
-    axes.legend(fontsize=7, ncols=2)
+    _beside(axes)
     axes.grid(alpha=0.3)
     return figure
 
@@ -67,9 +68,15 @@ def _evaluation(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
         metric = next(scores[task]["metric"] for _, scores in scored if task in scores)
         axes.plot(*zip(*points, strict=True), marker="o", label=f"{task} ({metric})")
     axes.set(xlabel="step", ylabel="score")
-    axes.legend(fontsize=7, ncols=2)
+    _beside(axes)
     axes.grid(alpha=0.3)
     return figure
+
+
+def _beside(axes: Any) -> None:
+    """A legend to the right of the curves, of which there may be dozens."""
+    names = len(axes.get_legend_handles_labels()[1])
+    axes.legend(fontsize=7, ncols=1 + names // 26, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
 
 
 def _learning_rate(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
