@@ -62,7 +62,7 @@ def reached(row: dict[str, Any], unit: str) -> float | None:
 
 def matches(case: dict[str, Any], wanted: dict[str, Any]) -> bool:
     case = {"ranks": 1, "lora": 0, **case, "cached": case.get("batch", 1) * case.get("context", 0)}
-    for key, value in wanted.items():
+    for key, value in {"ranks": 1, **wanted}.items():
         low, high = value if isinstance(value, list) else (value, value)
         if key not in case or not low <= case[key] <= high:
             return False
@@ -78,7 +78,7 @@ def targets_of(
         if target["kind"] != content["kind"] or content["model"] not in limits:
             continue
         value = reached(row, target["unit"])
-        if matches(row["case"], target["case"]) and value is not None:
+        if matches({"ranks": content.get("ranks", 1), **row["case"]}, target["case"]) and value is not None:
             yield target["unit"], limits[content["model"]], "least" in target, value
 
 
@@ -136,8 +136,15 @@ def table(content: dict[str, Any], name: str, targets: list[dict[str, Any]]) -> 
 
 
 def layers_of(content: dict[str, Any]) -> str:
-    """How many decoder layers were trained: rarely all."""
-    return f", {content['layers']} decoder layers" if content["kind"] == "train" else ""
+    """How many decoder layers were trained, rarely all, and on how many GPUs."""
+    layers = f", {content['layers']} decoder layers" if content["kind"] == "train" else ""
+    return f"{layers}, {content['ranks']} GPUs" if content.get("ranks", 1) > 1 else layers
+
+
+def gpus_of(content: dict[str, Any], row: dict[str, Any]) -> str:
+    """For a picture, where the case does not say it."""
+    ranks = content.get("ranks", 1)
+    return f" on {ranks} GPUs" if ranks > 1 and "ranks" not in row["case"] else ""
 
 
 def milliseconds(seconds: float) -> str:
@@ -165,7 +172,9 @@ def draw_floor(contents: list[dict[str, Any]], targets: list[dict[str, Any]], pa
     for content in contents:
         for row in content["rows"]:
             limit = next((limit for unit, limit, *_ in targets_of(content, row, targets) if unit == "of_floor"), None)
-            bars.append((f"{content['model']} {content['kind']}: {case_of(row)}", row["of_floor"], limit))
+            bars.append(
+                (f"{content['model']} {content['kind']}{gpus_of(content, row)}: {case_of(row)}", row["of_floor"], limit)
+            )
     figure, axes = plt.subplots(figsize=(9.5, 0.24 * len(bars) + 1.3), layout="constrained")
     for place, (_, value, limit) in enumerate(bars):
         axes.barh(place, value * 100, color=FREE if limit is None else MET if value >= limit else MISSED, height=0.7)
