@@ -28,6 +28,7 @@ from vl2.eval.runner import Results, TaskSummary
 from vl2.files import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
+FONT = ROOT / "vl2/synth/pack/chinese/fonts/noto-sans-sc.ttf"  # of pictures whose texts are in both languages
 FAULTS_FILE = ROOT / "docs/nano/faults.json"
 PEERS = {"tesseract": "Tesseract", "rapidocr": "RapidOCR"}
 
@@ -139,8 +140,15 @@ def write_report(results: Results, records: Sequence[Record], folder: Path) -> N
         insert(faults_table(Counter(faults["counts"]), faults["prompts"]), ROOT / "docs/nano.md", "faults")
     own = {row.name for row in ROWS}
     shown = [output for output in results["outputs"] if output["task"] in own]
-    gallery({**results, "outputs": shown}, records, ROOT / "docs/nano/gallery.png")
+    gallery({**results, "outputs": shown}, records, ROOT / "docs/nano/gallery.png", font_path=FONT)
     samples = [output for output in results["outputs"] if output["task"].startswith("samples, ")]
     if samples:  # beside the pictures, not in the repository: they are not free to copy
-        gallery({**results, "outputs": samples}, records, folder / "samples.png", good=len(samples), bad=len(samples))
+        gallery(
+            {**results, "outputs": samples},
+            records,
+            folder / "samples.png",
+            good=len(samples),
+            bad=len(samples),
+            font_path=FONT,
+        )
     print("\n".join(tables))
