@@ -70,5 +70,5 @@ def test_processor_must_fit_the_model():
 def test_tokenizer_larger_than_the_model_is_refused(tokenizer, tmp_path):
     tokenizer.save(tmp_path)
     assert read_tokenizer(tmp_path, BASE).special == tokenizer.special
-    with pytest.raises(ConfigError, match=r"vocab_size = 8192: .*tokenizer\.json has 128823 ids"):
+    with pytest.raises(ConfigError, match=r"vocab_size = 9728: .*tokenizer\.json has 128823 ids"):
         read_tokenizer(tmp_path, NANO)
