@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from pictured_prompts import pictured
 
 from vl2.bench.ours import random_model, text_prompt, with_room
 from vl2.config import NANO, TINY, VL2Config
 from vl2.engine.engine import Engine
 from vl2.generate import embed_prompt, generate
-from vl2.layout import TileGrid, image_token_count
 from vl2.model.cache import PackedSequences
 from vl2.model.vl2 import VL2
 from vl2.processing.render import Prompt
-from vl2.processing.tiling import TiledImage
 from vl2.sampling import SamplingParams
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -22,15 +21,6 @@ WAYS = [
     {}, {"graphs": False}, {"run_ahead": False}, {"encode_beside": False}, {"step_tokens": 200}, {"speculate": 4},
     {"step_tokens": 400, "max_running": 3}, {"deterministic": True},
 ]  # fmt: skip
-
-
-def pictured(config: VL2Config, seed: int) -> Prompt:
-    """A prompt with an image of two tiles beside each other."""
-    grid = TileGrid(rows=1, cols=2)
-    count, edge = image_token_count(grid, config.tile_side), config.vision_config.image_size
-    tiles = np.random.default_rng(seed).integers(0, 256, (3, 3, edge, edge), dtype=np.uint8)
-    ids = [3] + [2] * count + text_prompt(config, 12, seed).input_ids
-    return Prompt(ids, ids, ((1, count),), (TiledImage(tiles, grid, (100, 50)),))
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from pictured_prompts import pictured
 
 from vl2.bench.ours import random_model, text_prompt, with_room
 from vl2.config import BASE, NANO, TINY, VL2Config
@@ -20,11 +20,9 @@ from vl2.engine.engine import Engine
 from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm
 from vl2.kernels.team import Team, join, local_rank
-from vl2.layout import TileGrid, image_token_count
 from vl2.model.parts import part_of_model
 from vl2.model.vl2 import VL2
 from vl2.processing.render import Prompt
-from vl2.processing.tiling import TiledImage
 from vl2.sampling import SamplingParams
 
 pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
@@ -80,14 +78,6 @@ def sums(team: Team, rows: int, width: int, dtype: torch.dtype) -> None:
         graph.replay()
     for got in chain:
         check(got)
-
-
-def pictured(config: VL2Config, seed: int) -> Prompt:
-    grid = TileGrid(rows=1, cols=2)
-    count, edge = image_token_count(grid, config.tile_side), config.vision_config.image_size
-    tiles = np.random.default_rng(seed).integers(0, 256, (3, 3, edge, edge), dtype=np.uint8)
-    ids = [3] + [2] * count + text_prompt(config, 12, seed).input_ids
-    return Prompt(ids, ids, ((1, count),), (TiledImage(tiles, grid, (100, 50)),))
 
 
 def tokens(model: VL2, prompts: list[Prompt], params: list[SamplingParams], **options: Any) -> list[list[int]]:

@@ -7,9 +7,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from element_checks import check_names
 
 from vl2.synth import gui
-from vl2.synth.canvas import character_ids
 from vl2.synth.gui import BrowserError
 from vl2.synth.registry import generate
 from vl2.synth.sample import FIRST_HAN, FIRST_STRUCTURE, STRUCTURES, Sample
@@ -36,21 +36,7 @@ def test_other_event_loops_run_beside_the_browser(samples: list[Sample]):
 
 @needs_browser
 def test_elements_hold_the_letters_of_their_names(samples: list[Sample]):
-    checked = 0
-    for sample in samples:
-        middles = (sample.mark_boxes[:, :2] + sample.mark_boxes[:, 2:]) / 2
-        for question in sample.questions:
-            for region in question.regions:
-                x0, y0, x1, y1 = region.box
-                assert 0 <= x0 < x1 <= sample.image.width
-                assert 0 <= y0 < y1 <= sample.image.height
-                inside = letters(sample) & (middles > (x0, y0)).all(1) & (middles < (x1, y1)).all(1)
-                named = BUTTON.fullmatch(question.text)
-                if named and "icon" not in question.text:
-                    checked += 1
-                    name = next(filter(None, named.groups()))
-                    assert sample.mark_ids[inside].tolist() == character_ids(name.replace(" ", "")).tolist()
-    assert checked > 3
+    assert check_names(samples, letters, BUTTON) > 3
 
 
 @needs_browser

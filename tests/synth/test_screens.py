@@ -5,8 +5,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from element_checks import check_names
 
-from vl2.synth.canvas import character_ids
 from vl2.synth.gui_pages import draw_size
 from vl2.synth.langs import language
 from vl2.synth.registry import generate
@@ -39,21 +39,7 @@ def letters(sample: Sample) -> np.ndarray:
 
 
 def test_elements_hold_the_letters_of_their_names(samples: list[Sample]):
-    checked = 0
-    for sample in samples:
-        middles = (sample.mark_boxes[:, :2] + sample.mark_boxes[:, 2:]) / 2
-        for question in sample.questions:
-            for region in question.regions:
-                x0, y0, x1, y1 = region.box
-                assert 0 <= x0 < x1 <= sample.image.width
-                assert 0 <= y0 < y1 <= sample.image.height
-                inside = letters(sample) & (middles > (x0, y0)).all(1) & (middles < (x1, y1)).all(1)
-                named = NAMED.fullmatch(question.text)
-                if named and "icon" not in question.text:
-                    checked += 1
-                    name = next(filter(None, named.groups()))
-                    assert sample.mark_ids[inside].tolist() == character_ids(name.replace(" ", "")).tolist()
-    assert checked > COUNT / 2
+    assert check_names(samples, letters, NAMED) > COUNT / 2
 
 
 def test_letters_are_ink(samples: list[Sample]):

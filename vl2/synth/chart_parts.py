@@ -94,19 +94,25 @@ def upright_text(canvas: Canvas, xy: Point, string: str, font: Font, fill: Colou
     return x, y, x + high, y + wide + 2.0
 
 
-def smooth_line(canvas: Canvas, points: list[Point], colour: Colour, width: int, dots: int) -> None:
-    """A line through the points with smooth edges, discs of radius `dots` on them."""
+def smooth_line(
+    canvas: Canvas, points: list[Point], colour: Colour, width: int, dots: int, smooth: int = SMOOTH
+) -> None:
+    """A line through the points with smooth edges, discs of radius `dots` on them.
+
+    Args:
+        smooth: how many times as large it is drawn before it is shrunk.
+    """
     pad = width + dots + 2
     x0, y0 = (math.floor(min(p[i] for p in points)) - pad for i in (0, 1))
     x1, y1 = (math.ceil(max(p[i] for p in points)) + pad for i in (0, 1))
-    mask = Image.new("L", ((x1 - x0) * SMOOTH, (y1 - y0) * SMOOTH))
+    mask = Image.new("L", ((x1 - x0) * smooth, (y1 - y0) * smooth))
     pen = ImageDraw.Draw(mask)
-    moved = [((x - x0) * SMOOTH, (y - y0) * SMOOTH) for x, y in points]
-    pen.line(moved, fill=255, width=width * SMOOTH, joint="curve")
+    moved = [((x - x0) * smooth, (y - y0) * smooth) for x, y in points]
+    pen.line(moved, fill=255, width=width * smooth, joint="curve")
     for x, y in moved:
-        r = dots * SMOOTH
+        r = dots * smooth
         pen.ellipse((x - r, y - r, x + r, y + r), fill=255)
-    canvas.image.paste(colour, (x0, y0), mask.reduce(SMOOTH))
+    canvas.image.paste(colour, (x0, y0), mask.reduce(smooth))
 
 
 def draw_title(canvas: Canvas, title: str, look: Look, room: Room) -> None:

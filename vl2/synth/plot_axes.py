@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vl2.synth.canvas import Canvas, Colour, Rect, character_ids, glyph_metrics, text_width
 from vl2.synth.chart_content import Chart, number_text
-from vl2.synth.chart_parts import NoRoomError, Point, Room, contrast_ink, line_height, mix, upright_text
+from vl2.synth.chart_parts import NoRoomError, Point, Room, contrast_ink, line_height, mix, smooth_line, upright_text
 from vl2.synth.plot_styles import PlotStyle
 from vl2.synth.sample import structure_id
 
@@ -294,7 +294,7 @@ def _draw_lines(
         if chart.kind == "area":
             corners = [*points, (points[-1][0], floor - 1), (points[0][0], floor - 1)]
             canvas.draw.polygon(corners, fill=mix(style.plot, colour, 0.45))
-        _smooth(canvas, points, colour, style.line_width, style.dots)
+        smooth_line(canvas, points, colour, style.line_width, style.dots, _SMOOTH)
         for (xa, ya), (xb, yb) in pairwise(points):
             steps = max(1, math.ceil(max(abs(xb - xa), abs(yb - ya)) / 10))
             shares = (np.arange(steps, dtype=np.float32) + 0.5) / steps
@@ -315,17 +315,3 @@ def _draw_lines(
                 if wide > abs(middles[1] - middles[0]):
                     raise NoRoomError("points too near for their numbers")
                 canvas.text((round(x - wide / 2), round(y - tall - style.dots - 2)), text, font, style.ink)
-
-
-def _smooth(canvas: Canvas, points: list[Point], colour: Colour, width: int, dots: int) -> None:
-    """A line with smooth edges."""
-    pad = width + dots + 2
-    x0, y0 = (math.floor(min(p[i] for p in points)) - pad for i in (0, 1))
-    x1, y1 = (math.ceil(max(p[i] for p in points)) + pad for i in (0, 1))
-    mask = Image.new("L", ((x1 - x0) * _SMOOTH, (y1 - y0) * _SMOOTH))
-    pen = ImageDraw.Draw(mask)
-    moved = [((x - x0) * _SMOOTH, (y - y0) * _SMOOTH) for x, y in points]
-    pen.line(moved, fill=255, width=width * _SMOOTH, joint="curve")
-    for x, y in moved if dots else ():
-        pen.ellipse((x - dots * _SMOOTH, y - dots * _SMOOTH, x + dots * _SMOOTH, y + dots * _SMOOTH), fill=255)
-    canvas.image.paste(colour, (x0, y0), mask.reduce(_SMOOTH))
