@@ -5,16 +5,13 @@
 The trap: textures are cut from a bank made once, because drawing one takes longer than all the rest of a photograph.
 """
 
-import io
 import math
-import zipfile
 from functools import lru_cache
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from vl2.synth.ingredients import PACK
+from vl2.synth.ingredients import photographs
 
 _SIDE = 640
 # dark and light end of each texture's colours
@@ -90,14 +87,6 @@ def _cloth(rng: np.random.Generator, step: int) -> np.ndarray:
     return _spread(0.5 * weave + 0.8 * _smooth(rng, 4) + 0.3 * _smooth(rng, 150))
 
 
-@lru_cache(maxsize=2)
-def _photographs(split: str) -> tuple[np.ndarray, ...]:
-    """The pack's photographs of a split; read once, so that no file stays open across forks."""
-    with zipfile.ZipFile(PACK / "photos.zip") as pack:
-        names = sorted(name for name in pack.namelist() if name.startswith(f"{split}/"))
-        return tuple(np.asarray(Image.open(io.BytesIO(pack.read(name))).convert("RGB")) for name in names)
-
-
 def _cut(rng: np.random.Generator, texture: np.ndarray, width: int, height: int) -> np.ndarray:
     """A random part of a texture, perhaps turned, scaled to width x height."""
     if rng.random() < 0.5:
@@ -115,8 +104,8 @@ def desk(rng: np.random.Generator, width: int, height: int, split: str) -> np.nd
     """(height, width, 3) uint8: a surface, sometimes with other sheets of paper on it."""
     kind = ("wood", "stone", "cloth", "board", "photo")[int(np.searchsorted((0.36, 0.52, 0.66, 0.84), rng.random()))]
     if kind == "photo":
-        photographs = _photographs(split)
-        picture = _cut(rng, photographs[int(rng.integers(len(photographs)))], width, height)
+        bank = photographs(split)
+        picture = _cut(rng, bank[int(rng.integers(len(bank)))], width, height)
     else:
         textures = _bank()[kind]
         grey = _cut(rng, textures[int(rng.integers(len(textures)))], width, height)

@@ -10,11 +10,13 @@ packages that sources.toml lists.
 """
 
 import hashlib
+import io
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageFont
+from PIL import Image, ImageFont
 
 PACK = Path(__file__).parent / "pack"
 FONT_KINDS = ("sans", "serif", "mono", "hand", "display", "caps", "any")
@@ -125,6 +127,14 @@ def emails(split: str) -> list[str]:
 def sentences(split: str) -> list[str]:
     """Short pieces of prose, one to twenty words."""
     return _pool("sentences", split)
+
+
+@lru_cache(maxsize=2)
+def photographs(split: str) -> tuple[np.ndarray, ...]:
+    """Photographs without text, (height, width, 3) uint8; read once, so that no file stays open across forks."""
+    with zipfile.ZipFile(PACK / "photos.zip") as pack:
+        names = sorted(name for name in pack.namelist() if name.startswith(f"{split}/"))
+        return tuple(np.asarray(Image.open(io.BytesIO(pack.read(name))).convert("RGB")) for name in names)
 
 
 @lru_cache

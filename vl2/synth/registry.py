@@ -53,6 +53,7 @@ TASKS: dict[str, tuple[str, str]] = {
     "in-context": ("vl2.synth.pairs", "generate_in_context"),
     "pointing": ("vl2.synth.pointing", "generate"),
     "dialogue": ("vl2.synth.talks", "generate"),
+    "unanswerable": ("vl2.synth.unanswerable", "generate"),
 }
 PHOTO = "-photo"  # task "receipt-photo" is task "receipt" as a camera or a scanner sees it
 PHOTOGRAPHED = (
