@@ -24,7 +24,13 @@ def _progress() -> Progress:
 
 @app.command()
 def synth(
-    task: Annotated[str, typer.Option(help="A task such as receipt, page-zh or form-photo; a wrong name lists all.")],
+    task: Annotated[
+        str,
+        typer.Option(
+            help="A task such as receipt, page-zh or form-photo; a wrong name lists all. Without --out also a recipe, "
+            "for the mixture of its last stage."
+        ),
+    ],
     count: Annotated[int, typer.Option(help="Number of images.", min=1)],
     out: Annotated[
         Path | None,
@@ -42,7 +48,11 @@ def synth(
         from vl2.synth.rate import images_per_second
 
         if out is None:
-            rate = images_per_second(task, count, workers, seed=seed, split=split)
+            from vl2.train.config import read_recipe, shipped_recipes
+
+            is_recipe = task.endswith(".toml") or task in shipped_recipes()
+            tasks = dict(read_recipe(task).stages[-1].mixture) if is_recipe else task
+            rate = images_per_second(tasks, count, workers, seed=seed, split=split)
             print(f"{task}: {rate.clock:.1f} images a second, {rate.core:.1f} a second of one core's time")
             return
         with _progress() as progress:

@@ -144,5 +144,6 @@ def test_training_packs_two_images():
 def test_rate_counts_what_was_drawn():
     assert min(images_per_second("line", 20)) > 1
     assert min(images_per_second("line", 20, workers=2)) > 0
+    assert min(images_per_second({"line": 1.0, "count": 2.0}, 20)) > 0
     with pytest.raises(ValueError, match="nonsense"):
         images_per_second("nonsense", 1)

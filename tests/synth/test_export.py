@@ -1,17 +1,21 @@
 """Export writes pictures, records and a contact sheet, whole or not at all."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from vl2.cli import app
 from vl2.processing.boxes import Box, Region
 from vl2.synth import export as export_module
 from vl2.synth.export import ExportError, contact_sheet, export, question_records
 from vl2.synth.registry import TaskError, generate
 from vl2.synth.sample import Question, Sample
+from vl2.train.config import shipped_recipes
 
 
 def test_files_and_records(tmp_path: Path):
@@ -69,3 +73,15 @@ def test_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(RuntimeError, match="no sheet"):
         export("line", 1, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_speed_of_a_recipe_is_that_of_its_mixture(tmp_path: Path):
+    recipe = (shipped_recipes()["nano"]).read_text("utf-8")
+    mixture = recipe.rindex("[stages.mixture]")
+    path = tmp_path / "short.toml"
+    path.write_text(recipe[:mixture] + "[stages.mixture]\nline = 1.0\ncount = 2.0\n", "utf-8")
+    said = CliRunner().invoke(app, ["synth", "--task", str(path), "--count", "6"])
+    assert said.exit_code == 0, said.output
+    assert re.search(r"short\.toml: [\d.]+ images a second, [\d.]+ a second of one core", said.output)
+    refused = CliRunner().invoke(app, ["synth", "--task", str(path), "--count", "6", "--out", str(tmp_path / "out")])
+    assert refused.exit_code == 2

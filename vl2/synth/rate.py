@@ -1,4 +1,4 @@
-"""How fast a task is drawn, by one process or by several.
+"""How fast a task, or a mixture of tasks, is drawn, by one process or by several.
 
 The trap: the first samples of a process load fonts and textures, so that each draws a few before the clock starts. The
 processor time is that of the drawing process alone: a browser's (tasks gui and gui-zh) is not in it.
@@ -6,9 +6,12 @@ processor time is that of the drawing process alone: a browser's (tasks gui and 
 
 import multiprocessing
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from threading import Barrier
 from typing import NamedTuple
+
+import numpy as np
 
 from vl2.synth.registry import generate
 
@@ -23,31 +26,47 @@ class Rate(NamedTuple):
     core: float
 
 
-def images_per_second(task: str, count: int, workers: int = 1, *, seed: int = 0, split: str = "train") -> Rate:
-    """Draws `count` samples in `workers` processes, each an equal part; raises TaskError for an unknown task."""
-    generate(task, seed, 0, split)
+def images_per_second(
+    tasks: str | Mapping[str, float], count: int, workers: int = 1, *, seed: int = 0, split: str = "train"
+) -> Rate:
+    """Draws `count` samples in `workers` processes, each an equal part.
+
+    Args:
+        tasks: one, or several with their weights, of which every sample is drawn by chance.
+
+    Raises: TaskError for an unknown task.
+    """
+    mixture = {tasks: 1.0} if isinstance(tasks, str) else dict(tasks)
+    for task in mixture:
+        generate(task, seed, 0, split)
     share = -(-count // workers)
     if workers == 1:
-        parts = [_draw(task, seed, split, 0, count, None)]
+        parts = [_draw(mixture, seed, split, 0, count, None)]
     else:
         context = multiprocessing.get_context("spawn")  # a browser does not survive a fork
         with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
             barrier = manager.Barrier(workers)
             parts = [
                 part.result()
-                for part in [pool.submit(_draw, task, seed, split, n * share, share, barrier) for n in range(workers)]
+                for part in [
+                    pool.submit(_draw, mixture, seed, split, n * share, share, barrier) for n in range(workers)
+                ]
             ]
     drawn = share * workers
     return Rate(drawn / max(clock for clock, _ in parts), drawn / sum(core for _, core in parts))
 
 
-def _draw(task: str, seed: int, split: str, first: int, count: int, barrier: Barrier | None) -> tuple[float, float]:
+def _draw(
+    mixture: Mapping[str, float], seed: int, split: str, first: int, count: int, barrier: Barrier | None
+) -> tuple[float, float]:
     """Seconds by the clock and of processor time that `count` samples take once all processes are ready."""
-    for index in range(WARM_UP):
-        generate(task, seed, first + count + index, split)
+    names, shares = list(mixture), np.cumsum(list(mixture.values())) / sum(mixture.values())
+    drawn = np.searchsorted(shares, np.random.default_rng([seed, first]).random(count)).tolist()
+    for place in range(WARM_UP * len(names)):
+        generate(names[place % len(names)], seed, first + count + place, split)
     if barrier is not None:
         barrier.wait(_START_SEC)
     clock, core = time.perf_counter(), time.process_time()
-    for index in range(first, first + count):
-        generate(task, seed, index, split)
+    for place, which in enumerate(drawn):
+        generate(names[which], seed, first + place, split)
     return time.perf_counter() - clock, time.process_time() - core
