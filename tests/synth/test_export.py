@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from vl2.cli import app
+from vl2.cli_training import app
 from vl2.processing.boxes import Box, Region
 from vl2.synth import export as export_module
 from vl2.synth.export import ExportError, contact_sheet, export, question_records
