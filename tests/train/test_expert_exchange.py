@@ -63,7 +63,11 @@ def test_they_compute_what_whole_experts_do(make_model: Callable[..., VL2], comp
         assert not torch._dynamo.utils.counters["graph_break"]
         graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
         assert graphs >= 8  # a dense layer; attention, norms, router, shared experts, four pieces of the exchange
-        learn(model, [11])
+        torch._dynamo.utils.counters.clear()
+        experts = next(module for module in model.modules() if isinstance(module, DividedExperts))
+        for rows in (40, 50, 60, 70):
+            experts.activate(torch.randn(rows, 2 * experts.down.shape[-1]))
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2
 
 
 @pytest.mark.usefixtures("alone")

@@ -33,7 +33,7 @@ def compile_blocks(model: VL2, choice: str, backend: str = "inductor") -> list[A
         8 * len(pieces),  # one graph per decoder layer, again where a stage freezes
     )
     for owner, name in pieces:
-        dynamic = name == "activate"  # of experts that are divided: as many rows as arrive
+        dynamic = None if name == "activate" else False  # of divided experts: as many rows as arrive, and no width
         setattr(owner, name, torch.compile(getattr(owner, name), dynamic=dynamic, backend=backend))
     return [owner for owner, name in pieces if name == "forward"]
 
