@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from vl2.bench import training
 from vl2.bench.machine import Machine
-from vl2.bench.runs import Bench
+from vl2.bench.runs import Bench, Row, set_beside
+from vl2.bench.timing import Timing
 from vl2.bench.training import Training, random_batch, train, training_floor
 from vl2.cli import app
 from vl2.config import BASE, PRESETS, SMALL, TINY, VL2Config
@@ -135,6 +136,16 @@ def test_command(make_model: Callable[..., VL2], tmp_path: Path, monkeypatch: py
         ran = CliRunner().invoke(app, [*options, *wrong])
         assert ran.exit_code == 2
         assert message in ran.stderr
+
+
+def test_beside_finds_one_process_of_the_same_weights(tmp_path: Path) -> None:
+    case = {"tokens": 48, "sequence": 16, "weights": "float32"}
+    rows = [{"case": case, "facts": {"tokens_per_second": 10.0}}]
+    (tmp_path / "one.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    divided = case | {"ranks": 2, "shard": 2, "experts": 1}
+    row = Row(divided, 96, Timing.of([1.0]), 0.1, {}, {"tokens_per_second": 16.0})
+    set_beside(row, tmp_path / "one.json")
+    assert row.facts["of_one_alone"] == pytest.approx(0.8)
 
 
 def test_command_on_two_ranks(make_model: Callable[..., VL2], tmp_path: Path) -> None:
