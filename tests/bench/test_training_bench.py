@@ -7,17 +7,23 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from typer.testing import CliRunner
 
+from vl2.bench import training
 from vl2.bench.machine import Machine
-from vl2.bench.runs import Bench
+from vl2.bench.runs import Bench, Row, set_beside
+from vl2.bench.timing import Timing
 from vl2.bench.training import Training, random_batch, train, training_floor
 from vl2.cli import app
 from vl2.config import BASE, PRESETS, SMALL, TINY, VL2Config
 from vl2.model.vl2 import VL2
+from vl2.train import sharding
+from vl2.train.ranks import Ranks
 
 H200 = Machine("H200", 1, "bfloat16", "", "", "", 4.3e12, 790e12)
 HOW = Training(sequence=16, tiles=1)
@@ -50,6 +56,24 @@ def test_a_step_trains_and_leaves_the_model_as_it_was_built(moments: str, make_m
     assert not torch.equal(model.language.lm_head.weight, before)
     assert [layer.forward for layer in model.language.layers] == forwards
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_ranks_sum_no_gradients_of_the_tower(
+    make_model: Callable[..., VL2], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Which text gives none, so that one process passes over it."""
+    summed: list[str] = []
+
+    def gradient_sums(model: VL2, *others: Any) -> Any:
+        summed.extend(name for name, parameter in model.named_parameters() if parameter.requires_grad)
+        return sharding.gradient_sums(model, *others)
+
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    request.addfinalizer(dist.destroy_process_group)
+    monkeypatch.setattr(training, "gradient_sums", gradient_sums)
+    train(make_model("base"), 48, 2, HOW, H200, Ranks(0, 2))
+    assert summed
+    assert all(name.startswith("language.") for name in summed)
 
 
 def test_an_adapter_learns_in_place_of_the_weights(make_model: Callable[..., VL2]) -> None:
@@ -112,6 +136,16 @@ def test_command(make_model: Callable[..., VL2], tmp_path: Path, monkeypatch: py
         ran = CliRunner().invoke(app, [*options, *wrong])
         assert ran.exit_code == 2
         assert message in ran.stderr
+
+
+def test_beside_finds_one_process_of_the_same_weights(tmp_path: Path) -> None:
+    case = {"tokens": 48, "sequence": 16, "weights": "float32"}
+    rows = [{"case": case, "facts": {"tokens_per_second": 10.0}}]
+    (tmp_path / "one.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    divided = case | {"ranks": 2, "shard": 2, "experts": 1}
+    row = Row(divided, 96, Timing.of([1.0]), 0.1, {}, {"tokens_per_second": 16.0})
+    set_beside(row, tmp_path / "one.json")
+    assert row.facts["of_one_alone"] == pytest.approx(0.8)
 
 
 def test_command_on_two_ranks(make_model: Callable[..., VL2], tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def set_beside(row: Row, path: Path) -> None:
     """How much of the tokens a second of one process alone, in a results file, a rank of this row has."""
     try:
         measured = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        sizes = {key: row.case[key] for key in ("tokens", "sequence")}
+        sizes = {key: row.case[key] for key in ("tokens", "sequence", "weights") if key in row.case}
         alone = next(other["facts"]["tokens_per_second"] for other in measured if other["case"] == sizes)
     except (OSError, ValueError, KeyError, StopIteration) as error:
         raise BenchError(f"--beside {path}: no results of `vl2 bench train` of one process and {row.case}") from error

@@ -142,7 +142,7 @@ def train(
     """Measure; the model keeps its gradients' memory no longer than that. Of several ranks the slowest counts, and
     layers are not measured one by one."""
     device = model.device
-    _let_learn(model, how)
+    _let_learn(model, how, tower=ranks.count == 1)
     forwards = _prepare(model, how)
     optimizer = build_optimizer(model, None, OptimizerSection(moments=how.moments))
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -186,14 +186,15 @@ def train(
     return Trained(times, facts)
 
 
-def _let_learn(model: VL2, how: Training) -> None:
-    """Everything, or an adapter alone."""
+def _let_learn(model: VL2, how: Training, tower: bool) -> None:
+    """Everything, or an adapter alone. Without the tower where ranks sum gradients: text never reaches it, so that one
+    process passes over it, but ranks cannot know that of each other, and would sum and apply zeros."""
     model.train().requires_grad_(False)
     if how.lora and not has_adapter(model):
         targets = LoraSection().targets
         attach(model, rank=how.lora, alpha=2.0 * how.lora, dropout=0.0, targets=targets, base="random", seed=0)
-    for _, _, parameter in learned_parameters(model, None):
-        parameter.requires_grad_(True)
+    for name, _, parameter in learned_parameters(model, None):
+        parameter.requires_grad_(tower or name.startswith("language."))
 
 
 def _prepare(model: VL2, how: Training) -> list[tuple[Any, Callable[..., Any]]]:

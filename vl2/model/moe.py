@@ -161,6 +161,8 @@ class MoE(nn.Module):
             few = shared is not None and len(x_TD) <= FEW_TOKENS
             if few and isinstance(self.experts, QuantizedModule):  # these take the shared ones in the same launches
                 return self.experts(x_TD, weights_TA, indices_TA, shared), stats
+        if getattr(self.experts, "takes_shared", False):  # divided among ranks that train: tokens travel meanwhile
+            return self.experts(x_TD, weights_TA, indices_TA, self.shared_experts), stats
         y_TD = self.experts(x_TD, weights_TA, indices_TA)
         if self.shared_experts is not None:
             y_TD = y_TD + self.shared_experts(x_TD)

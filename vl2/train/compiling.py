@@ -4,7 +4,7 @@
 
 The trap: the order. Wrapped first, a layer is no longer seen by the compiler, which then leaves it as it is and says
 nothing. Gathering divided weights stays outside, since only `forward` is compiled; so does the way of tokens to experts
-of other ranks, since their number changes.
+of other ranks, since their number changes: such a layer is compiled in pieces, all but one of fixed shapes.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from vl2.model.decoder import DecoderLayer
+from vl2.model.moe import MoE
 from vl2.model.vl2 import VL2
 from vl2.train.expert_exchange import DividedExperts
 
@@ -25,23 +27,28 @@ def compile_blocks(model: VL2, choice: str, backend: str = "inductor") -> list[A
 
     Returns: what is compiled.
     """
-    blocks = list(_blocks(model, choice))
+    pieces = list(_pieces(model, choice))
     torch._dynamo.config.recompile_limit = max(
         torch._dynamo.config.recompile_limit,
-        8 * len(blocks),  # one graph per decoder layer, again where a stage freezes
+        8 * len(pieces),  # one graph per decoder layer, again where a stage freezes
     )
-    for block in blocks:
-        block.forward = torch.compile(block.forward, dynamic=False, backend=backend)
-    return blocks
+    for owner, name in pieces:
+        dynamic = None if name == "activate" else False  # of divided experts: as many rows as arrive, and no width
+        setattr(owner, name, torch.compile(getattr(owner, name), dynamic=dynamic, backend=backend))
+    return [owner for owner, name in pieces if name == "forward"]
 
 
-def _blocks(model: VL2, choice: str) -> Iterator[Any]:
+def _pieces(model: VL2, choice: str) -> Iterator[tuple[Any, str]]:
+    """Modules and the names of their methods."""
     if choice != "none":
-        yield from (model.vision.patch_embed, *model.vision.blocks)
+        yield from ((block, "forward") for block in (model.vision.patch_embed, *model.vision.blocks))
     for layer in model.language.layers if choice == "all" else ():
-        if any(isinstance(module, DividedExperts) for module in layer.modules()):
-            yield layer.get_submodule("self_attn")
-            if (shared := getattr(layer.get_submodule("mlp"), "shared_experts", None)) is not None:
-                yield shared
+        assert isinstance(layer, DecoderLayer)
+        if isinstance(layer.mlp, MoE) and isinstance(layer.mlp.experts, DividedExperts):
+            yield from ((norm, "after_adding") for norm in (layer.input_layernorm, layer.post_attention_layernorm))
+            yield from ((module, "forward") for module in (layer.self_attn, layer.mlp.router))
+            yield from ((layer.mlp.experts, name) for name in ("sort", "leave", "activate", "merge"))
+            if layer.mlp.shared_experts is not None:
+                yield layer.mlp.shared_experts, "forward"
         else:
-            yield layer
+            yield layer, "forward"
