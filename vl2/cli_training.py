@@ -34,6 +34,9 @@ def synth(
     split: Annotated[
         str, typer.Option(help="train or test; they share no fonts, words, icon drawings or layouts.")
     ] = "train",
+    penmanship: Annotated[
+        bool, typer.Option("--penmanship", help="Draw some text in other hands, as stages of training may; train only.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes that draw when the speed is measured.", min=1)] = 1,
 ) -> None:
     """Make images with questions and exact answers, or measure how fast they are drawn."""
@@ -42,12 +45,15 @@ def synth(
         from vl2.synth.rate import images_per_second
 
         if out is None:
-            rate = images_per_second(task, count, workers, seed=seed, split=split)
+            rate = images_per_second(task, count, workers, seed=seed, split=split, penmanship=penmanship)
             print(f"{task}: {rate.clock:.1f} images a second, {rate.core:.1f} a second of one core's time")
             return
         with _progress() as progress:
             bar = progress.add_task(f"{task} ({split})", total=count)
-            export(task, count, out, seed=seed, split=split, progress=lambda done: progress.update(bar, completed=done))
+            export(
+                task, count, out, seed=seed, split=split, penmanship=penmanship,
+                progress=lambda done: progress.update(bar, completed=done),
+            )  # fmt: skip
         print(f"{count} images -> {out}/records.jsonl, {out}/contact_sheet.png")
 
 

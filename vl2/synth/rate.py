@@ -23,31 +23,37 @@ class Rate(NamedTuple):
     core: float
 
 
-def images_per_second(task: str, count: int, workers: int = 1, *, seed: int = 0, split: str = "train") -> Rate:
+def images_per_second(
+    task: str, count: int, workers: int = 1, *, seed: int = 0, split: str = "train", penmanship: bool = False
+) -> Rate:
     """Draws `count` samples in `workers` processes, each an equal part; raises TaskError for an unknown task."""
-    generate(task, seed, 0, split)
+    generate(task, seed, 0, split, penmanship=penmanship)
     share = -(-count // workers)
     if workers == 1:
-        parts = [_draw(task, seed, split, 0, count, None)]
+        parts = [_draw(task, seed, split, 0, count, None, penmanship)]
     else:
         context = multiprocessing.get_context("spawn")  # a browser does not survive a fork
         with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
             barrier = manager.Barrier(workers)
             parts = [
                 part.result()
-                for part in [pool.submit(_draw, task, seed, split, n * share, share, barrier) for n in range(workers)]
+                for part in [
+                    pool.submit(_draw, task, seed, split, n * share, share, barrier, penmanship) for n in range(workers)
+                ]
             ]
     drawn = share * workers
     return Rate(drawn / max(clock for clock, _ in parts), drawn / sum(core for _, core in parts))
 
 
-def _draw(task: str, seed: int, split: str, first: int, count: int, barrier: Barrier | None) -> tuple[float, float]:
+def _draw(
+    task: str, seed: int, split: str, first: int, count: int, barrier: Barrier | None, penmanship: bool
+) -> tuple[float, float]:
     """Seconds by the clock and of processor time that `count` samples take once all processes are ready."""
     for index in range(WARM_UP):
-        generate(task, seed, first + count + index, split)
+        generate(task, seed, first + count + index, split, penmanship=penmanship)
     if barrier is not None:
         barrier.wait(_START_SEC)
     clock, core = time.perf_counter(), time.process_time()
     for index in range(first, first + count):
-        generate(task, seed, index, split)
+        generate(task, seed, index, split, penmanship=penmanship)
     return time.perf_counter() - clock, time.process_time() - core
