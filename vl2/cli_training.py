@@ -40,6 +40,9 @@ def synth(
     split: Annotated[
         str, typer.Option(help="train or test; they share no fonts, words, icon drawings or layouts.")
     ] = "train",
+    penmanship: Annotated[
+        bool, typer.Option("--penmanship", help="Draw some text in other hands, as stages of training may; train only.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes that draw when the speed is measured.", min=1)] = 1,
 ) -> None:
     """Make images with questions and exact answers, or measure how fast they are drawn."""
@@ -50,14 +53,19 @@ def synth(
         if out is None:
             from vl2.train.config import read_recipe, shipped_recipes
 
-            is_recipe = task.endswith(".toml") or task in shipped_recipes()
-            tasks = dict(read_recipe(task).stages[-1].mixture) if is_recipe else task
-            rate = images_per_second(tasks, count, workers, seed=seed, split=split)
+            tasks: str | dict[str, float] = task
+            if task.endswith(".toml") or task in shipped_recipes():
+                last = read_recipe(task).stages[-1]
+                tasks, penmanship = dict(last.mixture), last.penmanship
+            rate = images_per_second(tasks, count, workers, seed=seed, split=split, penmanship=penmanship)
             print(f"{task}: {rate.clock:.1f} images a second, {rate.core:.1f} a second of one core's time")
             return
         with _progress() as progress:
             bar = progress.add_task(f"{task} ({split})", total=count)
-            export(task, count, out, seed=seed, split=split, progress=lambda done: progress.update(bar, completed=done))
+            export(
+                task, count, out, seed=seed, split=split, penmanship=penmanship,
+                progress=lambda done: progress.update(bar, completed=done),
+            )  # fmt: skip
         print(f"{count} images -> {out}/records.jsonl, {out}/contact_sheet.png")
 
 

@@ -50,13 +50,13 @@ class SupportsRender(Protocol):
 class SynthSource:
     """Generators of synthetic samples, passed in by the caller. All functions must be importable by name.
 
-    generate: (task, seed, index, split) to a sample.
+    generate: (task, seed, index, split) to a sample; takes penmanship=True if a spec asks for it.
     patch_targets: (sample, its tiled image) to what the patches of its unique tiles show.
     tasks: names that `generate` knows.
     num_labels: classes of `patch_targets`.
     """
 
-    generate: Callable[[str, int, int, str], Sample]
+    generate: Callable[..., Sample]
     patch_targets: Callable[[Any, TiledImage], PatchTargets]
     tasks: tuple[str, ...]
     num_labels: int
@@ -110,6 +110,7 @@ class MixtureSpec:
     uses: batches in which each synthetic sample comes.
     mask_prompt: whether only answers carry labels.
     with_patch_targets: whether to ask what patches show.
+    penmanship: whether synthetic text is drawn in other hands here and there.
     """
 
     weights: tuple[tuple[str, float], ...]
@@ -120,6 +121,7 @@ class MixtureSpec:
     uses: int
     mask_prompt: bool
     with_patch_targets: bool
+    penmanship: bool = False
 
 
 class PackedDataset(Dataset[PackedBatch]):
@@ -194,7 +196,8 @@ class PackedDataset(Dataset[PackedBatch]):
         assert synth is not None
         kept = self._kept.pop((name, index), None)
         if kept is None:
-            sample = synth.generate(name, self.spec.seed, index, "train")
+            options = {"penmanship": True} if self.spec.penmanship else {}
+            sample = synth.generate(name, self.spec.seed, index, "train", **options)
             pictures = (*sample.earlier, sample)
             tiled = [self._tile(picture, tiling=len(pictures) <= MAX_TILED_IMAGES) for picture in pictures]
             targets = None

@@ -8,9 +8,10 @@ small letters cover patch centres. The trap: text positions are the top left of 
 the returned box is the ink.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -19,8 +20,13 @@ from vl2.synth.damage import Damage, apply_damage, move_boxes
 from vl2.synth.han import FIRST_CODE, LAST_CODE, han_labels
 from vl2.synth.sample import OTHER_CHARACTER
 
+if TYPE_CHECKING:
+    from vl2.synth.penmanship import Hand
+
 Rect = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
 Colour = tuple[int, int, int]
+# who writes a font, where it is not to look as it is; vl2/synth/penmanship.py sets it
+HANDS: ContextVar[Callable[[ImageFont.FreeTypeFont], "Hand | None"]] = ContextVar("hands", default=lambda font: None)
 
 
 class Finished(NamedTuple):
@@ -151,7 +157,6 @@ class Canvas:
         assert "\n" not in string, string
         if not string:
             return (*xy, *xy)
-        self.draw.text(xy, string, font=font, fill=fill)
         self.smallest_text = min(self.smallest_text, font.size)
         metrics = glyph_metrics(font)
         advances = metrics.glyphs(string, font)[:, 0]
@@ -160,6 +165,11 @@ class Canvas:
         boxes[:, 0] = boxes[:, 2] - advances
         boxes[:, 1], boxes[:, 3] = xy[1] + metrics.cell_top, xy[1] + metrics.cell_bottom
         ink = metrics.ink(xy, string, font)
+        hand = HANDS.get()(font)
+        if hand is None or ink[1] >= ink[3]:
+            self.draw.text(xy, string, font=font, fill=fill)
+        else:
+            boxes, ink = hand.write(self.draw, xy, string, font, fill, boxes, ink)
         extents = np.empty((len(string), 4), np.float32)
         extents[:] = ink
         self._add_marks(character_ids(string), boxes, extents)

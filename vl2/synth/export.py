@@ -60,9 +60,10 @@ def export(
     *,
     seed: int = 0,
     split: str = "train",
+    penmanship: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """Write `count` samples of a task to the folder `out`; returns it.
+    """Write `count` samples of a task to the folder `out`, with `penmanship` as `generate` knows it; returns it.
 
     Raises ExportError for a bad count or a folder in use, and TaskError for an unknown task or split.
     """
@@ -70,11 +71,12 @@ def export(
         raise ExportError(f"count {count} is below 1; ask for at least one sample")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExportError(f"{out} exists and is not an empty folder; choose a new one")
-    generate(task, seed, 0, split)  # an unknown task or split is reported before anything is written
+    # an unknown task or split is reported before anything is written
+    generate(task, seed, 0, split, penmanship=penmanship)
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        shown = _write_samples(task, count, building, seed, split, progress)
+        shown = _write_samples(task, count, building, seed, split, penmanship, progress)
         contact_sheet(shown).save(building / "contact_sheet.png")
         building.chmod(0o755)
         if out.exists():
@@ -87,14 +89,20 @@ def export(
 
 
 def _write_samples(
-    task: str, count: int, folder: Path, seed: int, split: str, progress: Callable[[int], None] | None
+    task: str,
+    count: int,
+    folder: Path,
+    seed: int,
+    split: str,
+    penmanship: bool,
+    progress: Callable[[int], None] | None,
 ) -> list[Sample]:
     """Write pictures and records; returns the samples that the contact sheet shows."""
     (folder / "images").mkdir()
     shown: list[Sample] = []
     with (folder / "records.jsonl").open("w", encoding="utf-8") as lines:
         for index in range(count):
-            sample = generate(task, seed, index, split)
+            sample = generate(task, seed, index, split, penmanship=penmanship)
             name = f"images/{task}-{split}-{seed}-{index:06d}.png"
             sample.image.save(folder / name)
             names = [name.replace(".png", f"-{place}.png") for place in range(len(sample.earlier))]

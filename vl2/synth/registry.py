@@ -8,6 +8,7 @@ The trap: the random stream is seeded with the split as well, so no layout of th
 import importlib
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -76,14 +77,19 @@ def generator(task: str) -> Callable[[np.random.Generator, str], Sample]:
     return getattr(importlib.import_module(module), function)
 
 
-def generate(task: str, seed: int, index: int, split: str = "train") -> Sample:
-    """Sample number `index` of a task; the same arguments give the same picture, questions and marks."""
+def generate(task: str, seed: int, index: int, split: str = "train", *, penmanship: bool = False) -> Sample:
+    """Sample number `index` of a task; the same arguments give the same picture, questions and marks.
+
+    penmanship: whether some of its text is drawn in other hands (vl2/synth/penmanship.py); never in the test split.
+    """
     if split not in SPLITS:
         raise TaskError(f"split {split!r} is not known; choose one of {', '.join(SPLITS)}")
     if seed < 0 or index < 0:
         raise TaskError(f"seed {seed} and index {index} must not be negative")
-    stream = np.random.default_rng([zlib.crc32(f"{split}/{task}".encode()), seed, index])
-    sample = generator(task)(stream, split)
+    key = [zlib.crc32(f"{split}/{task}".encode()), seed, index]
+    stream = np.random.default_rng(key)
+    with _hands(key) if penmanship and split == "train" else nullcontext():
+        sample = generator(task)(stream, split)
     if not task.endswith(PHOTO):
         return sample
     try:
@@ -91,3 +97,12 @@ def generate(task: str, seed: int, index: int, split: str = "train") -> Sample:
     except ImportError as error:
         raise TaskError(f"task {task!r} needs OpenCV ({error}); pip install 'vl2[synth]'") from error
     return photograph(stream, sample, task, split)
+
+
+def _hands(key: list[int]) -> AbstractContextManager[None]:
+    """What is drawn inside is in part in other hands."""
+    try:
+        from vl2.synth.penmanship import written_by
+    except ImportError as error:
+        raise TaskError(f"penmanship needs OpenCV ({error}); pip install 'vl2[synth]'") from error
+    return written_by(key)

@@ -194,6 +194,7 @@ def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
         uses=stage.uses,
         mask_prompt=stage.mask_prompt,
         with_patch_targets=stage.uses_patch_loss,
+        penmanship=stage.penmanship,
     )
     budget = Budget(stage.tokens_per_batch, stage.tiles_per_batch, stage.max_sequence_tokens, stage.max_prompts)
     config, tokenizer = assembly.model.config, assembly.tokenizer

@@ -29,6 +29,7 @@ class Stage(Section):
     num_samples: synthetic samples of each task; 0 for endlessly many.
     uses: batches in which each synthetic sample comes, each time with other questions: drawing may be slower than
         training.
+    penmanship: whether some of the synthetic text is drawn in other hands (vl2/synth/penmanship.py).
     patch_loss_weight: points (fraction of the stage, weight), linear in between; two points at one fraction jump.
     box_loss_factor: weight of the boxes of patches, relative to patch_loss_weight.
     """
@@ -51,6 +52,7 @@ class Stage(Section):
     accumulation: int = 1
     num_samples: int = 0
     uses: int = 1
+    penmanship: bool = False
     questions_per_image: int = 4
     patch_loss_weight: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     box_loss_factor: float = 0.0
