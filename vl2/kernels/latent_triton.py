@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 
 FEW = 1  # up to so many tokens go one by one; each reads the weights again
 
@@ -30,7 +30,8 @@ def launch(name: str, x_THK: Tensor, weight_HNK: Tensor) -> Tensor:
         each = max(1, min(sizes["ELEMENTS"] // cols, triton.next_power_of_2(rows)))
         _few[(tokens, triton.cdiv(rows, each), heads)](
             x_THK, weight_HNK, out, *strides,
-            NUM_ROWS=rows, WIDTH=width, ROWS=each, COLS=cols, num_warps=sizes["num_warps"], **overlapped(x_THK),
+            NUM_ROWS=rows, WIDTH=width, ROWS=each, COLS=cols, num_warps=sizes["num_warps"],
+            **overlapped(x_THK, name),
         )  # fmt: skip
         return out
     sizes = config(f"{name}_many", tokens, x_THK.itemsize)
@@ -45,6 +46,7 @@ def _few(
     x, weight, out, stride_t, stride_h, stride_wh, stride_n, stride_k,
     NUM_ROWS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     token, head = tl.program_id(0).to(tl.int64), tl.program_id(2).to(tl.int64)
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     cols = tl.arange(0, COLS)

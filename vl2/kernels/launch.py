@@ -14,6 +14,9 @@ from torch import Tensor
 ALL = 1 << 62
 OVERLAP = True  # for comparisons
 
+# Of a single token: kernels of few programs, during which the next one already reads its weights (overlap_triton.py).
+EARLY = frozenset(("sum_of_sent", "norm", "rotate", "absorb", "attend", "merge", "values", "logits", "pick"))
+
 # kernel: (up to so many tokens, sizes) in rising order. Rows and columns are those of a weight that one program reads
 # at once (BYTES of quantised rows), TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are
 # under way. LEFT: the weight is the left factor, of which the matrix units take 64 rows at a time, and tokens are the
@@ -83,12 +86,20 @@ def config(kernel: str, tokens: int, itemsize: int) -> dict[str, int]:
     return sizes
 
 
-def overlapped(x: Tensor) -> dict[str, bool]:
-    """Arguments of a launch that may begin while the kernel before it ends; see overlap_triton.py."""
-    return _OVERLAPPED if OVERLAP and x.is_cuda and _is_hopper(x.get_device()) else _ALONE
+def overlapped(x: Tensor, kernel: str = "") -> dict[str, int | bool]:
+    """Arguments of a launch that may begin while the kernel before it ends; see overlap_triton.py.
+
+    x: whose first axis is tokens.
+    kernel: its name in EARLY, if it calls `let_next_start`.
+    """
+    if not (OVERLAP and x.is_cuda and _is_hopper(x.get_device())):
+        return _ALONE
+    return _EARLY if len(x) == 1 and kernel in EARLY else _OVERLAPPED
 
 
-_OVERLAPPED, _ALONE = {"OVERLAP": True, "launch_pdl": True}, {"OVERLAP": False}
+_ALONE: dict[str, int | bool] = {"OVERLAP": 0}
+_OVERLAPPED: dict[str, int | bool] = {"OVERLAP": 1, "launch_pdl": True}
+_EARLY: dict[str, int | bool] = {"OVERLAP": 2, "launch_pdl": True}
 
 
 @cache

@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 from vl2.kernels.paged_attention import PROCESSORS, head_group
 
 
@@ -29,7 +29,7 @@ def launch_latent(
         q_SHZ.stride(0), q_SHZ.stride(1), q_rope_SHR.stride(0), q_rope_SHR.stride(1),
         cache_OBJ.stride(0), cache_OBJ.stride(1), tables_SO.stride(0),
         NUM_SPLITS=num_splits, WIDTH=width, ROPE=rope, BLOCK=block, GROUP=group,
-        **config("attend_latent", num_seqs, cache_OBJ.itemsize), **overlapped(cache_OBJ),
+        **config("attend_latent", num_seqs, cache_OBJ.itemsize), **overlapped(q_SHZ, "attend"),
     )  # fmt: skip
     return _merge(partial, lse, q_SHZ.dtype)
 
@@ -46,7 +46,7 @@ def launch_heads(
         q_SHK, cache_OBJ, tables_SO, lengths_S, partial, lse, scale, heads, num_seqs, heads // kv_heads,
         kv_heads * width, q_SHK.stride(0), q_SHK.stride(1), cache_OBJ.stride(0), cache_OBJ.stride(1),
         tables_SO.stride(0), NUM_SPLITS=num_splits, WIDTH=width, BLOCK=cache_OBJ.shape[1],
-        **config("attend_heads", num_seqs, cache_OBJ.itemsize), **overlapped(cache_OBJ),
+        **config("attend_heads", num_seqs, cache_OBJ.itemsize), **overlapped(q_SHK),
     )  # fmt: skip
     return _merge(partial, lse, q_SHK.dtype)
 
@@ -58,7 +58,7 @@ def _merge(partial: Tensor, lse: Tensor, dtype: torch.dtype) -> Tensor:
     part = min(width, 128)
     _merge_splits[(num_seqs * heads, width // part)](
         partial, lse, out, num_seqs * heads, NUM_SPLITS=splits, WIDTH=width, PART=part, num_warps=4,
-        **overlapped(out),
+        **overlapped(out, "merge"),
     )  # fmt: skip
     return out
 
@@ -70,6 +70,7 @@ def _decode_latent(
     NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, ROPE: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     seq, split = tl.program_id(0), tl.program_id(2)
     rows_h = tl.program_id(1) * GROUP + tl.arange(0, GROUP)
@@ -148,6 +149,7 @@ def _merge_splits(
     partial, lse, out, rows,
     NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, PART: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     row = tl.program_id(0)
     cols = tl.program_id(1) * PART + tl.arange(0, PART)

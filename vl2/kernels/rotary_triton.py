@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 from vl2.kernels.rotary import Place
 
 
@@ -23,7 +23,7 @@ def heads(
         q_THK, k_TGK, v_TGK, cos_TR, sin_TR, out, rows, kept, slots, tokens, num_heads, groups,
         q_THK.stride(0), k_TGK.stride(0), v_TGK.stride(0), cos_TR.stride(0),
         WIDTH=width, HALF=triton.next_power_of_2(width // 2), KEEP=place is not None, **sizes,
-        **overlapped(q_THK),
+        **overlapped(q_THK, "rotate"),
     )  # fmt: skip
     return out, rows
 
@@ -42,7 +42,7 @@ def latent(
         q_rope_THR.stride(0), q_rope_THR.stride(1), kv_TJ.stride(0), cos_TR.stride(0),
         ROPE=rope, HALF=triton.next_power_of_2(rope // 2), LATENT=triton.next_power_of_2(width),
         HEADS=triton.next_power_of_2(num_heads), KEEP=place is not None, num_warps=4,
-        **overlapped(kv_TJ),
+        **overlapped(kv_TJ, "rotate"),
     )  # fmt: skip
     return out, rows
 
@@ -57,6 +57,7 @@ def _heads(
     q, k, v, cos, sin, out, rows, kept, slots, tokens, heads, groups, q_stride, k_stride, v_stride, table_stride,
     WIDTH: tl.constexpr, HALF: tl.constexpr, KEEP: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token, head = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)).to(tl.int64)[:, None], tl.program_id(1)
     half = tl.arange(0, HALF)[None, :]
@@ -94,6 +95,7 @@ def _latent(
     ROPE: tl.constexpr, HALF: tl.constexpr, LATENT: tl.constexpr, HEADS: tl.constexpr, KEEP: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token = tl.program_id(0).to(tl.int64)
     half = tl.arange(0, HALF)
