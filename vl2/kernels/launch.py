@@ -20,7 +20,8 @@ EARLY = frozenset(("sum_of_sent", "norm", "rotate", "absorb", "attend", "merge",
 # kernel: (up to so many tokens, sizes) in rising order. Rows and columns are those of a weight that one program reads
 # at once (BYTES of quantised rows), TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are
 # under way. LEFT: the weight is the left factor, of which the matrix units take 64 rows at a time, and tokens are the
-# right one, which may be few. In flash attention ROWS are queries, and KEYS are read at once.
+# right one, which may be few. In flash attention ROWS are queries, and KEYS are read at once. WHOLE: the widest row
+# that one program reads whole, before it waits.
 CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "logits_few": [(ALL, {"ROWS": 2, "num_warps": 4})],
     "logits_many": [
@@ -67,7 +68,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (ALL, {"ROWS": 128, "KEYS": 64, "num_warps": 8, "num_stages": 3}),
     ],
     "flash_full": [(ALL, {"ROWS": 128, "KEYS": 64, "num_warps": 4, "num_stages": 3})],
-    "linear": [(ALL, {"ELEMENTS": 2048, "num_warps": 4})],
+    "linear": [(ALL, {"ELEMENTS": 2048, "WHOLE": 4096, "num_warps": 4})],
     "gate": [(ALL, {"COLS": 1024, "num_warps": 4})],
     "cross_entropy": [(ALL, {"COLS": 4096, "num_warps": 8})],
     "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
