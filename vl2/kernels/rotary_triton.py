@@ -97,12 +97,25 @@ def _latent(
 ):  # fmt: skip
     let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
-    token = tl.program_id(0).to(tl.int64)
+    latent_row(
+        q, kv, weight, eps, cos, sin, out, rows, kept, slots, heads, width,
+        q_stride, q_stride_head, kv_stride, table_stride, tl.program_id(0).to(tl.int64), tl.program_id(1),
+        ROPE, HALF, LATENT, HEADS, KEEP,
+    )  # fmt: skip
+
+
+@triton.jit
+def latent_row(
+    q, kv, weight, eps, cos, sin, out, rows, kept, slots, heads, width,
+    q_stride, q_stride_head, kv_stride, table_stride, token, of_queries,
+    ROPE: tl.constexpr, HALF: tl.constexpr, LATENT: tl.constexpr, HEADS: tl.constexpr, KEEP: tl.constexpr,
+):  # fmt: skip
+    """The row of a token, or its queries."""
     half = tl.arange(0, HALF)
     real = half < ROPE // 2
     cosine = tl.load(cos + token * table_stride + half, mask=real, other=0.0)
     sine = tl.load(sin + token * table_stride + half, mask=real, other=0.0)
-    if tl.program_id(1) == 0:
+    if of_queries == 0:
         cols = tl.arange(0, LATENT)
         inside = cols < width
         value = tl.load(kv + token * kv_stride + cols, mask=inside, other=0.0).to(tl.float32)
