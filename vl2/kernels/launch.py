@@ -55,6 +55,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "attend_heads": [(ALL, {"num_warps": 4, "num_stages": 3})],
     "heads": [(16, {"BLOCK": 1, "num_warps": 1}), (ALL, {"BLOCK": 8, "num_warps": 4})],
     "latent_few": [(ALL, {"ELEMENTS": 8192, "num_warps": 4})],
+    "merge_values": [(ALL, {"ROWS": 16, "num_warps": 8})],
     "absorb_many": [
         (32, {"BLOCK": 16, "ROWS": 32, "COLS": 128, "num_warps": 4, "num_stages": 3}),
         (ALL, {"BLOCK": 64, "ROWS": 64, "COLS": 128, "num_warps": 4, "num_stages": 3}),
