@@ -9,6 +9,7 @@ The trap: what is captured in a graph keeps its switches, so every measurement h
 """
 
 import argparse
+import gc
 import os
 import statistics
 import sys
@@ -92,6 +93,7 @@ def main() -> None:
     first: list[int] = []
     for name, begin_variant in VARIANTS.items():
         begin_variant()
+        gc.collect()  # graphs of the last one
         once, again = tokens(model), tokens(model)
         first = first or once
         same = sum(map(int.__eq__, once, first))

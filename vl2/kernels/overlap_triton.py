@@ -7,8 +7,7 @@ chain must wait, whether it needs to or not.
 
 Letting the next one start earlier, from the first line on, was measured in every kernel and was slower: programs that
 wait take the room of programs that work. In kernels of few programs (`launch.EARLY`) there is room, and those that wait
-have asked for their weights meanwhile. The trap: a kernel that sends to other ranks, or waits only after it has read
-what such a one found finished (`_sum_norm_of_sent`), relies on the one before it having waited; see `let_next_start`.
+have asked for their weights meanwhile.
 """
 
 import triton
@@ -29,8 +28,9 @@ def let_next_start(OVERLAP: tl.constexpr):
     after its own wait. Nothing can lock up: they start after all programs of this one have, so what they wait for runs
     already, and what this one waits for from another device is sent by kernels that came before both.
 
-    The trap: what a kernel reads before it waits may still be written by the kernel before this one. Hence never in a
-    kernel before one that reads more than weights so early: `_sum_norm_of_sent` follows kernels that send.
+    The trap: what the next kernel reads before it waits may still be written, by this kernel or by those before it. So
+    it may read nothing but weights, and kernels that send must not call this: `_sum_norm_of_sent`, which follows them,
+    reads the stream and the number of the turn before it waits.
     """
     if OVERLAP == 2:
         tl.extra.cuda.gdc_launch_dependents()
