@@ -38,9 +38,9 @@ EARLY, WHOLE = launch.EARLY, launch.CONFIGS["linear"][0][1]["WHOLE"]
 CONTEXT = 2048
 
 
-def switch(early: bool, whole: bool, fused: bool) -> None:
+def switch(early: bool, whole: bool, fused: bool, *more: str) -> None:
     """Everything off is what there was before."""
-    launch.EARLY = EARLY if early else frozenset()
+    launch.EARLY = EARLY.union(more) if early else frozenset()
     launch.CONFIGS["linear"][0][1]["WHOLE"] = WHOLE if whole else 0
     attention.rows_and_absorb = rows_and_absorb if fused else lambda q, w, *row: (*latent_rows(*row), None)
     paged_cache.decode_values = decode_values if fused else lambda *given: values(decode_latent(*given[:-1]), given[-1])
@@ -54,6 +54,8 @@ VARIANTS: dict[str, Callable[[], None]] = {
     "early, whole": lambda: switch(True, True, False),
     "early, joined": lambda: switch(True, False, True),
     "all": lambda: switch(True, True, True),
+    "all, and project": lambda: switch(True, True, True, "project"),
+    "all, project, up": lambda: switch(True, True, True, "project", "up"),
 }
 
 

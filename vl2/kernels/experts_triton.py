@@ -19,7 +19,7 @@ from vl2.kernels.gated import gated
 from vl2.kernels.grouped_mm import grouped_mm_until
 from vl2.kernels.launch import config, overlapped
 from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, send
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 
 
 def few(
@@ -76,7 +76,7 @@ def up_few(x_TD: Tensor, indices_TA: Tensor, gate_up_EFD: Tensor, shared: Shared
         x_TD, indices_TA, gate_up_EFD, shared.gate if shared else gate_up_EFD, shared.up if shared else gate_up_EFD,
         middle, x_TD.stride(0), HIDDEN=hidden, WIDTH=width, ACTIVE=active, SLOTS=slots,
         WHOLE=width % sizes["ROWS"] == 0 and hidden % sizes["COLS"] == 0, **sizes,
-        **overlapped(x_TD),
+        **overlapped(x_TD, "up"),
     )  # fmt: skip
     return middle
 
@@ -179,6 +179,7 @@ def _up_few(
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, ACTIVE: tl.constexpr, SLOTS: tl.constexpr, WHOLE: tl.constexpr,
     ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token, slot = tl.program_id(0) // SLOTS, tl.program_id(0) % SLOTS
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
 from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, send
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 
 _FEW_ROWS = 8192
 
@@ -25,7 +25,7 @@ def one_token(x_1D: Tensor, weight_FD: Tensor, post: Post | None = None) -> Tens
         x_1D, weight_FD, out, rows, weight_FD.stride(0), post.addresses if post else out, post.turns if post else out,
         WIDTH=width, ROWS=each, COLS=cols, WHOLE=width % cols == 0, num_warps=sizes["num_warps"],
         RANK=post.rank if post else 0, COUNT=post.count if post else 1, BOX=BOX, BOXES=BOXES,
-        **overlapped(x_1D),
+        **overlapped(x_1D, "" if post else "project"),
     )  # fmt: skip
     return out
 
@@ -47,6 +47,8 @@ def _linear(
     WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, WHOLE: tl.constexpr,
     RANK: tl.constexpr, COUNT: tl.constexpr, BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    if COUNT == 1:  # what follows a kernel that sends reads more than weights before it waits
+        let_next_start(OVERLAP)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     cols = tl.arange(0, COLS)
     real = rows[:, None] < num_rows
