@@ -34,14 +34,16 @@ from vl2.model import attention
 from vl2.model.vl2 import VL2
 from vl2.sampling import SamplingParams
 
-EARLY, WHOLE = launch.EARLY, launch.CONFIGS["linear"][0][1]["WHOLE"]
+EARLY = launch.EARLY
+WHOLE = {name: launch.CONFIGS[name][0][1]["WHOLE"] for name in ("linear", "down_one")}
 CONTEXT = 2048
 
 
-def switch(early: bool, whole: bool, fused: bool, *more: str) -> None:
+def switch(early: bool, whole: bool, fused: bool, *more: str, down: bool = False) -> None:
     """Everything off is what there was before."""
     launch.EARLY = EARLY.union(more) if early else frozenset()
-    launch.CONFIGS["linear"][0][1]["WHOLE"] = WHOLE if whole else 0
+    for name, on in (("linear", whole), ("down_one", down)):
+        launch.CONFIGS[name][0][1]["WHOLE"] = WHOLE[name] if on else 0
     attention.rows_and_absorb = rows_and_absorb if fused else lambda q, w, *row: (*latent_rows(*row), None)
     paged_cache.decode_values = decode_values if fused else lambda *given: values(decode_latent(*given[:-1]), given[-1])
 
@@ -51,11 +53,12 @@ VARIANTS: dict[str, Callable[[], None]] = {
     "next starts early": lambda: switch(True, False, False),
     "rows whole": lambda: switch(False, True, False),
     "launches joined": lambda: switch(False, False, True),
+    "down at once": lambda: switch(False, False, False, down=True),
     "early, whole": lambda: switch(True, True, False),
     "early, joined": lambda: switch(True, False, True),
-    "all": lambda: switch(True, True, True),
-    "all, and project": lambda: switch(True, True, True, "project"),
-    "all, project, up": lambda: switch(True, True, True, "project", "up"),
+    "all": lambda: switch(True, True, True, down=True),
+    "all, and project": lambda: switch(True, True, True, "project", down=True),
+    "all, project, up": lambda: switch(True, True, True, "project", "up", down=True),
 }
 
 

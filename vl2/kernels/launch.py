@@ -22,7 +22,7 @@ EARLY = frozenset(("sum_of_sent", "norm", "rotate", "absorb", "attend", "merge",
 # at once (BYTES of quantised rows), TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are
 # under way. LEFT: the weight is the left factor, of which the matrix units take 64 rows at a time, and tokens are the
 # right one, which may be few. In flash attention ROWS are queries, and KEYS are read at once. WHOLE: the widest row
-# that one program reads whole, before it waits.
+# that one program reads without a loop.
 CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "logits_few": [(ALL, {"ROWS": 2, "num_warps": 4})],
     "logits_many": [
@@ -40,6 +40,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (1, {"ROWS": 2, "COLS": 512, "STAGES": 3, "num_warps": 2}),
         (ALL, {"ROWS": 2, "COLS": 512, "STAGES": 1, "num_warps": 2}),
     ],
+    "down_one": [(ALL, {"ROWS": 2, "WHOLE": 1024, "num_warps": 4})],
     "up_many": [
         (64, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 3}),
         (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 0, "num_warps": 4, "num_stages": 3}),
