@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from vl2.kernels import latent as kernels
+from vl2.kernels.rotary import Place
 
 SHAPES = [(4, 128, 128, 512), (3, 32, 32, 128), (2, 8, 6, 16), (2, 20, 33, 48)]  # heads, K, U, Z
 
@@ -54,6 +55,27 @@ def test_heads_apart(tokens: int, triton_device: str) -> None:
     _, o, _, w_v = inputs(tokens, SHAPES[1], triton_device, torch.float32)
     apart = o.transpose(0, 1).contiguous().transpose(0, 1)
     compare(kernels.values(apart, w_v), kernels.values_reference(o.double(), w_v.double()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_rows_and_absorb(shape: tuple[int, ...], dtype: torch.dtype, triton_device: str) -> None:
+    """Of a cached token in one launch; without a place nothing is absorbed."""
+    q, _, w_k, _ = inputs(1, shape, triton_device, dtype)
+    (heads, _, _, latent), rope = shape, 16
+    joined = torch.randn(1, (heads + 1) * (5 + rope) + latent, device=triton_device).to(dtype)
+    q_rope = joined[:, : heads * (5 + rope)].unflatten(1, (heads, -1))[..., 5:]
+    kv = joined[:, -latent - rope :]
+    angle = torch.rand(1, rope // 2, device=triton_device).repeat(1, 2)
+    row = q_rope, kv, torch.rand(latent, device=triton_device).to(dtype), 1e-6, angle.cos(), angle.sin()
+    caches = [torch.full((4, latent + rope), 7.0, device=triton_device, dtype=dtype) for _ in range(2)]
+    places = [Place(cache, torch.tensor([2], device=triton_device)) for cache in caches]
+    got = kernels.rows_and_absorb(q, w_k, *row, places[0])
+    expected = kernels.rows_and_absorb_reference(q, w_k, *row, places[1])
+    for one, other in zip((*got, caches[0]), (*expected, caches[1]), strict=True):
+        assert one is not None
+        compare(one, other)
+    assert kernels.rows_and_absorb(q, w_k, *row, None)[2] is None
 
 
 def test_many_tokens_and_other_dtypes_take_the_reference(triton_device: str) -> None:

@@ -39,6 +39,19 @@ def test_latent(heads: int, width: int, rope: int, splits: int, triton_device: s
     assert not got[2].any()
 
 
+@pytest.mark.parametrize("lengths", [[1], [0], [100], [16, 33]], ids=str)
+@torch.no_grad()
+def test_values(lengths: list[int], triton_device: str) -> None:
+    """Of one sequence merged and multiplied at once, of several one after the other."""
+    heads, width, values = 6, 64, 24
+    cache, tables, sizes = paged(lengths, width + 16, 16, 1, triton_device)
+    q, q_rope = (torch.randn(len(lengths), heads, size, device=triton_device) for size in (width, 16))
+    w_v = torch.randn(heads, 40 + values, width, device=triton_device)[:, 40:]
+    expected = kernels.decode_values_reference(q, q_rope, cache, tables, sizes, 0.3, w_v)
+    got = kernels.decode_values(q, q_rope, cache, tables, sizes, 0.3, w_v)
+    torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-3)
+
+
 @pytest.mark.parametrize("splits", [1, 4, 8])
 @pytest.mark.parametrize(("heads", "kv_heads", "width"), [(10, 10, 32), (4, 2, 64)])
 @torch.no_grad()

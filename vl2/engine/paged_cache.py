@@ -22,7 +22,7 @@ from torch import Tensor
 from vl2.config import LanguageConfig
 from vl2.engine.types import Chunk
 from vl2.kernels.flash import attend_varlen
-from vl2.kernels.paged_attention import can_decode, decode_heads, decode_latent
+from vl2.kernels.paged_attention import can_decode, decode_heads, decode_values
 from vl2.kernels.rotary import Place
 from vl2.model.attention import AttentionContext, LatentWeights
 from vl2.model.cache import PackedSequences, split_heads
@@ -92,7 +92,7 @@ class NewestTokens:
         self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
     ) -> Tensor:
         cached = self._cache.values[layer], self._tables_SO, self._lengths_S
-        return weights.values(decode_latent(weights.absorb(q_nope_THK), q_rope_THR, *cached, scale))
+        return decode_values(weights.absorb(q_nope_THK), q_rope_THR, *cached, scale, weights.w_v_HUZ)
 
 
 def by_kind(chunks: Sequence[Chunk]) -> list[Chunk]:

@@ -1,6 +1,7 @@
 """The Triton kernels of vl2/kernels/experts.py, whose functions say what arguments mean.
 
 few:    x --up: silu(gate) * up--> middle, a row a (token, slot) --down, summed over slots--> (T, D)
+        of one token and narrow experts, down asks for the rows of all slots at once
 many:   x --up--> middle, a row a sorted place --down--> y, likewise --combine: sum of weight * y--> (T, D)
 large:  x --copied in sorted order, grouped product, gate, grouped product--> y --combine--> (T, D)
 
@@ -19,7 +20,7 @@ from vl2.kernels.gated import gated
 from vl2.kernels.grouped_mm import grouped_mm_until
 from vl2.kernels.launch import config, overlapped
 from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, send
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 
 
 def few(
@@ -76,7 +77,7 @@ def up_few(x_TD: Tensor, indices_TA: Tensor, gate_up_EFD: Tensor, shared: Shared
         x_TD, indices_TA, gate_up_EFD, shared.gate if shared else gate_up_EFD, shared.up if shared else gate_up_EFD,
         middle, x_TD.stride(0), HIDDEN=hidden, WIDTH=width, ACTIVE=active, SLOTS=slots,
         WHOLE=width % sizes["ROWS"] == 0 and hidden % sizes["COLS"] == 0, **sizes,
-        **overlapped(x_TD),
+        **overlapped(x_TD, "up"),
     )  # fmt: skip
     return middle
 
@@ -91,6 +92,17 @@ def down_few(
     num_shared = _num_shared(shared, width)
     assert post is None or (num_tokens == 1 and hidden <= BOX)
     out = torch.empty(num_tokens, hidden, dtype=torch.float32 if post else middle.dtype, device=middle.device)
+    padded, whole = triton.next_power_of_2(width), config("down_one", 1, middle.itemsize)
+    if num_tokens == 1 and padded <= whole["WHOLE"]:
+        _down_one[(triton.cdiv(hidden, whole["ROWS"]),)](
+            middle, indices_TA, weights_TA, down_EDF, shared.down if shared else down_EDF, out,
+            post.addresses if post else out, post.turns if post else out,
+            RANK=post.rank if post else 0, COUNT=post.count if post else 1, BOX=BOX, BOXES=BOXES,
+            HIDDEN=hidden, WIDTH=width, ACTIVE=active, SHARED=num_shared, ROWS=whole["ROWS"], COLS=padded,
+            SHARED_COLS=triton.next_power_of_2(max(num_shared * width, 1)), num_warps=whole["num_warps"],
+            **overlapped(middle),
+        )  # fmt: skip
+        return out
     sizes = dict(config("down_few", num_tokens, middle.itemsize))
     if width % sizes["COLS"] and width % (sizes["COLS"] // 2) == 0:
         sizes["COLS"] //= 2
@@ -179,6 +191,7 @@ def _up_few(
     HIDDEN: tl.constexpr, WIDTH: tl.constexpr, ACTIVE: tl.constexpr, SLOTS: tl.constexpr, WHOLE: tl.constexpr,
     ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token, slot = tl.program_id(0) // SLOTS, tl.program_id(0) % SLOTS
     rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
@@ -235,6 +248,40 @@ def _down_few(
         words = total.to(tl.int32, bitcast=True)
         send(words, rows, rows < HIDDEN, turn, 0, addresses, address, RANK, COUNT, BOX, BOXES)
     tl.store(out + token * HIDDEN + rows, total.to(out.dtype.element_ty), mask=rows < HIDDEN)
+
+
+@triton.jit
+def _down_one(
+    middle, indices, weights, down, shared_down, out, addresses, turns,
+    HIDDEN: tl.constexpr, WIDTH: tl.constexpr, ACTIVE: tl.constexpr, SHARED: tl.constexpr,
+    ROWS: tl.constexpr, COLS: tl.constexpr, SHARED_COLS: tl.constexpr,
+    RANK: tl.constexpr, COUNT: tl.constexpr, BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    """Narrow experts of one token: nothing loops, so that the rows of all slots are asked for at once."""
+    rows, cols, wide = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, COLS), tl.arange(0, SHARED_COLS)
+    real = rows[:, None] < HIDDEN
+    if SHARED > 0:  # their outputs add up, so they are one matrix
+        beside = tl.load(
+            shared_down + rows[:, None] * (SHARED * WIDTH) + wide, mask=real & (wide < SHARED * WIDTH), other=0.0
+        )
+    wait_for_last(OVERLAP)  # weights are nobody's output, so those of shared experts are under way by now
+    if COUNT > 1:
+        turn, address = tl.load(turns, volatile=True) + 1, address_of_next(addresses, RANK, COUNT)
+    sums = tl.zeros([ROWS, COLS], tl.float32)
+    for slot in tl.static_range(ACTIVE):
+        expert = tl.load(indices + slot).to(tl.int64)
+        matrix = down + expert * (HIDDEN * WIDTH) + rows[:, None] * WIDTH
+        value = tl.load(middle + slot * WIDTH + cols, mask=cols < WIDTH, other=0.0).to(tl.float32)
+        value *= tl.load(weights + slot)
+        sums += tl.load(matrix + cols, mask=real & (cols < WIDTH), other=0.0).to(tl.float32) * value
+    total = tl.sum(sums, 1)
+    if SHARED > 0:
+        value = tl.load(middle + ACTIVE * WIDTH + wide, mask=wide < SHARED * WIDTH, other=0.0).to(tl.float32)
+        total += tl.sum(beside.to(tl.float32) * value, 1)
+    if COUNT > 1:
+        words = total.to(tl.int32, bitcast=True)
+        send(words, rows, rows < HIDDEN, turn, 0, addresses, address, RANK, COUNT, BOX, BOXES)
+    tl.store(out + rows, total.to(out.dtype.element_ty), mask=rows < HIDDEN)
 
 
 @triton.jit(do_not_specialize=["num_choices"])

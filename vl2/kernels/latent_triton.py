@@ -2,6 +2,7 @@
 
 few:   one program a (token, head, rows n of the weights), which holds these rows whole
 many:  one program a (block of tokens, head, rows n), by matrix units
+rows_and_absorb:  few, and beside it what rotates and caches, which needs nothing of it
 
 The trap: which of n and k lies dense in memory is told by the strides alone. Triton compiles a stride of 1 as the
 constant it is, and reads along that axis.
@@ -13,7 +14,9 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+from vl2.kernels.rotary import Place
+from vl2.kernels.rotary_triton import latent_row
 
 FEW = 1  # up to so many tokens go one by one; each reads the weights again
 
@@ -30,7 +33,8 @@ def launch(name: str, x_THK: Tensor, weight_HNK: Tensor) -> Tensor:
         each = max(1, min(sizes["ELEMENTS"] // cols, triton.next_power_of_2(rows)))
         _few[(tokens, triton.cdiv(rows, each), heads)](
             x_THK, weight_HNK, out, *strides,
-            NUM_ROWS=rows, WIDTH=width, ROWS=each, COLS=cols, num_warps=sizes["num_warps"], **overlapped(x_THK),
+            NUM_ROWS=rows, WIDTH=width, ROWS=each, COLS=cols, num_warps=sizes["num_warps"],
+            **overlapped(x_THK, name),
         )  # fmt: skip
         return out
     sizes = config(f"{name}_many", tokens, x_THK.itemsize)
@@ -40,13 +44,48 @@ def launch(name: str, x_THK: Tensor, weight_HNK: Tensor) -> Tensor:
     return out
 
 
+def rows_and_absorb(
+    q_nope_1HK: Tensor, w_k_HKZ: Tensor, q_rope_1HR: Tensor, kv_1J: Tensor, norm_Z: Tensor, eps: float,
+    cos_1R: Tensor, sin_1R: Tensor, place: Place,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """As rows_and_absorb_reference of one token; two programs for rows and queries, the others as `few`."""
+    (_, heads, width), latent, rope = q_nope_1HK.shape, w_k_HKZ.shape[2], q_rope_1HR.shape[2]
+    assert q_nope_1HK.stride(2) == q_rope_1HR.stride(2) == kv_1J.stride(1) == 1
+    like = {"dtype": kv_1J.dtype, "device": kv_1J.device}
+    rotated, rows = torch.empty(1, heads, rope, **like), torch.empty(1, latent + rope, **like)
+    out = torch.empty(1, heads, latent, **like)
+    sizes, cols = config("latent_few", 1, kv_1J.itemsize), triton.next_power_of_2(width)
+    each = max(1, min(sizes["ELEMENTS"] // cols, triton.next_power_of_2(latent)))
+    weight_HZK = w_k_HKZ.mT
+    _rows_and_absorb[(2 + heads * triton.cdiv(latent, each),)](
+        q_rope_1HR, kv_1J, norm_Z, eps, cos_1R, sin_1R, rotated, rows, *place, heads, latent, q_rope_1HR.stride(1),
+        q_nope_1HK, weight_HZK, out, q_nope_1HK.stride(1), *weight_HZK.stride(),
+        ROPE=rope, HALF=triton.next_power_of_2(rope // 2), LATENT=triton.next_power_of_2(latent),
+        HEADS=triton.next_power_of_2(heads), NUM_ROWS=latent, WIDTH=width, ROWS=each, COLS=cols,
+        num_warps=sizes["num_warps"], **overlapped(kv_1J, "absorb"),
+    )  # fmt: skip
+    return rotated, rows, out
+
+
 @triton.jit
 def _few(
     x, weight, out, stride_t, stride_h, stride_wh, stride_n, stride_k,
     NUM_ROWS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    token, head = tl.program_id(0).to(tl.int64), tl.program_id(2).to(tl.int64)
-    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    let_next_start(OVERLAP)
+    _product_of_head(
+        x, weight, out, stride_t, stride_h, stride_wh, stride_n, stride_k, tl.program_id(0).to(tl.int64),
+        tl.program_id(1), tl.program_id(2).to(tl.int64), tl.num_programs(2), NUM_ROWS, WIDTH, ROWS, COLS, OVERLAP,
+    )  # fmt: skip
+
+
+@triton.jit
+def _product_of_head(
+    x, weight, out, stride_t, stride_h, stride_wh, stride_n, stride_k, token, block, head, heads,
+    NUM_ROWS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    """Of one token, a head, and a block of rows."""
+    rows = block * ROWS + tl.arange(0, ROWS)
     cols = tl.arange(0, COLS)
     real, here = rows < NUM_ROWS, cols < WIDTH
     places = head * stride_wh + rows[:, None] * stride_n + cols * stride_k
@@ -54,8 +93,32 @@ def _few(
     wait_for_last(OVERLAP)  # weights are nobody's output, so they are under way by now
     value = tl.load(x + token * stride_t + head * stride_h + cols, mask=here, other=0.0).to(tl.float32)
     total = tl.sum(other.to(tl.float32) * value, 1)
-    row = token * tl.num_programs(2) + head
+    row = token * heads + head
     tl.store(out + row * NUM_ROWS + rows, total.to(out.dtype.element_ty), mask=real)
+
+
+@triton.jit
+def _rows_and_absorb(
+    q_rope, kv, norm, eps, cos, sin, rotated, rows, kept, slots, heads, width, r_stride_head,
+    x, weight, out, stride_h, stride_wh, stride_n, stride_k,
+    ROPE: tl.constexpr, HALF: tl.constexpr, LATENT: tl.constexpr, HEADS: tl.constexpr,
+    NUM_ROWS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    let_next_start(OVERLAP)
+    number = tl.program_id(0)
+    if number < 2:
+        wait_for_last(OVERLAP)
+        latent_row(
+            q_rope, kv, norm, eps, cos, sin, rotated, rows, kept, slots, heads, width, 0, r_stride_head, 0, 0,
+            0, number, ROPE, HALF, LATENT, HEADS, True,
+        )  # fmt: skip
+    else:
+        blocks: tl.constexpr = (NUM_ROWS + ROWS - 1) // ROWS
+        block, head = (number - 2) % blocks, ((number - 2) // blocks).to(tl.int64)
+        _product_of_head(
+            x, weight, out, 0, stride_h, stride_wh, stride_n, stride_k, 0, block, head, heads,
+            NUM_ROWS, WIDTH, ROWS, COLS, OVERLAP,
+        )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=["num_tokens"])

@@ -14,10 +14,15 @@ from torch import Tensor
 ALL = 1 << 62
 OVERLAP = True  # for comparisons
 
+# Of a single token: kernels of few programs, during which the next one already reads its weights (overlap_triton.py).
+# "project" and "up" can, too.
+EARLY = frozenset(("sum_of_sent", "norm", "rotate", "absorb", "attend", "merge", "values", "logits", "pick"))
+
 # kernel: (up to so many tokens, sizes) in rising order. Rows and columns are those of a weight that one program reads
 # at once (BYTES of quantised rows), TILE and BLOCK the tokens beside them; STAGES and num_stages how many reads are
 # under way. LEFT: the weight is the left factor, of which the matrix units take 64 rows at a time, and tokens are the
-# right one, which may be few. In flash attention ROWS are queries, and KEYS are read at once.
+# right one, which may be few. In flash attention ROWS are queries, and KEYS are read at once. WHOLE: the widest row
+# that one program reads without a loop.
 CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "logits_few": [(ALL, {"ROWS": 2, "num_warps": 4})],
     "logits_many": [
@@ -35,6 +40,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (1, {"ROWS": 2, "COLS": 512, "STAGES": 3, "num_warps": 2}),
         (ALL, {"ROWS": 2, "COLS": 512, "STAGES": 1, "num_warps": 2}),
     ],
+    "down_one": [(ALL, {"ROWS": 2, "WHOLE": 1024, "num_warps": 4})],
     "up_many": [
         (64, {"TILE": 16, "ROWS": 64, "COLS": 128, "LEFT": 1, "num_warps": 4, "num_stages": 3}),
         (128, {"TILE": 32, "ROWS": 64, "COLS": 128, "LEFT": 0, "num_warps": 4, "num_stages": 3}),
@@ -51,6 +57,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
     "attend_heads": [(ALL, {"num_warps": 4, "num_stages": 3})],
     "heads": [(16, {"BLOCK": 1, "num_warps": 1}), (ALL, {"BLOCK": 8, "num_warps": 4})],
     "latent_few": [(ALL, {"ELEMENTS": 8192, "num_warps": 4})],
+    "merge_values": [(ALL, {"ROWS": 16, "num_warps": 8})],
     "absorb_many": [
         (32, {"BLOCK": 16, "ROWS": 32, "COLS": 128, "num_warps": 4, "num_stages": 3}),
         (ALL, {"BLOCK": 64, "ROWS": 64, "COLS": 128, "num_warps": 4, "num_stages": 3}),
@@ -64,7 +71,7 @@ CONFIGS: dict[str, list[tuple[int, dict[str, int]]]] = {
         (ALL, {"ROWS": 128, "KEYS": 64, "num_warps": 8, "num_stages": 3}),
     ],
     "flash_full": [(ALL, {"ROWS": 128, "KEYS": 64, "num_warps": 4, "num_stages": 3})],
-    "linear": [(ALL, {"ELEMENTS": 2048, "num_warps": 4})],
+    "linear": [(ALL, {"ELEMENTS": 2048, "WHOLE": 4096, "num_warps": 4})],
     "gate": [(ALL, {"COLS": 1024, "num_warps": 4})],
     "cross_entropy": [(ALL, {"COLS": 4096, "num_warps": 8})],
     "combine": [(ALL, {"COLS": 512, "num_warps": 2})],
@@ -83,12 +90,20 @@ def config(kernel: str, tokens: int, itemsize: int) -> dict[str, int]:
     return sizes
 
 
-def overlapped(x: Tensor) -> dict[str, bool]:
-    """Arguments of a launch that may begin while the kernel before it ends; see overlap_triton.py."""
-    return _OVERLAPPED if OVERLAP and x.is_cuda and _is_hopper(x.get_device()) else _ALONE
+def overlapped(x: Tensor, kernel: str = "") -> dict[str, int | bool]:
+    """Arguments of a launch that may begin while the kernel before it ends; see overlap_triton.py.
+
+    x: whose first axis is tokens.
+    kernel: its name in EARLY, if it calls `let_next_start`.
+    """
+    if not (OVERLAP and x.is_cuda and _is_hopper(x.get_device())):
+        return _ALONE
+    return _EARLY if len(x) == 1 and kernel in EARLY else _OVERLAPPED
 
 
-_OVERLAPPED, _ALONE = {"OVERLAP": True, "launch_pdl": True}, {"OVERLAP": False}
+_ALONE: dict[str, int | bool] = {"OVERLAP": 0}
+_OVERLAPPED: dict[str, int | bool] = {"OVERLAP": 1, "launch_pdl": True}
+_EARLY: dict[str, int | bool] = {"OVERLAP": 2, "launch_pdl": True}
 
 
 @cache

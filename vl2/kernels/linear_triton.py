@@ -7,7 +7,9 @@ from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
 from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, send
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
+
+_FEW_ROWS = 8192
 
 
 def one_token(x_1D: Tensor, weight_FD: Tensor, post: Post | None = None) -> Tensor:
@@ -18,18 +20,25 @@ def one_token(x_1D: Tensor, weight_FD: Tensor, post: Post | None = None) -> Tens
     assert post is None or rows <= BOX
     out = torch.empty(1, rows, dtype=torch.float32 if post else x_1D.dtype, device=x_1D.device)
     sizes = config("linear", 1, x_1D.itemsize)
-    elements = sizes["ELEMENTS"]
-    cols = min(triton.next_power_of_2(width), elements)
-    if width % cols and width % 512 == 0:
-        cols = 512
-    each = elements // cols
+    cols, each = _tile(rows, width, sizes["ELEMENTS"], sizes["WHOLE"])
     _linear[(triton.cdiv(rows, each),)](
         x_1D, weight_FD, out, rows, weight_FD.stride(0), post.addresses if post else out, post.turns if post else out,
         WIDTH=width, ROWS=each, COLS=cols, WHOLE=width % cols == 0, num_warps=sizes["num_warps"],
         RANK=post.rank if post else 0, COUNT=post.count if post else 1, BOX=BOX, BOXES=BOXES,
-        **overlapped(x_1D),
+        **overlapped(x_1D, "" if post else "project"),
     )  # fmt: skip
     return out
+
+
+def _tile(rows: int, width: int, elements: int, whole: int) -> tuple[int, int]:
+    """Columns and rows that a program reads at once."""
+    cols = triton.next_power_of_2(width)
+    if elements < cols <= whole and rows <= _FEW_ROWS:
+        return cols, 1  # all of it is under way before the token is there; of long matrices, programs would be too many
+    cols = min(cols, elements)
+    if width % cols and width % 512 == 0:
+        cols = 512
+    return cols, elements // cols
 
 
 @triton.jit
@@ -38,6 +47,8 @@ def _linear(
     WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, WHOLE: tl.constexpr,
     RANK: tl.constexpr, COUNT: tl.constexpr, BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    if COUNT == 1:  # what follows a kernel that sends reads more than weights before it waits
+        let_next_start(OVERLAP)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     cols = tl.arange(0, COLS)
     real = rows[:, None] < num_rows

@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import overlapped
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 
 
 def launch(
@@ -23,7 +23,7 @@ def launch(
         x_TD, delta_TD if delta_TD is not None else x_TD, weight_D, bias_D if bias_D is not None else weight_D,
         total, out, eps, x_TD.stride(0), 0 if delta_TD is None else delta_TD.stride(0), width,
         ADD=delta_TD is not None, LAYER=bias_D is not None, COLS=cols, num_warps=8 if cols >= 2048 else 4,
-        **overlapped(x_TD),
+        **overlapped(x_TD, "norm"),
     )  # fmt: skip
     return total, out
 
@@ -33,6 +33,7 @@ def _add_norm(
     x, delta, weight, bias, total, out, eps, stride_x, stride_delta, width,
     ADD: tl.constexpr, LAYER: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     row = tl.program_id(0).to(tl.int64)
     cols = tl.arange(0, COLS)

@@ -11,6 +11,7 @@ with a log-sum-exp of minus infinity, and cost a launch but no reading.
 import torch
 from torch import Tensor
 
+from vl2.kernels.latent import values, values_reference
 from vl2.kernels.launch import can_run
 
 PROCESSORS = 132  # of an H100 or H200; only decides how finely work is cut
@@ -102,9 +103,36 @@ def decode_latent(
     from vl2.kernels.paged_attention_triton import launch_latent
 
     if num_splits is None:
-        programs = len(q_SHZ) * -(-q_SHZ.shape[1] // head_group(q_SHZ.shape[1]))
-        num_splits = splits_for(programs, tables_SO.shape[1], at_once=1)
+        num_splits = _latent_splits(q_SHZ, tables_SO)
     return launch_latent(q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale, num_splits)
+
+
+def decode_values_reference(
+    q_SHZ: Tensor, q_rope_SHR: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float,
+    w_v_HUZ: Tensor,
+) -> Tensor:  # fmt: skip
+    """decode_latent_reference, and of that every head's product with its weights: (S, H, U)."""
+    o_SHZ = decode_latent_reference(q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale)
+    return values_reference(o_SHZ, w_v_HUZ)
+
+
+def decode_values(
+    q_SHZ: Tensor, q_rope_SHR: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float,
+    w_v_HUZ: Tensor,
+) -> Tensor:  # fmt: skip
+    """As decode_values_reference; in Triton one launch less if it is one sequence."""
+    arguments = q_SHZ, q_rope_SHR, cache_OBJ, tables_SO, lengths_S, scale
+    one = len(q_SHZ) == 1 and w_v_HUZ.dtype == q_SHZ.dtype
+    if not (one and can_decode(cache_OBJ, q_SHZ.shape[-1], q_rope_SHR.shape[-1])):
+        return values(decode_latent(*arguments), w_v_HUZ)
+    from vl2.kernels.paged_attention_triton import launch_latent
+
+    return launch_latent(*arguments, _latent_splits(q_SHZ, tables_SO), w_v_HUZ)
+
+
+def _latent_splits(q_SHZ: Tensor, tables_SO: Tensor) -> int:
+    programs = len(q_SHZ) * -(-q_SHZ.shape[1] // head_group(q_SHZ.shape[1]))
+    return splits_for(programs, tables_SO.shape[1], at_once=1)
 
 
 def decode_heads(

@@ -2,6 +2,7 @@
 
 one program a (sequence, group of heads, split): blocks of its split, online softmax --> partial output, log-sum-exp
 one program a (sequence, head): partial outputs --> output
+of one token, one program a (head, rows of its weights): partial outputs --> output in registers --> values
 """
 
 import torch
@@ -10,15 +11,15 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 from vl2.kernels.paged_attention import PROCESSORS, head_group
 
 
 def launch_latent(
     q_SHZ: Tensor, q_rope_SHR: Tensor, cache_OBJ: Tensor, tables_SO: Tensor, lengths_S: Tensor, scale: float,
-    num_splits: int,
+    num_splits: int, w_v_HUZ: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """As decode_latent_reference."""
+    """As decode_latent_reference; with weights, of one token, as decode_values_reference."""
     num_seqs, heads, width = q_SHZ.shape
     rope, block = q_rope_SHR.shape[-1], cache_OBJ.shape[1]
     partial = torch.empty(num_splits, num_seqs, heads, width, dtype=torch.float32, device=q_SHZ.device)
@@ -29,9 +30,9 @@ def launch_latent(
         q_SHZ.stride(0), q_SHZ.stride(1), q_rope_SHR.stride(0), q_rope_SHR.stride(1),
         cache_OBJ.stride(0), cache_OBJ.stride(1), tables_SO.stride(0),
         NUM_SPLITS=num_splits, WIDTH=width, ROPE=rope, BLOCK=block, GROUP=group,
-        **config("attend_latent", num_seqs, cache_OBJ.itemsize), **overlapped(cache_OBJ),
+        **config("attend_latent", num_seqs, cache_OBJ.itemsize), **overlapped(q_SHZ, "attend"),
     )  # fmt: skip
-    return _merge(partial, lse, q_SHZ.dtype)
+    return _merge(partial, lse, q_SHZ.dtype) if w_v_HUZ is None else _merge_to_values(partial, lse, w_v_HUZ)
 
 
 def launch_heads(
@@ -46,7 +47,7 @@ def launch_heads(
         q_SHK, cache_OBJ, tables_SO, lengths_S, partial, lse, scale, heads, num_seqs, heads // kv_heads,
         kv_heads * width, q_SHK.stride(0), q_SHK.stride(1), cache_OBJ.stride(0), cache_OBJ.stride(1),
         tables_SO.stride(0), NUM_SPLITS=num_splits, WIDTH=width, BLOCK=cache_OBJ.shape[1],
-        **config("attend_heads", num_seqs, cache_OBJ.itemsize), **overlapped(cache_OBJ),
+        **config("attend_heads", num_seqs, cache_OBJ.itemsize), **overlapped(q_SHK),
     )  # fmt: skip
     return _merge(partial, lse, q_SHK.dtype)
 
@@ -58,7 +59,21 @@ def _merge(partial: Tensor, lse: Tensor, dtype: torch.dtype) -> Tensor:
     part = min(width, 128)
     _merge_splits[(num_seqs * heads, width // part)](
         partial, lse, out, num_seqs * heads, NUM_SPLITS=splits, WIDTH=width, PART=part, num_warps=4,
-        **overlapped(out),
+        **overlapped(out, "merge"),
+    )  # fmt: skip
+    return out
+
+
+def _merge_to_values(partial: Tensor, lse: Tensor, w_v_HUZ: Tensor) -> Tensor:
+    """As _merge of one token, and the product of every head with its weights: (1, H, U)."""
+    (splits, num_seqs, heads, width), values = partial.shape, w_v_HUZ.shape[1]
+    assert num_seqs == 1
+    assert w_v_HUZ.stride(2) == 1
+    out = torch.empty(1, heads, values, dtype=w_v_HUZ.dtype, device=partial.device)
+    sizes = config("merge_values", 1, w_v_HUZ.itemsize)
+    _merge_splits_to_values[(triton.cdiv(values, sizes["ROWS"]), heads)](
+        partial, lse, w_v_HUZ, out, heads, w_v_HUZ.stride(0), w_v_HUZ.stride(1),
+        NUM_SPLITS=splits, WIDTH=width, VALUES=values, **sizes, **overlapped(out, "merge"),
     )  # fmt: skip
     return out
 
@@ -70,6 +85,7 @@ def _decode_latent(
     NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, ROPE: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     seq, split = tl.program_id(0), tl.program_id(2)
     rows_h = tl.program_id(1) * GROUP + tl.arange(0, GROUP)
@@ -148,6 +164,7 @@ def _merge_splits(
     partial, lse, out, rows,
     NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, PART: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     row = tl.program_id(0)
     cols = tl.program_id(1) * PART + tl.arange(0, PART)
@@ -159,3 +176,26 @@ def _merge_splits(
     total = tl.sum(weights, 0)
     merged = tl.sum(value * weights[:, None], 0) / tl.where(total == 0.0, 1.0, total)
     tl.store(out + row.to(tl.int64) * WIDTH + cols, merged.to(out.dtype.element_ty))
+
+
+@triton.jit
+def _merge_splits_to_values(
+    partial, lse, weight, out, heads, stride_h, stride_u,
+    NUM_SPLITS: tl.constexpr, WIDTH: tl.constexpr, VALUES: tl.constexpr, ROWS: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    let_next_start(OVERLAP)
+    head = tl.program_id(1)
+    rows, cols = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, WIDTH)
+    real = rows < VALUES
+    matrix = weight + head.to(tl.int64) * stride_h + rows[:, None] * stride_u + cols
+    other = tl.load(matrix, mask=real[:, None], other=0.0)
+    wait_for_last(OVERLAP)  # weights are nobody's output, so they are under way by now
+    places = tl.arange(0, NUM_SPLITS) * heads + head
+    value = tl.load(partial + places[:, None] * WIDTH + cols)
+    sums = tl.load(lse + places)
+    best = tl.max(sums, 0)
+    weights = tl.exp(sums - tl.where(best == float("-inf"), 0.0, best))  # all splits of a row of padding are empty
+    total = tl.sum(weights, 0)
+    merged = tl.sum(value * weights[:, None], 0) / tl.where(total == 0.0, 1.0, total)
+    merged = merged.to(out.dtype.element_ty).to(tl.float32)  # rounded as if it had been stored
+    tl.store(out + head * VALUES + rows, tl.sum(other.to(tl.float32) * merged, 1).to(out.dtype.element_ty), mask=real)

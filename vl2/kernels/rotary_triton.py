@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 from vl2.kernels.rotary import Place
 
 
@@ -23,7 +23,7 @@ def heads(
         q_THK, k_TGK, v_TGK, cos_TR, sin_TR, out, rows, kept, slots, tokens, num_heads, groups,
         q_THK.stride(0), k_TGK.stride(0), v_TGK.stride(0), cos_TR.stride(0),
         WIDTH=width, HALF=triton.next_power_of_2(width // 2), KEEP=place is not None, **sizes,
-        **overlapped(q_THK),
+        **overlapped(q_THK, "rotate"),
     )  # fmt: skip
     return out, rows
 
@@ -42,7 +42,7 @@ def latent(
         q_rope_THR.stride(0), q_rope_THR.stride(1), kv_TJ.stride(0), cos_TR.stride(0),
         ROPE=rope, HALF=triton.next_power_of_2(rope // 2), LATENT=triton.next_power_of_2(width),
         HEADS=triton.next_power_of_2(num_heads), KEEP=place is not None, num_warps=4,
-        **overlapped(kv_TJ),
+        **overlapped(kv_TJ, "rotate"),
     )  # fmt: skip
     return out, rows
 
@@ -57,6 +57,7 @@ def _heads(
     q, k, v, cos, sin, out, rows, kept, slots, tokens, heads, groups, q_stride, k_stride, v_stride, table_stride,
     WIDTH: tl.constexpr, HALF: tl.constexpr, KEEP: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     token, head = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)).to(tl.int64)[:, None], tl.program_id(1)
     half = tl.arange(0, HALF)[None, :]
@@ -94,13 +95,27 @@ def _latent(
     ROPE: tl.constexpr, HALF: tl.constexpr, LATENT: tl.constexpr, HEADS: tl.constexpr, KEEP: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
-    token = tl.program_id(0).to(tl.int64)
+    latent_row(
+        q, kv, weight, eps, cos, sin, out, rows, kept, slots, heads, width,
+        q_stride, q_stride_head, kv_stride, table_stride, tl.program_id(0).to(tl.int64), tl.program_id(1),
+        ROPE, HALF, LATENT, HEADS, KEEP,
+    )  # fmt: skip
+
+
+@triton.jit
+def latent_row(
+    q, kv, weight, eps, cos, sin, out, rows, kept, slots, heads, width,
+    q_stride, q_stride_head, kv_stride, table_stride, token, of_queries,
+    ROPE: tl.constexpr, HALF: tl.constexpr, LATENT: tl.constexpr, HEADS: tl.constexpr, KEEP: tl.constexpr,
+):  # fmt: skip
+    """The row of a token, or its queries."""
     half = tl.arange(0, HALF)
     real = half < ROPE // 2
     cosine = tl.load(cos + token * table_stride + half, mask=real, other=0.0)
     sine = tl.load(sin + token * table_stride + half, mask=real, other=0.0)
-    if tl.program_id(1) == 0:
+    if of_queries == 0:
         cols = tl.arange(0, LATENT)
         inside = cols < width
         value = tl.load(kv + token * kv_stride + cols, mask=inside, other=0.0).to(tl.float32)

@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vl2.kernels.launch import config, overlapped
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 
 FEW = 8  # up to so many tokens go one by one, since matrix units take no fewer than 16
 
@@ -31,7 +31,7 @@ def launch(
         logits_PTE, logits_PTE if bias_E is None else bias_E, weights, indices, scores, num_tokens, scale,
         PARTS=len(logits_PTE), EXPERTS=num_experts, ACTIVE=active, PADDED=max(triton.next_power_of_2(num_experts), 16),
         PLACES=triton.next_power_of_2(active), SIGMOID=scoring == "sigmoid", BIASED=bias_E is not None,
-        NORMALIZE=normalize, **sizes, **overlapped(x_TD),
+        NORMALIZE=normalize, **sizes, **overlapped(x_TD, "pick"),
     )  # fmt: skip
     return weights, indices, scores
 
@@ -46,7 +46,8 @@ def _logits(x_TD: Tensor, weight_ED: Tensor) -> Tensor:
         sizes = config("logits_few", num_tokens, weight_ED.itemsize)
         _logits_few[(triton.cdiv(num_experts, sizes["ROWS"]), num_tokens)](
             x_TD, weight_ED, logits, x_TD.stride(0),
-            HIDDEN=hidden, EXPERTS=num_experts, COLS=triton.next_power_of_2(hidden), **sizes, **overlapped(x_TD),
+            HIDDEN=hidden, EXPERTS=num_experts, COLS=triton.next_power_of_2(hidden), **sizes,
+            **overlapped(x_TD, "logits"),
         )  # fmt: skip
         return logits
     sizes = dict(config("logits_many", num_tokens, max(x_TD.itemsize, weight_ED.itemsize)))
@@ -66,6 +67,7 @@ def _logits_few(
     x, weight, logits, stride_x,
     HIDDEN: tl.constexpr, EXPERTS: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     token = tl.program_id(1).to(tl.int64)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     cols = tl.arange(0, COLS)
@@ -114,6 +116,7 @@ def _pick(
     PARTS: tl.constexpr, EXPERTS: tl.constexpr, ACTIVE: tl.constexpr, PADDED: tl.constexpr, PLACES: tl.constexpr,
     SIGMOID: tl.constexpr, BIASED: tl.constexpr, NORMALIZE: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     wait_for_last(OVERLAP)
     tokens = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = (tokens < num_tokens)[:, None]

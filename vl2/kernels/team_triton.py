@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vl2.kernels.launch import overlapped
 from vl2.kernels.mail_triton import BOX, BOXES, Post, address_of_next, receive, send
-from vl2.kernels.overlap_triton import wait_for_last
+from vl2.kernels.overlap_triton import let_next_start, wait_for_last
 
 _STRETCH = 1024  # words that a program gathers at once
 
@@ -83,7 +83,7 @@ class Mailboxes:
         _sum_norm_of_sent[(1,)](
             x_1D, partial_1D, weight_D, total, out, self._memory, self._turns, eps,
             WIDTH=width, RANK=self._rank, COUNT=self._count, COLS=triton.next_power_of_2(width),
-            BOX=BOX, BOXES=BOXES, num_warps=16, **overlapped(x_1D),
+            BOX=BOX, BOXES=BOXES, num_warps=16, **overlapped(x_1D, "sum_of_sent"),
         )  # fmt: skip
         return total, out
 
@@ -192,10 +192,12 @@ def _sum_norm_of_sent(
     WIDTH: tl.constexpr, RANK: tl.constexpr, COUNT: tl.constexpr, COLS: tl.constexpr,
     BOX: tl.constexpr, BOXES: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
+    let_next_start(OVERLAP)
     cols = tl.arange(0, COLS)
     real = cols < WIDTH
     factor = tl.load(weight + cols, mask=real, other=0.0).to(tl.float32)
-    # Both were written before the kernel that sent began to work, which has ended by now if its writes have not.
+    # Both were written before the kernel that sent began to work, which has ended by now if its writes have not (that
+    # kernel does not let the next one start).
     # Volatile, so that they do not come from a cache that is only emptied afterwards.
     turn = tl.load(turns, volatile=True) + 1
     value = tl.load(x + cols, mask=real, other=0.0, volatile=True).to(tl.float32)

@@ -5,14 +5,14 @@ x_TD -> queries, and a row to cache: keys and values (MHA), or a latent and one 
      -> o_proj -> (T, D)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor, nn
 
 from vl2.config import LanguageConfig
-from vl2.kernels.latent import absorb, values
-from vl2.kernels.rotary import Place, heads_rows, latent_rows
+from vl2.kernels.latent import absorb, rows_and_absorb, values
+from vl2.kernels.rotary import Place, heads_rows
 from vl2.kernels.team import Team
 from vl2.model.layers import RMSNorm, project, project_part
 from vl2.model.rope import RopeTable, softmax_scale
@@ -20,10 +20,14 @@ from vl2.model.rope import RopeTable, softmax_scale
 
 @dataclass(frozen=True)
 class LatentWeights:
-    """kv_b_proj seen per head: the first `key` rows of `kv_b @ latent` are a key, the others a value."""
+    """kv_b_proj seen per head: the first `key` rows of `kv_b @ latent` are a key, the others a value.
+
+    absorbed_THZ: what `absorb` returns, if that is known already.
+    """
 
     kv_b: Tensor
     key: int
+    absorbed_THZ: Tensor | None = None
 
     @property
     def w_k_HKZ(self) -> Tensor:
@@ -35,7 +39,7 @@ class LatentWeights:
 
     def absorb(self, q_nope_THK: Tensor) -> Tensor:
         """Queries against latents instead of keys, (T, H, Z)."""
-        return absorb(q_nope_THK, self.w_k_HKZ)
+        return absorb(q_nope_THK, self.w_k_HKZ) if self.absorbed_THZ is None else self.absorbed_THZ
 
     def values(self, o_THZ: Tensor) -> Tensor:
         """Weighted sums of latents to weighted sums of values, (T, H, U)."""
@@ -138,7 +142,10 @@ class MLA(nn.Module):
             q = self.q_b_proj(self.q_a_layernorm(q))
         q_nope_THK, q_rope_THR = q.unflatten(-1, (self.heads, -1)).split([self.nope, self.rope], -1)
         norm, place = self.kv_a_layernorm, context.place(self.layer)
-        q_rope_THR, rows_TJ = latent_rows(q_rope_THR, kv_TJ, norm.weight, norm.eps, *rope, place)
         weights = LatentWeights(self.kv_b_proj(self.heads), self.nope)
+        q_rope_THR, rows_TJ, absorbed_THZ = rows_and_absorb(
+            q_nope_THK, weights.w_k_HKZ, q_rope_THR, kv_TJ, norm.weight, norm.eps, *rope, place
+        )
+        weights = replace(weights, absorbed_THZ=absorbed_THZ)
         out = context.attend_latent(self.layer, q_nope_THK, q_rope_THR, rows_TJ, weights, self.scale)
         return project_part(out.flatten(1), self.o_proj, self._team)
