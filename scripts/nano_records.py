@@ -48,7 +48,8 @@ _MOST_SAMPLES = 6  # pictures drawn for a wanted record, before a row gives up
 class Row:
     """One row of the table.
 
-    kinds: of questions that belong to it. target: what the project wants of it, with "cer" at most, else at least.
+    kinds: of questions that belong to it. begins: how their answers do.
+    target: what the project wants of it, with "cer" at most, else at least.
     """
 
     name: str
@@ -56,6 +57,12 @@ class Row:
     metric: str
     target: float | None = None
     kinds: tuple[str, ...] = ("read", "ask", "ground", "convert")
+    begins: str = ""
+
+    def asks(self, question: Question) -> bool:
+        """Whether a question belongs to the row."""
+        answer = question.answers[0] if question.answers else ""
+        return question.metric == self.metric and question.kind in self.kinds and answer.startswith(self.begins)
 
 
 _ASKED = ("ask",)
@@ -93,6 +100,8 @@ ROWS = (
     Row("invoice, JSON", "invoice", "anls", None, ("convert",)),
     Row("card", "card", "anls", None, _ASKED),
     Row("card-zh", "card-zh", "anls", None, _ASKED),
+    Row("chart, Markdown", "chart", "cer", None, ("convert",), "|"),
+    Row("real-chart, Markdown", "real-chart", "cer", None, ("convert",), "|"),
     Row("formula", "formula", "cer", None, _ASKED),
     Row("pages", "pages", "anls", None, _ASKED),
     Row("pages-zh", "pages-zh", "anls", None, _ASKED),
@@ -248,7 +257,7 @@ def make_row(folder: Path, row: Row, wanted: int) -> Path:
 
     def draw(index: int) -> tuple[Sample, list[dict[str, Any]]]:
         sample = generate(row.task, SEED, index, "test")
-        found = _records(sample, row.task, index, lambda q: q.metric == row.metric and q.kind in row.kinds)
+        found = _records(sample, row.task, index, row.asks)
         for record in found:  # several rows may ask about one task
             record["id"] = f"{row.name}: {record['id']}"
         return sample, found

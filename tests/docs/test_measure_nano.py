@@ -18,6 +18,7 @@ from vl2.eval.items import record_item
 from vl2.eval.run import judge
 from vl2.eval.runner import Results
 from vl2.processing.images import open_image
+from vl2.synth import charts, plots
 from vl2.synth.export import export
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -57,6 +58,25 @@ def test_rows_ask_what_the_first_version_was_asked(tmp_path: Path) -> None:
         made = list(read_records(records.make_row(tmp_path, rows[name], 6)))
         assert [(record.question, list(record.answers)) for record in made] == expected[:6]
         assert {record.task for record in made} == {name}
+
+
+def test_rows_of_charts_ask_for_values_or_for_markdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = script("nano_records")
+    rows = {row.name: row for row in records.ROWS}
+    for name in ("chart, Markdown", "real-chart, Markdown"):
+        assert rows[name].target is None
+        made = list(read_records(records.make_row(tmp_path, rows[name], 8)))
+        assert all(str(record.answers[0]).startswith("| ") and record.metric == "cer" for record in made)
+        assert len({record.images for record in made}) == len(made)
+
+    def asked(folder: Path) -> list[list[tuple[str, list[str]]]]:
+        made = (records.make_row(folder, rows[name], 12) for name in ("chart", "real-chart", "chart-zh"))
+        return [[(record.id, list(map(str, record.answers))) for record in read_records(path)] for path in made]
+
+    now = asked(tmp_path)
+    for module in (charts, plots):
+        monkeypatch.setattr(module, "whole_questions", lambda *_, **__: [])
+    assert asked(tmp_path / "before") == now
 
 
 def test_groups_differ_in_nothing_but_their_wear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

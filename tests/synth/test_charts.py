@@ -68,7 +68,7 @@ def test_samples_are_well_formed(split: str):
         assert width <= 760
         assert height <= 500
         one_tile += max(width, height) <= 384
-        assert 2 <= len(sample.questions) <= 20
+        assert 2 <= len(sample.questions) <= 24
         for question in sample.questions:
             assert "{" not in question.text
             if question.kind == "ground":
@@ -77,7 +77,7 @@ def test_samples_are_well_formed(split: str):
                     assert 0 <= x0 < x1 <= width
                     assert 0 <= y0 < y1 <= height
             else:
-                assert question.metric in ("exact", "relaxed_accuracy", "anls")
+                assert question.metric in ("exact", "relaxed_accuracy", "anls", "cer")
                 assert all(question.answers)
                 if question.metric == "relaxed_accuracy":
                     float(question.answers[0].rstrip("%"))

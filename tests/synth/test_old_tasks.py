@@ -1,10 +1,15 @@
-"""The first eleven tasks draw what they drew when Nano's published scores were measured on them."""
+"""The first eleven tasks draw what they drew when Nano's published scores were measured on them.
+
+Questions that read a chart as a whole came later; they stand behind the older ones, as
+tests/synth/test_chart_tables.py sees to.
+"""
 
 import hashlib
 
 import PIL
 import pytest
 
+from vl2.synth import charts
 from vl2.synth.registry import generate
 
 DRAWN_WITH = "13."  # Pillow; another FreeType draws other edges
@@ -36,7 +41,8 @@ DIGESTS = {
 
 @pytest.mark.skipif(not PIL.__version__.startswith(DRAWN_WITH), reason=f"digests were made with Pillow {DRAWN_WITH}")
 @pytest.mark.parametrize(("task", "split"), DIGESTS)
-def test_pictures_and_questions_are_the_same(task: str, split: str):
+def test_pictures_and_questions_are_the_same(task: str, split: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(charts, "whole_questions", lambda *_: [])
     digest = hashlib.sha256()
     for index in range(4):
         sample = generate(task, 7, index, split)

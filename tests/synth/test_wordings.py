@@ -11,6 +11,7 @@ SLOTS = {
     "item": "Blue Lamp", "doc": "invoice", "field": "Last name", "box": "Smoker", "group": "Gender", "value": "12.5",
     "col": "Price", "row": "Harbor", "key": "Town", "i": 3, "nth": "third", "price": "$3.20", "cat": "Lamp",
     "series": "North", "a": "Rug", "b": "Vase", "mark": "bar", "unit": "sales", "color": "red",
+    "along": "from left to right", "axis": "y axis",
 }  # fmt: skip
 ENTITIES = {
     "item",

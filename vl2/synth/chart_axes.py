@@ -1,6 +1,7 @@
 """Draws bars and lines between axes: ticks, grid, labels, values.
 
-    Chart + Look + Room --draw_axes--> the plot, marks, regions "value s c", "category c", "x label", "y label"
+    Chart + Look + Room --draw_axes--> the plot, marks, regions "value s c", "category c", "tick i",
+        "x label", "y label"
 
 Everything is computed along two directions, "value" and "category", so that upright and lying bars share the code.
 """
@@ -155,7 +156,7 @@ def _draw_scale(canvas: Canvas, chart: Chart, look: Look, plot: _Plot, ticks: li
             pen.line(tick, fill=look.ink)
             canvas.mark(_TICK, (tick[0] - 1, tick[1] - 1, tick[2] + 2, tick[3] + 2))
         if i % every == 0:
-            canvas.text(place, text, look.font, look.ink)
+            canvas.region(f"tick {i}", canvas.text(place, text, look.font, look.ink))
     if look.frame == "box":
         pen.rectangle(plot.box, outline=look.ink)
     elif look.frame == "left":

@@ -15,6 +15,7 @@ from vl2.synth.chart_content import Chart, draw_chart
 from vl2.synth.chart_parts import Look, NoRoomError, Room, draw_legend, draw_note, draw_title, legend_entries, mix
 from vl2.synth.chart_pie import draw_pie
 from vl2.synth.chart_questions import chart_questions
+from vl2.synth.chart_tables import whole_questions
 from vl2.synth.ingredients import fonts, load_font
 from vl2.synth.sample import Sample
 from vl2.synth.values import chance, pick
@@ -23,12 +24,13 @@ _TRIES = 30
 
 
 def generate(rng: np.random.Generator, split: str) -> Sample:
-    """One chart with two to five questions."""
+    """One chart with up to 24 questions."""
     size = draw_size(rng)
     dark = bool(rng.random() < 0.12)
     canvas, chart = _draw(rng, split, size, dark)
     finished = canvas.finish(rng)
     questions = chart_questions(rng, chart, finished.regions)
+    questions += whole_questions(rng.spawn(1)[0], chart, finished.regions)
     return Sample("chart", finished.image, tuple(questions), *finished.marks)
 
 

@@ -1,6 +1,7 @@
 """Draws charts of real numbers as plotting libraries do: axes that end anywhere, slanted names, legends inside.
 
-    Chart + PlotStyle + Room --draw_plot--> the plot, marks, regions "value s c", "category c", "x label", "y label"
+    Chart + PlotStyle + Room --draw_plot--> the plot, marks, regions "value s c", "category c", "tick i",
+        "x label", "y label"
     frame_of(...) --> Frame: where values and categories lie; scatter plots use it with two scales
 
 The trap: what does not fit raises NoRoomError; then another chart is drawn on a fresh canvas.
@@ -91,7 +92,8 @@ def draw_plot(
     middles = _middles(chart, box)
     if "category" in style.grid:
         _grid(canvas, style, box, middles, across=not lying)
-    draw_ticks(canvas, style, font, box, values, texts, lying=lying)
+    for number, ink in draw_ticks(canvas, style, font, box, values, texts, lying=lying).items():
+        canvas.region(f"tick {number}", ink)
     _draw_names(canvas, chart, style, font, box, middles, manner)
     if boxes_C5 is not None:
         _draw_boxes(canvas, chart, style, values, middles, boxes_C5)
@@ -128,8 +130,8 @@ def _grid(canvas: Canvas, style: PlotStyle, box: Rect, places: Sequence[float], 
 
 def draw_ticks(
     canvas: Canvas, style: PlotStyle, font: Font, box: Rect, scale: Scale, texts: Sequence[str], *, lying: bool
-) -> None:
-    """Grid lines, ticks and numbers of a scale of values."""
+) -> dict[int, Rect]:
+    """Grid lines, ticks and numbers of a scale of values; returns the boxes of the numbers that found room."""
     x0, _, _, y1 = box
     tall = line_height(font)
     places = [scale.at(tick) for tick in scale.ticks]
@@ -138,6 +140,7 @@ def draw_ticks(
     gap = abs(scale.at(scale.ticks[-1]) - scale.at(scale.ticks[0])) / max(1, len(places) - 1)
     room = max(text_width(text, font) for text in texts) + 6 if lying else 0.9 * tall
     every = max(1, math.ceil(room / max(gap, 1e-6)))
+    written: dict[int, Rect] = {}
     for number, (place, text) in enumerate(zip(places, texts, strict=True)):
         at = round(place)
         if style.ticks:
@@ -147,7 +150,8 @@ def draw_ticks(
         if number % every == 0:
             wide = text_width(text, font)
             spot = (round(place - wide / 2), y1 + 4) if lying else (round(x0 - 6 - wide), round(place - tall / 2))
-            canvas.text(spot, text, font, style.ink)
+            written[number] = canvas.text(spot, text, font, style.ink)
+    return written
 
 
 def draw_frame(canvas: Canvas, style: PlotStyle, box: Rect) -> None:

@@ -12,6 +12,7 @@ from vl2.synth.canvas import Canvas, Colour, Rect, text_width
 from vl2.synth.chart_content import Chart
 from vl2.synth.chart_parts import Look, NoRoomError, Room, draw_legend, legend_entries, line_height
 from vl2.synth.chart_pie import draw_pie
+from vl2.synth.chart_tables import whole_questions
 from vl2.synth.charts import draw_size
 from vl2.synth.ingredients import load_font
 from vl2.synth.langs import Language, language
@@ -55,8 +56,11 @@ def _draw(lang: Language, task: str) -> Sample:
         questions = plot_questions.about_points(lang, content, finished.regions)
     elif isinstance(content, Boxes):
         questions = plot_questions.about_boxes(lang, content, finished.regions)
+        questions += whole_questions(rng.spawn(1)[0], content.chart, finished.regions)
     else:
         questions = plot_questions.about_chart(lang, content, finished.regions)
+        once = all(question.kind != "convert" for question in questions)
+        questions += whole_questions(rng.spawn(1)[0], content, finished.regions, table=once)
     return Sample(task, finished.image, tuple(questions), *finished.marks)
 
 

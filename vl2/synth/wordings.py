@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vl2.synth.wordings_chart_tables import CHART_TABLE_WHOLES, LONG_ANSWERS
 from vl2.synth.wordings_charts import CHART_NOUNS, CHART_WHOLES
 from vl2.synth.wordings_receipts import RECEIPT_NOUNS, RECEIPT_WHOLES
 from vl2.synth.wordings_tables import TABLE_NOUNS, TABLE_WHOLES
@@ -35,7 +36,7 @@ CARRIERS: tuple[str, ...] = _options(
 # kind -> noun phrases joined by |, to be put into a carrier
 NOUNS: dict[str, str] = RECEIPT_NOUNS | TABLE_NOUNS | CHART_NOUNS
 # kind -> whole questions of its own joined by |
-WHOLES: dict[str, str] = RECEIPT_WHOLES | TABLE_WHOLES | CHART_WHOLES
+WHOLES: dict[str, str] = RECEIPT_WHOLES | TABLE_WHOLES | CHART_WHOLES | CHART_TABLE_WHOLES
 
 READ_WORDINGS: tuple[str, ...] = _options(
     """read all the text in the image|read the text|what does it say|transcribe the image|transcribe everything
@@ -143,11 +144,11 @@ def ask(rng: np.random.Generator, kind: str, **slots: object) -> str:
         template += " " + _pick(rng, _PLACES_BY_TASK[task] if rng.random() < 0.6 else _PLACES)
     quote = _pick(rng, ("", "", "", "", "'", '"'))
     filled = {name: _fill(name, value, quote) for name, value in slots.items()}
-    return _manner(rng, template.format(**filled))
+    return _manner(rng, template.format(**filled), hints=kind not in LONG_ANSWERS)
 
 
 # Slots that are read as part of the sentence and so are never quoted.
-_PLAIN_SLOTS = frozenset({"key", "doc", "mark", "nth", "unit", "color"})
+_PLAIN_SLOTS = frozenset({"key", "doc", "mark", "nth", "unit", "color", "along", "axis"})
 
 
 def _fill(name: str, value: object, quote: str) -> str:
