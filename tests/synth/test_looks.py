@@ -116,10 +116,18 @@ def test_outlines_stand_out_and_shapes_stay():
 
 def test_letters_and_clocks_are_not_mirrored():
     names = {concept.name: concept.index for concept in concepts()}
-    assert names.keys() >= dressing._HANDED | dressing._ANY_COLOUR_TOO
+    assert names.keys() >= dressing._HANDED | dressing._ANY_COLOUR_TOO | dressing._OWN_COLOUR
     pools = drawings_of("train", "interface")
     assert not any(look.mirror for look in dressed(pools[names["question mark"]][0]))
     assert any(look.mirror for look in dressed(pools[names["croissant"]][0]))
+
+
+def test_pumpkins_stay_orange_and_backpacks_do_not():
+    hues = {}
+    for name in ("pumpkin", "backpack"):
+        drawing = next(d for d in drawings("train") if concepts()[d.concept].name == name and d.kind == "emoji")
+        hues[name] = max(abs(look.hue) for look in dressed(replace(drawing, color="")))
+    assert hues["pumpkin"] <= 14 < 60 < hues["backpack"]
 
 
 def test_own_generator_leaves_the_other_where_it_was():

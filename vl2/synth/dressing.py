@@ -28,6 +28,10 @@ _ANY_COLOUR_TOO = frozenset({
     "bicycle", "bus", "car", "helicopter", "kick scooter", "motorcycle", "pickup truck", "race car", "rocket",
     "sailboat", "scooter", "speedboat", "tent", "tractor", "train", "truck", "umbrella",
 })  # fmt: skip
+# Of those groups, what is known by its colour.
+_OWN_COLOUR = frozenset({
+    "bone", "brain", "Christmas tree", "fire extinguisher", "pumpkin", "skull", "stop sign", "tooth", "traffic light",
+})  # fmt: skip
 
 
 def own_generator(rng: np.random.Generator) -> np.random.Generator:
@@ -45,7 +49,7 @@ def dress(rng: np.random.Generator, drawing: Drawing, bases: list[np.ndarray]) -
     if drawing.kind == "shape" or rng.random() >= DRESSED:
         return drawing
     concept = concepts()[drawing.concept]
-    free = concept.group in _ANY_COLOUR or concept.name in _ANY_COLOUR_TOO
+    free = concept.name in _ANY_COLOUR_TOO or (concept.group in _ANY_COLOUR and concept.name not in _OWN_COLOUR)
     edges = [edge for edge in _EDGES if stands_out(edge, bases, 105)]
     look = draw_look(
         rng,

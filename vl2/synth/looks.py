@@ -9,7 +9,7 @@ must stand out from the background.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
@@ -55,27 +55,30 @@ def draw_look(
     colour has a word, so it is hardly changed; outline: a colour that stands out from the background, if any.
     """
     chance = rng.random(8)
-    shape = {
-        "mirror": bool(mirror and chance[0] < 0.3),
-        "aspect": float(rng.uniform(0.85, 1.15)) if chance[1] < 0.6 else 1.0,
-        "bend": tuple(rng.uniform(-0.05, 0.05, 18).tolist()) if chance[2] < 0.25 else (),
-        "blur": float(rng.uniform(0.4, 1.1)) if chance[3] < 0.08 else 0.0,
-    }
+    bent = Look(
+        mirror=bool(mirror and chance[0] < 0.3),
+        aspect=float(rng.uniform(0.85, 1.15)) if chance[1] < 0.6 else 1.0,
+        bend=tuple(rng.uniform(-0.05, 0.05, 18).tolist()) if chance[2] < 0.25 else (),
+        blur=float(rng.uniform(0.4, 1.1)) if chance[3] < 0.08 else 0.0,
+    )
     if mask:
-        return Look(**shape, weight=int(rng.integers(-1, 3)) if chance[4] < 0.5 else 0)
-    small = 0.06 if told else 0.3
-    colour: dict[str, float] = {}
+        return replace(bent, weight=int(rng.integers(-1, 3)) if chance[4] < 0.5 else 0)
     if chance[4] < 0.7:
-        colour = {
-            "hue": 0.0 if told else float(rng.uniform(-hue, hue)),
-            "saturation": float(rng.uniform(1 - 1.3 * small, 1 + 1.3 * small)),
-            "brightness": float(rng.uniform(1 - 0.6 * small, 1 + 0.6 * small)),
-            "contrast": float(rng.uniform(1 - small, 1 + small)),
-        }
-    edge = (outline, int(rng.integers(1, 4))) if outline and chance[6] < 0.2 else None
-    offset = tuple(int(v) for v in rng.integers(1, 5, 2)) if chance[7] < 0.12 else (0, 0)
-    colors = int(rng.integers(5, 12)) if chance[5] < 0.2 and not told else 0
-    return Look(**shape, **colour, colors=colors, outline=edge, shadow=(offset[0], offset[1]))
+        small = 0.06 if told else 0.3
+        bent = replace(
+            bent,
+            hue=0.0 if told else float(rng.uniform(-hue, hue)),
+            saturation=float(rng.uniform(1 - 1.3 * small, 1 + 1.3 * small)),
+            brightness=float(rng.uniform(1 - 0.6 * small, 1 + 0.6 * small)),
+            contrast=float(rng.uniform(1 - small, 1 + small)),
+        )
+    right, down = rng.integers(1, 5, 2).tolist()
+    return replace(
+        bent,
+        colors=int(rng.integers(5, 12)) if chance[5] < 0.2 and not told else 0,
+        outline=(outline, int(rng.integers(1, 4))) if outline and chance[6] < 0.2 else None,
+        shadow=(right, down) if chance[7] < 0.12 else (0, 0),
+    )
 
 
 def restyle(picture: Image.Image, look: Look) -> Image.Image:
