@@ -1,5 +1,6 @@
-"""Builds the icon pack of vl2.synth: concepts of icon_concepts.txt -> pack/icons.zip and pack/icons.toml.
+"""Builds the icon pack of vl2.synth: pack/icons.zip and pack/icons.toml.
 
+    icon_concepts.txt, icon_drawings.txt, icon_sources.py -> which drawings
     npm packages of SVG drawings -> render at 256 px, crop to the ink -> 100 px WebP + index.json -> one zip
 
 Needs npm, and the Python packages resvg_py, Pillow and NumPy: `python scripts/build_icons.py`. The pack is committed,
@@ -17,101 +18,16 @@ import json
 import subprocess
 import tempfile
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import resvg_py
+from icon_sources import SOURCES
 from PIL import Image
 
 SIDE = 100  # stored size of the longer side, in pixels
 RENDER_SIDE = 256
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Source:
-    """One npm package: what it is, and which split its drawings go to."""
-
-    package: str
-    version: str
-    licence: str
-    author: str
-    url: str
-    split: str
-    kind: str  # "emoji" or "interface"
-
-    @property
-    def style(self) -> str:
-        return self.package.removeprefix("@iconify-json/")
-
-
-SOURCES = (
-    Source(
-        "@iconify-json/noto", "1.2.9", "Apache-2.0", "Google Inc", "github.com/googlefonts/noto-emoji", "train", "emoji"
-    ),
-    Source(
-        "@iconify-json/noto-v1",
-        "1.2.5",
-        "Apache-2.0",
-        "Google Inc",
-        "github.com/googlefonts/noto-emoji",
-        "train",
-        "emoji",
-    ),
-    Source(
-        "@iconify-json/fluent-emoji-flat",
-        "1.2.6",
-        "MIT",
-        "Microsoft",
-        "github.com/microsoft/fluentui-emoji",
-        "train",
-        "emoji",
-    ),
-    Source(
-        "@iconify-json/fluent-emoji",
-        "1.2.7",
-        "MIT",
-        "Microsoft",
-        "github.com/microsoft/fluentui-emoji",
-        "train",
-        "emoji",
-    ),
-    Source(
-        "@iconify-json/emojione", "1.2.3", "CC-BY-4.0", "EmojiTwo", "github.com/EmojiTwo/emojitwo", "train", "emoji"
-    ),
-    Source("@iconify-json/fxemoji", "1.2.2", "Apache-2.0", "Mozilla", "github.com/mozilla/fxemoji", "train", "emoji"),
-    Source(
-        "@iconify-json/twemoji",
-        "1.2.5",
-        "CC-BY-4.0",
-        "Twitter, Inc and others",
-        "github.com/jdecked/twemoji",
-        "test",
-        "emoji",
-    ),
-    Source(
-        "@iconify-json/mdi",
-        "1.2.3",
-        "Apache-2.0",
-        "Pictogrammers",
-        "github.com/Templarian/MaterialDesign",
-        "train",
-        "interface",
-    ),
-    Source(
-        "@iconify-json/tabler", "1.2.41", "MIT", "Paweł Kuna", "github.com/tabler/tabler-icons", "train", "interface"
-    ),
-    Source(
-        "@iconify-json/lucide",
-        "1.2.137",
-        "ISC",
-        "Lucide Contributors",
-        "github.com/lucide-icons/lucide",
-        "test",
-        "interface",
-    ),
-)
 
 
 class IconSet:
@@ -203,8 +119,8 @@ def dominant_color(image: Image.Image) -> str:
     return best if best and words.count(best) / len(words) >= 0.62 else ""
 
 
-def read_concepts(path: Path) -> tuple[list[dict], list[list[int]]]:
-    """The lines of icon_concepts.txt.
+def read_concepts(path: Path, more: Path) -> tuple[list[dict], list[list[int]]]:
+    """The lines of icon_concepts.txt, with the further drawings of icon_drawings.txt.
 
     Returns:
         concepts {name, group, names: [[singular, plural]], the: [name], drawings: [text]} sorted by name, and the sets
@@ -240,6 +156,10 @@ def read_concepts(path: Path) -> tuple[list[dict], list[list[int]]]:
     if twice:
         raise ValueError(f"{path.name}: names used by two concepts: {', '.join(twice)}")
     index = {concept["name"]: number for number, concept in enumerate(concepts)}
+    for line in more.read_text(encoding="utf-8").splitlines():
+        if line and line[0] != "#":
+            name, drawings = line.split(" = ")
+            concepts[index[name]]["drawings"] += drawings.split()
     unknown = sorted({name for names in rival_names for name in names if name not in index})
     if unknown:
         raise ValueError(f"{path.name}: unknown concepts in lines with !: {', '.join(unknown)}")
@@ -261,7 +181,7 @@ def collect(concepts: list[dict], sets: dict[str, IconSet]) -> tuple[list[dict],
                 splits |= {"train", "test"}
                 continue
             for source in SOURCES:
-                if source.style in without or (source.style != prefix and (prefix or source.kind != "emoji")):
+                if source.style in without or (source.style != prefix and (prefix or not source.emoji_names)):
                     continue
                 found = sets[source.style].find(name, None if prefix else sets["noto"].codes.get(name))
                 if found is None:
@@ -305,8 +225,10 @@ def write_sources(path: Path, drawings: list[dict]) -> None:
     for source in SOURCES:
         count = sum(drawing["style"] == source.style for drawing in drawings)
         attribution = f"{source.style} drawings, copyright {source.author} (https://{source.url}), {source.licence}"
-        if source.licence == "CC-BY-4.0":
-            attribution += " https://creativecommons.org/licenses/by/4.0/, rendered to small pictures"
+        if source.licence.startswith("CC-BY"):
+            terms, version = source.licence.removeprefix("CC-").lower().rsplit("-", 1)
+            attribution += f" https://creativecommons.org/licenses/{terms}/{version}/, rendered to small pictures"
+            attribution += f"; {source.note}" if source.note else ""
         used = f"{count} drawings of the concepts in scripts/icon_concepts.txt, {source.kind}, {source.split} split"
         lines += [
             "[[source]]",
@@ -344,7 +266,7 @@ def main() -> None:
             if version != source.version:
                 raise ValueError(f"{source.package}: version {version} is installed, {source.version} is wanted")
         sets = {source.style: IconSet(modules / source.package) for source in SOURCES}
-        concepts, rivals = read_concepts(ROOT / "scripts" / "icon_concepts.txt")
+        concepts, rivals = read_concepts(ROOT / "scripts" / "icon_concepts.txt", ROOT / "scripts" / "icon_drawings.txt")
         drawings, files = collect(concepts, sets)
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_pack(arguments.out / "icons.zip", concepts, rivals, drawings, files)

@@ -63,7 +63,12 @@ DRAWINGS = """
 ## Drawings
 
 Files: `icons.zip`. Changes: rendered from SVG, cropped to the ink, scaled to 100 pixels, stored as WebP; one-colour
-icons are tinted when they are used.
+icons are tinted when they are used, and training pictures show drawings bent, recoloured, outlined or blurred. The
+published Nano has seen the first six sets, mdi and tabler only.
+
+OpenMoji and EmojiOne 1 are under CC-BY-SA-4.0. Their files in `icons.zip` stay under it; the rest of the zip, a
+collection, does not come under it. Whoever passes on a training picture that shows one of them passes it on under
+CC-BY-SA-4.0, with the names below. Test pictures show none.
 """
 
 NOTICES = """
@@ -72,6 +77,7 @@ NOTICES = """
 OFL-1.1, Ubuntu Font Licence (UFL-1.0) and Apache-2.0: in `vl2/synth/pack/licences/fonts.txt`.
 WordNet: `licences/wordnet.txt`. Faker: `licences/faker.txt`.
 CC-BY-4.0: <https://creativecommons.org/licenses/by/4.0/legalcode>.
+CC-BY-3.0: <https://creativecommons.org/licenses/by/3.0/legalcode>.
 CC-BY-SA-4.0: <https://creativecommons.org/licenses/by-sa/4.0/legalcode>.
 MPL-2.0: <https://www.mozilla.org/MPL/2.0/>.
 

@@ -16,6 +16,7 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from vl2.synth.looks import Look, restyle
 
 PACK = Path(__file__).parent / "pack" / "icons.zip"
 SHAPE_SIDE = 128  # pixels of a painted shape
@@ -66,7 +69,8 @@ class Drawing:
     """One artist's picture of a concept.
 
     kind: "emoji" comes in its own colours (color is the word for it if it plainly has one, else ""), "interface" is a
-    mask and "shape" a geometric figure, both to be painted. source: a number in the zip, or the shape's name.
+    mask and "shape" a geometric figure, both to be painted. source: a number in the zip, or the shape's name. look: how
+    the picture is changed, None for as it is.
     """
 
     concept: int
@@ -74,6 +78,7 @@ class Drawing:
     style: str
     color: str
     source: str
+    look: Look | None = None
 
     @property
     def paintable(self) -> bool:
@@ -81,18 +86,22 @@ class Drawing:
 
     def paint(self, color: Color | None = None) -> Image.Image:
         """The RGBA picture cropped to its ink, longer side 100 or 128 pixels; only an emoji needs no color."""
+        if self.kind == "shape":
+            drawn = _shape_mask(self.source)
+        else:
+            decode = _decode if self.kind == "emoji" else _decode_mask
+            drawn = decode(self.source) if self.look is None else _restyled(decode, self.source, self.look)
         if self.kind == "emoji":
-            return _decode(self.source)
+            return drawn
         assert color is not None, self
-        mask = _shape_mask(self.source) if self.kind == "shape" else _decode(self.source).getchannel("A")
-        picture = Image.new("RGBA", mask.size, color)
-        picture.putalpha(mask)
+        picture = Image.new("RGBA", drawn.size, color)
+        picture.putalpha(drawn)
         return picture
 
 
 @lru_cache
 def _pack() -> tuple[dict, dict[str, bytes]]:
-    """index.json and the WebP bytes by number: 5 MB, read once, so that no file stays open across forks."""
+    """index.json and the WebP bytes by number: 8 MB, read once, so that no file stays open across forks."""
     with zipfile.ZipFile(PACK) as pack:
         return json.loads(pack.read("index.json")), {
             name.removesuffix(".webp"): pack.read(name) for name in pack.namelist() if name.endswith(".webp")
@@ -104,6 +113,18 @@ def _decode(source: str) -> Image.Image:
     """A drawing of the pack, RGBA."""
     # Pillow would otherwise try every format that it knows
     return Image.open(io.BytesIO(_pack()[1][source]), formats=("WEBP",)).convert("RGBA")
+
+
+@lru_cache(maxsize=4096)
+def _decode_mask(source: str) -> Image.Image:
+    """Coverage of a one-colour drawing of the pack."""
+    return Image.open(io.BytesIO(_pack()[1][source]), formats=("WEBP",)).convert("RGBA").getchannel("A")
+
+
+@lru_cache(maxsize=64)  # the things of a few pictures; a look seldom comes again later
+def _restyled(decode: Callable[[str], Image.Image], source: str, look: Look) -> Image.Image:
+    """A drawing of the pack in a look."""
+    return restyle(decode(source), look)
 
 
 @lru_cache

@@ -13,6 +13,7 @@ import numpy as np
 
 from vl2.processing.boxes import Box, Region
 from vl2.synth import scenes
+from vl2.synth.dressing import dress, own_generator
 from vl2.synth.icons import Color, Concept, Drawing, average_color, drawings_of
 from vl2.synth.pointing import MARKERS, choose_colour, choose_thing, draw_marker, marker_name
 from vl2.synth.sample import Question, Sample, concept_id
@@ -95,6 +96,8 @@ def _extra(rng: np.random.Generator, scenery: Scenery, concept: Concept | None =
             drawing = pick(rng, pool)
             word, color = choose_color(rng, bases)
             painted = drawing.paintable
+            if scenery.split == "train":
+                drawing = dress(own_generator(rng), drawing, bases)
             return _Extra(
                 kind, drawing, word if painted else drawing.color, color if painted else None, rng.uniform(40, 80)
             )

@@ -18,6 +18,7 @@ from vl2.processing.boxes import Box
 from vl2.synth.backdrops import backdrop
 from vl2.synth.canvas import Canvas, Finished
 from vl2.synth.damage import Damage
+from vl2.synth.dressing import dress, own_generator, stands_out
 from vl2.synth.icons import (
     PALETTE,
     Color,
@@ -106,10 +107,6 @@ def draw_size(rng: np.random.Generator) -> tuple[int, int]:
 # --- choosing drawings ---------------------------------------------------------------------------------------------
 
 
-def _differs(color: tuple[float, ...], bases: list[np.ndarray], distance: float) -> bool:
-    return all(math.dist(color, base) >= distance for base in bases)
-
-
 def choose_look(rng: np.random.Generator) -> tuple[str, ...]:
     """Kinds of drawings in one picture."""
     draw = rng.random()
@@ -135,7 +132,7 @@ def choose_concepts(
         index = list(pool)[int(rng.integers(len(pool)))]
         if index in taken:
             continue
-        fitting = [d for d in pool[index] if d.paintable or _differs(average_color(d), bases, 48)]
+        fitting = [d for d in pool[index] if d.paintable or stands_out(average_color(d), bases, 48)]
         if fitting:
             chosen.append((index, fitting))
             taken |= {index} | concepts()[index].rivals
@@ -148,7 +145,7 @@ def choose_color(rng: np.random.Generator, bases: list[np.ndarray]) -> tuple[str
     for _ in range(12):
         word = words[int(rng.integers(len(words)))]
         color = pick_color(rng, word)
-        if _differs(color, bases, 105):
+        if stands_out(color, bases, 105):
             return word, color
     return ("black", (0, 0, 0)) if bases[0].mean() > 120 else ("white", (255, 255, 255))
 
@@ -164,6 +161,7 @@ def render_thing(
     picture = drawing.paint(color).convert("RGBa")
     draw = rng.random(6)
     stretch = 1.0 if draw[0] < 0.6 or drawing.source in ("circle", "square") else 0.9 + 0.2 * draw[1]
+    stretch *= drawing.look.aspect if drawing.look else 1.0
     scale = side / max(picture.size)
     width, height = max(8, round(picture.width * scale * stretch)), max(8, round(picture.height * scale))
     picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
@@ -221,22 +219,34 @@ class _Order:
 
 
 def _orders(
-    rng: np.random.Generator, plan: Plan, chosen: list[tuple[int, list[Drawing]]], bases: list[np.ndarray]
+    rng: np.random.Generator,
+    plan: Plan,
+    chosen: list[tuple[int, list[Drawing]]],
+    bases: list[np.ndarray],
+    looks: np.random.Generator | None,
 ) -> list[_Order]:
-    """Drawing and colour of each thing; things of a kind share both, or each has its own."""
+    """Drawing and colour of each thing; things of a kind share both, or each has its own. looks: None for none."""
     orders = []
     for (index, fitting), count in zip(chosen, plan.counts, strict=False):
         drawing = fitting[int(rng.integers(len(fitting)))]
         word, color = choose_color(rng, bases)
         same_color = rng.random() < 0.45
+        dressed: dict[Drawing, Drawing] = {}  # equal drawings of a picture look alike
         for _ in range(count):
             if not plan.same_drawing:
                 drawing = fitting[int(rng.integers(len(fitting)))]
             if not same_color:
                 word, color = choose_color(rng, bases)
             painted = drawing.paintable
+            if looks is not None and drawing not in dressed:
+                dressed[drawing] = dress(looks, drawing, bases)
             orders.append(
-                _Order(concepts()[index], drawing, word if painted else drawing.color, color if painted else None)
+                _Order(
+                    concepts()[index],
+                    dressed.get(drawing, drawing),
+                    word if painted else drawing.color,
+                    color if painted else None,
+                )
             )
     return [orders[i] for i in rng.permutation(len(orders))]
 
@@ -336,7 +346,7 @@ def build_scenery(rng: np.random.Generator, split: str, plan: Plan) -> Scenery:
     image, bases, word = backdrop(rng, width, height)
     canvas = Canvas(width, height, image)
     chosen = choose_concepts(rng, split, choose_look(rng), bases, len(plan.counts))
-    orders = _orders(rng, plan, chosen, bases)
+    orders = _orders(rng, plan, chosen, bases, own_generator(rng) if split == "train" else None)
     rows, columns = 1, len(orders)
     if plan.layout == "free":
         things = _place_free(rng, canvas, orders)
