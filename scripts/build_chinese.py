@@ -1,6 +1,7 @@
 """Rebuild vl2/synth/pack/chinese: fonts and texts for Chinese, from the packages that its sources.toml lists.
 
     npm install, apt-get download --> WORKDIR/{npm,deb} --cut to the most used characters--> fonts/*.ttf, fonts.tsv
+    fonts with a `redraw` in the list: their strokes bolder, slanted or unsteady (scripts/redraw_font.py)
     jieba, Faker, help pages --> text/{train,test}/*.txt, characters.txt (most used first)          licences/*.txt
 
 Needs npm, apt-get, dpkg-deb and `pip install fonttools brotli jieba==0.42.1 Faker==40.63.0`. The result is the same
@@ -29,6 +30,7 @@ from faker.providers.person.zh_CN import Provider as People
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from fontTools.ttLib.scaleUpem import scale_upem
+from redraw_font import Changes, redraw
 
 from vl2.synth.han import PUNCTUATION
 
@@ -52,7 +54,7 @@ def fetch(sources: dict, work: Path) -> None:
     npm.mkdir(parents=True, exist_ok=True)
     deb.mkdir(parents=True, exist_ok=True)
     wanted = [f["package"] + "@" + f["version"] for f in sources["fonts"] if f["registry"] == "npm"]
-    missing = [name for name in wanted if not (npm / "node_modules" / name.rpartition("@")[0]).exists()]
+    missing = [name for name in dict.fromkeys(wanted) if not (npm / "node_modules" / name.rpartition("@")[0]).exists()]
     if missing:
         subprocess.run(["npm", "install", "--no-audit", "--no-fund", *missing], cwd=npm, check=True)
     for source in (*sources["fonts"], *sources["texts"]):
@@ -69,13 +71,13 @@ def used_words() -> list[tuple[str, int]]:
     return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
 
-def choose_characters(words: list[tuple[str, int]], fonts: list[Path]) -> list[str]:
-    """The most used characters of GB2312 that all fonts have, most used first."""
+def choose_characters(words: list[tuple[str, int]], fonts: list[set[str]]) -> list[str]:
+    """The most used characters of GB2312 that all fonts have, most used first; each font is the set of its own."""
     counts: Counter[str] = Counter()
     for word, count in words:
         for char in word:
             counts[char] += count
-    covered = set.intersection(*(set(map(chr, open_font(path).getBestCmap())) for path in fonts))
+    covered = set.intersection(*fonts)
 
     def usual(char: str) -> bool:
         try:
@@ -121,6 +123,16 @@ def cut_font(source: Path, target: Path, number: int, characters: list[str]) -> 
     if "glyf" in font:
         keep_unhinted(font)
     font.save(target)
+
+
+def redraw_font(font: dict, paths: list[Path], target: Path, number: int, characters: list[str]) -> None:
+    """Write a font with the changes of the list; what its slices lack comes from a font of the pack's English half."""
+    letters = [PACK.parent / "fonts" / font["letters"]] if "letters" in font else []
+    name = f"VL2 Han {number:02d}"
+    drawn = redraw([open_font(path) for path in (*paths, *letters)], characters, name, Changes(**font["redraw"]))
+    make_own(drawn, name)
+    keep_unhinted(drawn)
+    drawn.save(target)
 
 
 def of_test(text: str) -> bool:
@@ -181,17 +193,24 @@ def main() -> None:
     sources = tomllib.loads((PACK / "sources.toml").read_text(encoding="utf-8"))
     fetch(sources, work)
     roots = {"npm": work / "npm/node_modules", "Debian": work / "deb/x"}
-    files = [
-        roots[f["registry"]] / (f["package"] if f["registry"] == "npm" else "") / f["file"] for f in sources["fonts"]
-    ]
+    files = []
+    for font in sources["fonts"]:
+        root = roots[font["registry"]] / (font["package"] if font["registry"] == "npm" else "")
+        files.append(sorted(root.glob(font["file"])))  # several are slices of one font
     words = used_words()
-    characters = choose_characters(words, files)
+    characters = choose_characters(
+        words, [{chr(code) for path in paths for code in open_font(path).getBestCmap()} for paths in files]
+    )
     shutil.rmtree(PACK / "fonts", ignore_errors=True)
     (PACK / "fonts").mkdir()
     rows = ["file\tsplit\tkind\tpackage"]
-    for number, (font, path) in enumerate(zip(sources["fonts"], files, strict=True), 1):
+    for place, (font, paths) in enumerate(zip(sources["fonts"], files, strict=True), 1):
+        number = font.get("number", place)
         target = PACK / "fonts" / f"{font['name']}.ttf"
-        cut_font(path, target, number, [*characters, *PUNCTUATION, *LATIN])
+        if "redraw" in font:
+            redraw_font(font, paths, target, number, [*characters, *PUNCTUATION, *LATIN])
+        else:
+            cut_font(paths[0], target, number, [*characters, *PUNCTUATION, *LATIN])
         rows.append(f"{target.name}\t{font['split']}\t{font['kind']}\t{font['package']}")
         print(target.name, target.stat().st_size)
     (PACK / "fonts.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")

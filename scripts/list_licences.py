@@ -43,7 +43,9 @@ CHINESE = """
 ## Chinese
 
 Files: `chinese/`. Changes: fonts cut to 3,500 characters, outlines rounded to 512 units an em, hints and layout tables
-removed, renamed inside. Copyright notices and licence texts, the Arphic Public License among them: `chinese/licences/`.
+removed, renamed inside; those with `redraw` in `chinese/sources.toml` are polygons, and some of them slanted, narrower,
+bolder, thinner or unsteady; Xiaolai has the Latin letters of Patrick Hand. Copyright notices and licence texts, the
+Arphic Public License among them: `chinese/licences/`.
 """
 
 PHOTOGRAPHS = """
@@ -152,7 +154,10 @@ def page() -> str:
             table(
                 ["package", "licence", "used"],
                 [
-                    *([_versioned(font), font["licence"], f"font, {font['split']}"] for font in chinese["fonts"]),
+                    *(
+                        [_versioned(font), font["licence"], f"{font['name']}, {font['split']}"]
+                        for font in chinese["fonts"]
+                    ),
                     *([_versioned(text), text["licence"], text["used"]] for text in chinese["texts"]),
                 ],
             ),

@@ -1,0 +1,77 @@
+"""Fonts made of other fonts: what a character says stays, strokes and slants change, letters may be another font's."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from vl2.synth import han
+from vl2.synth.ingredients import PACK
+
+TTFont = pytest.importorskip("fontTools.ttLib").TTFont
+TEXT = "国家图书馆"
+
+
+@pytest.fixture
+def redrawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+    import redraw_font  # pyright: ignore[reportMissingImports]
+
+    def make(sources: list[str], characters: str, **changes: float) -> np.ndarray:
+        """The characters, drawn with the font that comes out."""
+        font = redraw_font.redraw([TTFont(path) for path in sources], characters, "Own", redraw_font.Changes(**changes))
+        font.save(tmp_path / "own.ttf")
+        return drawn(str(tmp_path / "own.ttf"), characters)
+
+    return make
+
+
+def drawn(path: str, text: str) -> np.ndarray:
+    picture = Image.new("L", (900, 240))  # large, since FreeType fits small letters of unhinted fonts to pixels
+    ImageDraw.Draw(picture).text((20, 20), text, font=ImageFont.truetype(path, 160), fill=255)
+    return np.asarray(picture, dtype=float) / 255
+
+
+@pytest.fixture
+def source() -> str:
+    return han.fonts("train", "serif")[0]
+
+
+def test_without_changes_it_looks_the_same(redrawn: Any, source: str):
+    assert np.abs(redrawn([source], TEXT) - drawn(source, TEXT)).sum() < 0.3 * drawn(source, TEXT).sum()
+
+
+def test_weight_adds_ink_and_takes_it_away(redrawn: Any, source: str):
+    plain = redrawn([source], TEXT).sum()
+    assert redrawn([source], TEXT, weight=0.03).sum() > 1.2 * plain
+    assert redrawn([source], TEXT, weight=-0.01).sum() < 0.95 * plain
+
+
+def test_narrow_text_is_shorter_and_unrest_moves_strokes(redrawn: Any, source: str):
+    def width(picture: np.ndarray) -> int:
+        return int(np.ptp(np.flatnonzero(picture.any(axis=0))))
+
+    plain = redrawn([source], TEXT)
+    assert width(redrawn([source], TEXT, narrow=0.8)) == pytest.approx(0.8 * width(plain), abs=12)
+    restless = redrawn([source], TEXT, unrest=0.02)
+    assert np.abs(restless - plain).mean() > 0.02
+    assert restless.sum() == pytest.approx(plain.sum(), rel=0.1)
+    assert (redrawn([source], TEXT, unrest=0.02) == restless).all()
+
+
+def test_slanted_strokes_lean_to_the_right(redrawn: Any, source: str):
+    def lean(picture: np.ndarray) -> float:
+        rows, columns = np.nonzero(picture > 0.5)
+        return float(np.polyfit(rows, columns, 1)[0])
+
+    assert lean(redrawn([source], "中", slant=0.3)) < -0.1
+
+
+def test_a_character_that_one_font_lacks_comes_from_the_next(redrawn: Any, source: str):
+    letters = str(PACK / "fonts" / "patrick-hand-400-normal.ttf")
+    both = redrawn([letters, source], "A国")
+    assert both[:, 120:].any()
+    with pytest.raises(StopIteration):
+        redrawn([letters], "A国")
