@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, help="only the first")
     parser.add_argument("--batch", type=int, nargs="*", default=[64], help="measured, too, first and last")
     parser.add_argument("--repeats", type=int, default=8)
+    parser.add_argument("--variants", default=";".join(VARIANTS), help="some of them, separated by semicolons")
     arguments = parser.parse_args()
     begin, device = time.monotonic(), pick_device("cuda", local_rank())
     team = join(device)
@@ -96,8 +97,8 @@ def main() -> None:
         return f"{statistics.median(times):7.3f} ms ({min(times):.3f} - {max(times):.3f}) a step of {batch}"
 
     first: list[int] = []
-    for name, begin_variant in VARIANTS.items():
-        begin_variant()
+    for name in arguments.variants.split(";"):
+        VARIANTS[name]()
         gc.collect()  # graphs of the last one
         once, again = tokens(model), tokens(model)
         first = first or once
