@@ -100,6 +100,7 @@ ROWS = (
     Row("invoice, JSON", "invoice", "anls", None, ("convert",)),
     Row("card", "card", "anls", None, _ASKED),
     Row("card-zh", "card-zh", "anls", None, _ASKED),
+    Row("table, Markdown", "table", "cer", None, ("convert",), "|"),
     Row("chart, Markdown", "chart", "cer", None, ("convert",), "|"),
     Row("real-chart, Markdown", "real-chart", "cer", None, ("convert",), "|"),
     Row("formula", "formula", "cer", None, _ASKED),

@@ -2,8 +2,8 @@
 
 But for training pictures of things (ground, count, scene, caption), which have got more drawings and looks since.
 
-Questions that read a chart as a whole came later; they stand behind the older ones, as
-tests/synth/test_chart_tables.py sees to.
+Questions that read a chart or a table as a whole came later; they stand behind the older ones, as
+tests/synth/test_chart_tables.py and test_table_wholes.py see to.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import hashlib
 import PIL
 import pytest
 
-from vl2.synth import charts
+from vl2.synth import charts, tables
 from vl2.synth.registry import generate
 
 DRAWN_WITH = "13."  # Pillow; another FreeType draws other edges
@@ -44,7 +44,8 @@ DIGESTS = {
 @pytest.mark.skipif(not PIL.__version__.startswith(DRAWN_WITH), reason=f"digests were made with Pillow {DRAWN_WITH}")
 @pytest.mark.parametrize(("task", "split"), DIGESTS)
 def test_pictures_and_questions_are_the_same(task: str, split: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(charts, "whole_questions", lambda *_: [])
+    for module in (charts, tables):
+        monkeypatch.setattr(module, "whole_questions", lambda *_: [])
     digest = hashlib.sha256()
     for index in range(4):
         sample = generate(task, 7, index, split)

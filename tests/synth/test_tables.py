@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from whole_cells import cells_of
 
 from vl2.synth import table_questions
 from vl2.synth.ingredients import is_test_word
@@ -56,7 +57,7 @@ def test_samples_are_well_formed(split: str):
         assert width <= 768
         assert height <= 768
         one_tile += max(width, height) <= 384
-        assert 2 <= len(sample.questions) <= 20
+        assert 2 <= len(sample.questions) <= 23
         text = drawn_text(sample)
         for question in sample.questions:
             assert "{" not in question.text
@@ -70,6 +71,8 @@ def test_samples_are_well_formed(split: str):
             assert answer
             if question.kind == "read":
                 assert as_marked(answer) == _row_by_row(sample)
+            elif question.kind == "convert":
+                assert all(as_marked(cell) in text for cell in cells_of(question)), (question, text)
             elif not (answer.isdigit() and len(answer) <= 2):  # a count need not be drawn
                 assert all(as_marked(part) in text for part in answer.split(", ")), (question, text)
         inside = (sample.mark_boxes >= -3) & (sample.mark_boxes <= np.array([width, height] * 2) + 3)

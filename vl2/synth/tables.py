@@ -18,6 +18,7 @@ from vl2.synth.langs import language
 from vl2.synth.sample import Sample, structure_id
 from vl2.synth.table_content import Content, draw_content
 from vl2.synth.table_questions import table_questions
+from vl2.synth.table_wholes import whole_questions
 from vl2.synth.values import pick
 
 Font = ImageFont.FreeTypeFont
@@ -219,6 +220,7 @@ def _draw(rng: np.random.Generator, split: str, task: str) -> Sample:
     _paint(rng, canvas, layout, look, (left, top), ground, plain)
     finished = canvas.finish(rng)
     questions = table_questions(rng, layout.content, finished.regions)
+    questions += whole_questions(rng.spawn(1)[0], layout.content)
     return Sample(task, finished.image, tuple(questions), *finished.marks)
 
 
