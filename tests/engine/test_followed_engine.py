@@ -109,6 +109,36 @@ def check(path: Path, team: Team) -> None:
     assert stats.num_reused_images
 
 
+class Alone(Team):
+    """A rank without its others, as one of CUDA that has memory they could write."""
+
+    def __init__(self) -> None:
+        boxes: Any = object()
+        super().__init__(1, 2, boxes)
+
+    def least(self, number: int) -> int:
+        return number
+
+
+def test_who_waits_in_vain_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    team = Alone()
+    engine = Engine(part_of_model(load(MODELS[1]), team), NEVER, **OPTIONS)
+    engine.submit(text_prompt(engine.model.config, 5, 0), GREEDY)
+    for message, expected in (
+        ("CUDA error: unspecified launch failure", "rank 1 of 2 waited in vain for another one in step 0, 1 requests"),
+        ("CUDA error: misaligned address", "misaligned"),
+    ):
+        assert team.is_lost == (expected == "misaligned")
+
+        def fail(_: object, message: str = message) -> None:
+            raise RuntimeError(message)
+
+        monkeypatch.setattr(engine.runner, "launch", fail)
+        with pytest.raises(RuntimeError, match=expected):
+            engine.step()
+    Lockstep(team).end()  # which tells nobody
+
+
 def main() -> None:
     torch.set_num_threads(1)
     team = join(torch.device("cpu"))

@@ -1,5 +1,13 @@
-"""Two GPUs hold one model together: sums over memory that both write against NCCL, and tokens against a whole model."""
+"""Two GPUs hold one model together: sums over memory that both write against NCCL, and tokens against a whole model.
 
+torchrun --standalone --nproc-per-node 2 tests/engine/test_model_on_two_gpus.py              all stages but the last
+VL2_PATIENCE=5 torchrun ... tests/engine/test_model_on_two_gpus.py vain                      some of them
+
+Says of every rank what it begins and how long kernels were compiled for, which is most of the time; whoever is silent
+for half a minute shows where it is.
+"""
+
+import faulthandler
 import os
 import socket
 import subprocess
@@ -19,7 +27,7 @@ from vl2.config import BASE, NANO, TINY, VL2Config
 from vl2.engine.engine import Engine
 from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm
-from vl2.kernels.team import Team, join, local_rank
+from vl2.kernels.team import LostRankError, Team, join, local_rank
 from vl2.model.parts import part_of_model
 from vl2.model.vl2 import VL2
 from vl2.processing.render import Prompt
@@ -27,6 +35,33 @@ from vl2.sampling import SamplingParams
 
 pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 GREEDY = SamplingParams(max_tokens=24)
+NARROW = replace(BASE.language_config, kv_lora_rank=128)  # of 512, one float32 kernel takes ten seconds to compile
+SHAPES = {
+    "nano": NANO,
+    "tiny": with_room(TINY, 1500, layers=3),
+    "base": with_room(replace(BASE, language_config=NARROW), 1500, layers=3),
+}
+STAGES = ("sums", *SHAPES, "vain")  # after the last one, devices do nothing more
+BEGIN = time.monotonic()
+compiled: list[float] = []  # seconds of each kernel since the last report
+
+
+def report(what: str) -> None:
+    """On every rank, for the one that waits is not the one to blame."""
+    spent = f"{len(compiled)} kernels compiled in {sum(compiled):.1f} s; " if compiled else ""
+    compiled.clear()
+    print(f"{time.monotonic() - BEGIN:6.1f} s, rank {os.environ['RANK']}: {spent}{what}", flush=True)
+    faulthandler.dump_traceback_later(30, repeat=True)
+
+
+def count_compilations() -> None:
+    knobs: Any = pytest.importorskip("triton").knobs
+
+    def listen(*, times: Any, cache_hit: bool, **_: Any) -> None:
+        if not cache_hit:
+            compiled.append(times.total / 1e6)
+
+    knobs.compilation.listener = listen
 
 
 def same_on_all(*tensors: torch.Tensor) -> bool:
@@ -88,63 +123,81 @@ def tokens(model: VL2, prompts: list[Prompt], params: list[SamplingParams], **op
     return out
 
 
-def answers(team: Team, config: VL2Config) -> None:
+def answers(team: Team, name: str) -> None:
     """Greedy and drawn tokens of many requests in float32, of a whole model on each device and of one on both."""
+    config: VL2Config = SHAPES[name]
+    report(f"{name}: weights")
     whole = random_model(config, torch.device("cuda", team.rank), torch.float32)
     part = part_of_model(whole, team)
     prompts = [text_prompt(config, length, length) for length in (5, 70, 33, 300, 129)]
     prompts += [pictured(config, seed) for seed in (1, 2, 1)]
     params = [GREEDY] * 5 + [replace(GREEDY, temperature=0.8, top_p=0.9, seed=7)] + [GREEDY] * 2
     for options in ({}, {"step_tokens": 200}):
-        got, wanted = (tokens(model, prompts, params, **options) for model in (part, whole))
+        report(f"{name}: divided, {options}")
+        got = tokens(part, prompts, params, **options)
+        report(f"{name}: whole, {options}")
+        wanted = tokens(whole, prompts, params, **options)
         same = [sum(map(int.__eq__, *pair)) for pair in zip(got, wanted, strict=True)]
         assert got == wanted, f"tokens that are as they should be, of {GREEDY.max_tokens} each: {same} with {options}"
 
 
-def main() -> None:
-    index = local_rank()
-    team = join(torch.device("cuda", index or 0))
+def wait_in_vain(team: Team) -> None:
+    """The second rank leaves a step out; the first must not wait for ever."""
+    x = torch.ones(3, 320, device="cuda")
+    if team.is_first:
+        try:
+            with torch.inference_mode():
+                team.add_rms_norm(x, torch.ones_like(x), x[0], 1e-6)
+                torch.cuda.synchronize()
+        except RuntimeError as error:
+            with pytest.raises(LostRankError, match="rank 0 of 2 waited in vain"):
+                team.explain(error, "a sum")
+        assert team.is_lost
+    assert team.least(1) == 1  # on the host ranks still meet
+
+
+def main(stages: list[str]) -> None:
+    count_compilations()
+    report("joining")
+    team = join(torch.device("cuda", local_rank() or 0))
     assert team is not None
     assert team.has_mailboxes, "no memory that both devices can write"
-    begin = time.monotonic()
-
-    def report(what: str) -> None:
-        if team.is_first:
-            print(f"{time.monotonic() - begin:6.1f} s {what}", flush=True)
-
-    for dtype in (torch.float32, torch.bfloat16):
-        for rows in (1, 3, 64, 256, 1000):
-            sums(team, rows, 2560, dtype)
-        report(f"sums in {dtype}")
-    shapes = {"nano": NANO, "tiny": with_room(TINY, 1500, layers=3), "base": with_room(BASE, 1500, layers=3)}
-    for name, config in shapes.items():
-        answers(team, config)
-        report(f"answers of {name}'s shape")
-        torch.cuda.empty_cache()
-    if team.is_first:
-        print("alright")
-    torch.cuda.synchronize()
-    dist.barrier()
-    sys.stdout.flush()
+    for stage in stages:
+        if stage == "sums":
+            for dtype in (torch.float32, torch.bfloat16):
+                report(f"sums in {dtype}")
+                for rows in (1, 3, 64, 256, 1000):
+                    sums(team, rows, 2560, dtype)
+        elif stage == "vain":
+            report("a rank that does not come")
+            wait_in_vain(team)
+        else:
+            answers(team, stage)
+            torch.cuda.empty_cache()
+    report("alright")
+    if "vain" not in stages:
+        torch.cuda.synchronize()
+    team.least(0)
     os._exit(0)  # NCCL, which the product does not use here, would wait for nothing in particular
 
 
-def test_two_gpus() -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_gpus(stage: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     place = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port, "MASTER_ADDR": "127.0.0.1"}
     environment = os.environ | {key: str(value) for key, value in place.items()}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "VL2_PATIENCE": "5" if stage == "vain" else "60"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     running = [
         subprocess.Popen(
-            [sys.executable, __file__], env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, **pipes
+            [sys.executable, __file__, stage], env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, **pipes
         )
         for rank in range(2)
     ]
     try:
-        said = [process.communicate(timeout=240)[0] for process in running]
+        said = [process.communicate(timeout=300)[0] for process in running]
     finally:
         for process in running:
             process.kill()
@@ -153,4 +206,4 @@ def test_two_gpus() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or list(STAGES[:-1]))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from vl2.kernels import launch
 from vl2.kernels.experts import experts
 from vl2.kernels.linear import linear
 from vl2.kernels.norm import add_rms_norm_reference
-from vl2.kernels.team import Team, TeamError, join
+from vl2.kernels.team import LostRankError, Team, TeamError, join
 
 ROWS, WIDTH, COLUMNS, EPS, ROUNDS = 3, 40, 1100, 1e-5, 3
 
@@ -73,7 +74,28 @@ def exchange(team: Team, out: Path) -> None:
     save_file({str(number): one.contiguous() for number, one in enumerate(results)}, out / f"{team.rank}.safetensors")
 
 
+def wait_in_vain(out: Path) -> None:
+    """The other of two ranks sends nothing."""
+    from vl2.kernels.team_triton import Mailboxes
+
+    memory = [torch.zeros(Mailboxes.size(2), dtype=torch.int64) for _ in range(2)]
+    team = Team(1, 2, Mailboxes.over(1, memory[1], memory))
+    try:
+        with torch.inference_mode():
+            x_TD, weight_D, partial_TD, _ = given(1, torch.float32, 0)
+            team.add_rms_norm(x_TD, partial_TD, weight_D, EPS)
+    except Exception as error:  # the interpreter's own, around ours
+        try:
+            team.explain(RuntimeError(str(error)), "step 3")
+        except LostRankError as explained:
+            assert team.is_lost
+            out.write_text(str(explained))
+
+
 def main(folder: str, kernels: str) -> None:
+    if kernels == "nobody":
+        wait_in_vain(Path(folder) / "said")
+        return
     team = join(torch.device("cpu"))
     assert team is not None
     assert team.least(10 - team.rank) == 9
@@ -128,6 +150,24 @@ def test_two_processes(kernels: str, port: int, tmp_path: Path) -> None:
     for number, wanted in enumerate(expected):
         tolerance = 1e-5 if wanted.dtype == torch.float32 else 4e-2  # the sum may be rounded once more
         torch.testing.assert_close(first[str(number)], wanted, atol=tolerance, rtol=tolerance / 2)
+
+
+def test_waiting_in_vain_ends(port: int, tmp_path: Path) -> None:
+    pytest.importorskip("triton")
+    more = {"ARGUMENTS": f"{tmp_path} nobody", "TRITON_INTERPRET": "1", "VL2_PATIENCE": "1"}
+    running = start(Path(__file__), 1, port, **more)
+    try:
+        assert running.wait(timeout=60) == 0
+    finally:
+        running.kill()
+    assert (tmp_path / "said").read_text().startswith("rank 1 of 2 waited in vain for another one in step 3, which")
+
+
+def test_other_errors_stay_as_they_are() -> None:
+    boxes: Any = object()
+    team = Team(0, 2, boxes)
+    team.explain(RuntimeError("CUDA error: out of memory"), "step 3")
+    assert not team.is_lost
 
 
 def test_alone_there_is_no_team() -> None:

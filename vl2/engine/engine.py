@@ -12,6 +12,7 @@ makes everyone wait for the host.
 import itertools
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -116,7 +117,8 @@ class Engine:
     def prepare(self) -> None:
         """Do now what the first requests would otherwise wait for: compile kernels and capture graphs, on CUDA."""
         self._tell("prepare")
-        self.runner.prepare(self.scheduler.step_tokens)
+        with self._naming_lost_ranks("preparation"):
+            self.runner.prepare(self.scheduler.step_tokens)
 
     def is_alive(self) -> bool:
         """Whether the device still computes; after some errors it never does again in this process.
@@ -182,6 +184,10 @@ class Engine:
         One token for each request past its prompt, or more with drafts; none while the first step is under way.
         """
         self._tell("step")
+        with self._naming_lost_ranks(f"step {self._num_steps}, {len(self._sequences)} requests"):
+            return self._step()
+
+    def _step(self) -> list[StepOutput]:
         ahead = self._run_ahead and not self._samplers
         outputs = [] if ahead else self._collect()
         if self._speculate:
@@ -191,6 +197,16 @@ class Engine:
             outputs = self._collect()
         self._under_way = launched
         return outputs if ahead else outputs + self._collect()
+
+    @contextmanager
+    def _naming_lost_ranks(self, where: str) -> Iterator[None]:
+        """Errors of a device whose kernels gave up waiting for another rank say so; see `Team.explain`."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.model.team is not None:
+                self.model.team.explain(error, where)
+            raise
 
     def _tell(self, name: str) -> None:
         """Let other ranks do what this one is about to do."""

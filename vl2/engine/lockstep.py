@@ -96,7 +96,9 @@ class Lockstep:
             return int(self.team.share(torch.tensor([chosen])))
 
     def end(self) -> None:
-        """Let the others go; nothing can be told any more."""
+        """Let the others go; nothing can be told any more. One that was waited for in vain would not listen."""
+        if self.team.is_lost:
+            return
         self.tell("end")
         self.flush()
         self.team.leave()

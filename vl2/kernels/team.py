@@ -30,6 +30,7 @@ log = logging.getLogger("vl2")
 _TO_JOIN = timedelta(minutes=10)
 _TO_EXCUSE = timedelta(minutes=1)  # how long a first rank with nothing to do looks for those who wait for it
 _PATIENCE = timedelta(days=24)  # how long ranks wait for the first one's next request; milliseconds in 31 bits
+_GAVE_UP = "unspecified launch failure"  # how CUDA calls it if a kernel stops itself
 _FEW_TOKENS = 256  # up to here every rank sends all it has to each other; with more, of three ranks or more, NCCL
 
 
@@ -37,10 +38,18 @@ class TeamError(ValueError):
     """A division among ranks that cannot be; names the option, its value and what to do."""
 
 
+class LostRankError(RuntimeError):
+    """A kernel waited for another rank and gave up (`mail_triton.PATIENCE`); says whose it was and in which step.
+
+    The device does nothing more for this process.
+    """
+
+
 class Team:
     """This process among those that hold a model together. Build with `join`.
 
     rank, count: its number, and how many there are.
+    is_lost: whether waiting for another was given up.
 
     Args:
         mailboxes: memory that all ranks can write; None sums by torch.distributed.
@@ -51,7 +60,7 @@ class Team:
         self, rank: int, count: int, mailboxes: "Mailboxes | None" = None, host: "dist.ProcessGroup | None" = None
     ) -> None:
         self.rank, self.count, self._mailboxes, self._host = rank, count, mailboxes, host
-        self._used_nccl = False
+        self._used_nccl = self.is_lost = False
 
     @property
     def is_first(self) -> bool:
@@ -102,6 +111,16 @@ class Team:
         """What the first rank's tensor on the host holds, written into that of every other."""
         dist.broadcast(numbers, 0, self._host)
         return numbers
+
+    def explain(self, error: RuntimeError, where: str) -> None:
+        """Raises LostRankError if a kernel gave up waiting; nothing more can be asked for then (`is_lost`)."""
+        if self._mailboxes is None or _GAVE_UP not in str(error):
+            return
+        self.is_lost = True
+        raise LostRankError(
+            f"rank {self.rank} of {self.count} waited in vain for another one in {where}, which has ended or does "
+            "something else: what that one says comes first, and VL2_PATIENCE=SECONDS waits longer"
+        ) from error
 
     def leave(self) -> None:
         """No more is asked for; called by every rank."""
