@@ -66,7 +66,7 @@ DRAWINGS = """
 
 Files: `icons.zip`. Changes: rendered from SVG, cropped to the ink, scaled to 100 pixels, stored as WebP; one-colour
 icons are tinted when they are used, and training pictures show drawings bent, recoloured, outlined or blurred. The
-published Nano has seen the first six sets, mdi and tabler only.
+published Nano has seen all that are marked `train`.
 
 OpenMoji and EmojiOne 1 are under CC-BY-SA-4.0. Their files in `icons.zip` stay under it; the rest of the zip, a
 collection, does not come under it. Whoever passes on a training picture that shows one of them passes it on under
