@@ -208,8 +208,7 @@ def written_by(key: Sequence[int]) -> Iterator[None]:
         pen, other, printed = _chances().get(path, _Chances(0.0, 0.0, True))
         chance = rng.random()
         if chance < pen:
-            style = Style.draw(rng)
-            return Penman(style, Hand(slant=style.slant, dance=0.5, rng=rng), rng)
+            return Penman(Style.draw(rng), rng)
         return Hand.draw(rng, printed=printed) if chance < pen + other else None
 
     def hand_of(font: ImageFont.FreeTypeFont) -> Hand | Penman | None:

@@ -5,8 +5,8 @@
     strokes of the pack --moved, traced, rounded (vl2/synth/strokes.py)--> segments --cv2.polylines, two or three times
     as large, a call for each width--> mask --area--> mask of the line; Latin letters, digits and signs are the font's
 
-A Penman has what vl2.synth.penmanship.Hand has for Canvas.text, and a hand for lines without a Chinese letter. The
-trap: letters keep to the cell and the height that the font gives them, so whoever writes widely is pushed together.
+A Penman has what vl2.synth.penmanship.Hand has for Canvas.text. The trap: letters keep to the cell and the height that
+the font gives them, so whoever writes widely is pushed together.
 """
 
 import re
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, floor
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import cv2
 import numpy as np
@@ -24,23 +24,21 @@ from vl2.synth.canvas import Colour, Rect, character_codes, glyph_metrics
 from vl2.synth.strokes import Trace, has_strokes, runs, strokes_of
 from vl2.synth.styles import Style
 
-if TYPE_CHECKING:
-    from vl2.synth.penmanship import Hand
-
 _MODELS, _TALL = "国事我永", 0.9  # letters that show the height of a font, and their height in ems of the strokes
 _OTHERS = re.compile(r"\S+")
 _BITS = 3  # of a pixel's parts in coordinates for OpenCV
 _THINNEST = 0.95  # pixels, for the pen's usual line
+_SHEARED = 30.0  # font size up to which letters of the font are as slanted, so that they stay near their cells
+_EASY = 24.0  # pixels of an em from which somebody writes with ease
 _INKED = 40  # grey from which a pixel counts as ink
 
 
 @dataclass(frozen=True)
 class Penman:
-    """Somebody with a pen, and how the same person writes what is not Chinese."""
+    """Somebody with a pen."""
 
     style: Style
-    letters: "Hand"
-    rng: np.random.Generator
+    rng: np.random.Generator  # of what differs from letter to letter
 
     def write(
         self,
@@ -55,21 +53,21 @@ class Penman:
         """Draw one line whose letters have these (N, 4) cells; returns them and the ink."""
         codes = character_codes(string)
         written = has_strokes(codes)
-        if not written.any():
-            return self.letters.write(draw, xy, string, font, fill, cells, ink)
         beside, above = int(font.size / 4) + 4, int(font.size / 8) + 3
         left, top = floor(xy[0]) - beside, floor(xy[1]) - above
         width, height = ceil(cells[-1, 2]) + beside - left, ceil(xy[1]) + sum(font.getmetrics()) + above - top
-        middle, tall = _body(str(font.path))
-        places = cells if written.all() else cells[written]
-        middles = np.empty((len(places), 2), np.float32)
-        middles[:, 0] = (places[:, 0] + places[:, 2]) / 2 - left
-        middles[:, 1] = xy[1] - top + font.getmetrics()[0] + middle * font.size
-        advances = places[:, 2] - places[:, 0]
-        mask = self._ink(codes[written], middles, advances, tall * font.size, (width, height))
-        if places is not cells:
-            others = self._others(string, font, cells[:, 0] - left, xy[1] - top, written, (width, height))
-            mask = cv2.max(mask, others)
+        masks = []
+        if written.any():
+            middle, tall = _body(str(font.path))
+            places = cells[written]
+            middles = (places[:, :2] + places[:, 2:]) / 2 - np.float32(left)
+            middles[:, 1] = xy[1] - top + font.getmetrics()[0] + middle * font.size
+            advances = places[:, 2] - places[:, 0]
+            masks.append(self._ink(codes[written], middles, advances, tall * font.size, (width, height)))
+        if not written.all():
+            starts = cells[:, 0] - np.float32(left)
+            masks.append(self._others(string, font, starts, xy[1] - top, written, (width, height)))
+        mask = cv2.max(*masks) if len(masks) > 1 else masks[0]
         draw.bitmap((left, top), Image.fromarray(mask), fill=fill)
         x, y, wide, high = cv2.boundingRect((mask > _INKED).view(np.uint8))
         if wide:
@@ -82,7 +80,7 @@ class Penman:
         """The mask of the Chinese letters, whose em squares have this size and these middles."""
         style = self.style
         strokes = strokes_of(codes).moved(style, self.rng)
-        trace = strokes.traced(style, self.rng)
+        trace = strokes.traced(style, self.rng, min(1.0, size / _EASY))
         trace = trace.rounded(style.rounding, style.cut, 0.4 / size)
         if size > 32:
             trace = trace.rounded(1.0, 0.25, 0.25 / size)
@@ -110,7 +108,7 @@ class Penman:
         pen = ImageDraw.Draw(sheet)
         for part in _OTHERS.finditer("".join(char if own else " " for char, own in zip(string, ~written, strict=True))):
             pen.text((float(starts[part.start()]), top), part[0], font=font, fill=255)
-        lean = self.style.slant
+        lean = self.style.slant * min(1.0, _SHEARED / font.size)
         metrics = glyph_metrics(font)
         middle = top + (metrics.cell_top + metrics.cell_bottom) / 2
         shear = np.array([[1, lean, -lean * middle], [0, 1, 0]], np.float32)

@@ -127,8 +127,11 @@ class Strokes(NamedTuple):
         moved = c0 + z * (c1 + c3 * z + c4 * mirrored) + mirrored * (c2 + c5 * mirrored) + _CENTRE
         return self._replace(points=moved.astype(np.complex64))
 
-    def traced(self, style: Style, rng: np.random.Generator) -> Trace:
-        """The way of the pen: between joined strokes over a thin line, or without the corner that they would make."""
+    def traced(self, style: Style, rng: np.random.Generator, ease: float = 1.0) -> Trace:
+        """The way of the pen: between joined strokes over a thin line, or without the corner that they would make.
+
+        ease: the share of its usual joining that a writer has here; small letters are written with care.
+        """
         points, first, last, count = self.points, self.first, self.last, len(self.first)
         begin, end = points[first], points[last]
         gap = np.zeros_like(end)
@@ -137,7 +140,7 @@ class Strokes(NamedTuple):
         chance, choice = rng.random((2, count), np.float32)
         follows = np.zeros(count, bool)
         follows[:-1] = self.letter[1:] == self.letter[:-1]
-        joined = follows & (chance < style.joining * np.exp(distance / (-_REACH * (1 + 2 * style.joining))))
+        joined = follows & (chance < ease * style.joining * np.exp(distance / (-_REACH * (1 + 2 * style.joining))))
         short = length.copy()
         short[:-1] = np.minimum(length[1:], length[:-1])  # dots melt into what comes before and after
         merged = joined & (distance < _NEAR) & (choice < 1.4 * style.merging * np.exp(-2 * short))
