@@ -74,7 +74,7 @@ class Trace(NamedTuple):
     def rounded(self, radius: float, share: float, least: float) -> "Trace":
         """Corners replaced by curves that begin at most `radius` and at most `share` of a side before them.
 
-        Where the curve would come nearer than `least` to the corner, the corner stays.
+        Where the curve would come nearer than `least` to the corner, the corner stays; a small one has no middle.
         """
         points, worn = self.points, self.pressure
         side = points[1:] - points[:-1]
@@ -82,19 +82,20 @@ class Trace(NamedTuple):
         bent = side * part
         bend = np.abs(bent[1:] - bent[:-1])  # a curve passes its corner at a quarter of that
         bend[self.lifted[1:-1] | self.lifted[:-2]] = 0
-        at = (bend > 4 * least).nonzero()[0] + 1
         copies = np.ones(len(points), np.int32)
-        copies[at] = 3
+        copies[1:-1] += (bend > 4 * least).astype(np.int32) + (bend > 8 * least)
         source = np.arange(len(points)).repeat(copies)
-        place = at + 2 * np.arange(len(at))  # of the first of three
         new, pressure = points[source], worn[source]
+        at = (copies > 1).nonzero()[0]
+        last = copies.cumsum()[at] - 1
+        first = last - copies[at] + 1
         before, after = bent[at - 1], bent[at]
-        new[place] -= before
-        new[place + 1] += (after - before) / 4
-        new[place + 2] += after
+        new[first + 1] += (after - before) / 4
+        new[first] -= before
+        new[last] = points[at] + after
         change = (worn[1:] - worn[:-1]) * part
-        pressure[place] -= change[at - 1]
-        pressure[place + 2] += change[at]
+        pressure[first] -= change[at - 1]
+        pressure[last] += change[at]
         return Trace(new, pressure, self.letter[source], self.lifted[source])
 
 

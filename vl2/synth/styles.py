@@ -58,7 +58,7 @@ class Style:
         wide, lean = size * width, 0.5j * slant
         habit[:3] = 0, (wide + size * high) / 2 + lean - 0.2j * rise, (wide - size * high) / 2 - lean - 0.2j * rise
         brush = some[1] < 0.45
-        pen = rng.uniform(0.05, 0.095) if brush else rng.uniform(0.03, 0.07)
+        pen = rng.uniform(0.05, 0.09) if brush else rng.uniform(0.035, 0.07)
         return cls(
             slant=float(slant),
             habit=habit,
@@ -71,7 +71,7 @@ class Style:
             pull=float(0.2 * fluent * some[9]),
             loops=float(0.3 * some[3]),
             flicks=float(fluent * some[4]),
-            rounding=float(0.015 + 0.2 * fluent * (0.3 + 0.7 * some[5])),
+            rounding=float(0.015 + 0.16 * fluent * (0.3 + 0.7 * some[5])),
             cut=float(0.2 + 0.3 * fluent),
             pen=float(pen),
             nib=float(some[6] * (0.9 if brush else 0.2)),
