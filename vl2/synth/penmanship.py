@@ -37,7 +37,7 @@ _SMALLEST = 14  # pixels of a font that a hand changes
 _NARROWEST = 0.85  # what slant and bend may take of a line's width
 _KNOT = 0.35  # knots lie so far from a letter's middle, as a share of its width
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-_PENS = 0.03, 0.5  # how often Chinese is written by pen: in place of print and display faces, of handwriting
+_PENS = 0.03, 0.45  # how often Chinese is written by pen: in place of print and display faces, of handwriting
 _INKED = 40  # grey from which a pixel counts as ink
 
 

@@ -66,7 +66,7 @@ class Style:
             unrest=float(rng.uniform(0.02, 0.05) * (1 - 0.3 * fluent)),
             rise=float(rise),
             stretch=float(rng.uniform(-0.1, 0.12)),
-            joining=float(max(0.0, 1.1 * fluent - 0.15)),
+            joining=float(max(0.0, 0.95 * fluent - 0.1)),
             merging=float(fluent * (0.3 + 0.7 * some[2])),
             pull=float(0.2 * fluent * some[9]),
             loops=float(0.3 * some[3]),
