@@ -24,8 +24,8 @@ texts, numbers and photographs that others made, under the licences below; they 
 the repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train`, none
 of them Chinese, a photograph or a table of numbers, and on nothing else; entries marked `test` are only in pictures
 that measure it.
-`scripts/build_pack.py`, `scripts/build_icons.py`, `scripts/build_chinese.py` and `scripts/build_photos.py` take nothing
-that is not listed.
+`scripts/build_pack.py`, `scripts/build_icons.py`, `scripts/build_chinese.py`, `scripts/build_strokes.py` and
+`scripts/build_photos.py` take nothing that is not listed.
 
 The published DeepSeek-VL2 weights (tiny, small, base) are not part of vl2. They are downloaded on request and are under
 the DeepSeek model licence of their own pages.
@@ -44,8 +44,9 @@ CHINESE = """
 
 Files: `chinese/`. Changes: fonts cut to 3,500 characters, outlines rounded to 512 units an em, hints and layout tables
 removed, renamed inside; those with `redraw` in `chinese/sources.toml` are polygons, and some of them slanted, narrower,
-bolder, thinner or unsteady; Xiaolai has the Latin letters of Patrick Hand. Copyright notices and licence texts, the
-Arphic Public License among them: `chinese/licences/`.
+bolder, thinner or unsteady; Xiaolai has the Latin letters of Patrick Hand. Strokes (`strokes.npz`) are middle lines,
+simplified, 256 units an em; whoever passes them on does so under the Arphic Public License. Copyright notices and
+licence texts, that one among them: `chinese/licences/`.
 """
 
 PHOTOGRAPHS = """
@@ -158,7 +159,10 @@ def page() -> str:
                         [_versioned(font), font["licence"], f"{font['name']}, {font['split']}"]
                         for font in chinese["fonts"]
                     ),
-                    *([_versioned(text), text["licence"], text["used"]] for text in chinese["texts"]),
+                    *(
+                        [_versioned(other), other["licence"], other["used"]]
+                        for other in (*chinese["texts"], *chinese["strokes"])
+                    ),
                 ],
             ),
             PHOTOGRAPHS.format(**photos),

@@ -60,7 +60,7 @@ def test_other_hands_come_about_as_often_as_said():
     loose, plain = han.fonts("train", "hand")[0], han.fonts("train", "sans")[0]
     latin, latin_plain = fonts("train", "hand")[0], fonts("train", "sans")[0]
     test = han.fonts("test", "hand")[0]
-    for path, chance in ((loose, 0.3), (plain, 0.1), (latin, 0.15), (latin_plain, 0.05), (test, 0.0)):
+    for path, chance in ((loose, 0.615), (plain, 0.13), (latin, 0.15), (latin_plain, 0.05), (test, 0.0)):
         count = 0
         for seed in range(2000):
             with written_by([seed]):

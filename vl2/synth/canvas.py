@@ -22,11 +22,14 @@ from vl2.synth.sample import OTHER_CHARACTER
 
 if TYPE_CHECKING:
     from vl2.synth.penmanship import Hand
+    from vl2.synth.penmen import Penman
 
 Rect = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
 Colour = tuple[int, int, int]
 # who writes a font, where it is not to look as it is; vl2/synth/penmanship.py sets it
-HANDS: ContextVar[Callable[[ImageFont.FreeTypeFont], "Hand | None"]] = ContextVar("hands", default=lambda font: None)
+HANDS: ContextVar[Callable[[ImageFont.FreeTypeFont], "Hand | Penman | None"]] = ContextVar(
+    "hands", default=lambda font: None
+)
 
 
 class Finished(NamedTuple):

@@ -1,10 +1,11 @@
 """Other writers' hands: text drawn with changed letter shapes, so that training sees more than the fonts of the pack.
 
-    with written_by(key): ...           around the drawing of one sample, which has one hand for each font file
+    with written_by(key): ...           around the drawing of one sample, which has one writer for each font file
     Hand.write(draw, xy, string, font, fill, cells, ink) --> cells and ink as they came to lie; for Canvas.text
 
-A hand slants, narrows or widens, thickens or thins, lets letters dance and bends their outlines; but for the strokes
-all in one remap of the line's mask:
+A writer is a Penman (vl2/synth/penmen.py), who writes Chinese stroke by stroke, or a Hand, who changes the letters of
+the font. A hand slants, narrows or widens, thickens or thins, lets letters dance and bends their outlines; but for the
+strokes all in one remap of the line's mask:
 
     source x = along(X) + lean(X) * (Y - middle) + bend        source y = raised(X) + high(X) * (Y - middle) + bend
 
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, floor
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,6 +27,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vl2.synth import han, ingredients
 from vl2.synth.canvas import HANDS, Colour, Rect
+from vl2.synth.penmen import Penman
+from vl2.synth.styles import Style
 
 OVER = 2.0  # pixels that ink may lie outside the measured box
 _STREAM = 0x70656E  # keeps the numbers drawn here apart from those of the sample
@@ -33,17 +37,26 @@ _SMALLEST = 14  # pixels of a font that a hand changes
 _NARROWEST = 0.85  # what slant and bend may take of a line's width
 _KNOT = 0.35  # knots lie so far from a letter's middle, as a share of its width
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+_PENS = 0.03, 0.45  # how often Chinese is written by pen: in place of print and display faces, of handwriting
 _INKED = 40  # grey from which a pixel counts as ink
 
 
+class _Chances(NamedTuple):
+    """Shares of the samples in which a font's Chinese is written by pen, or the font in another hand."""
+
+    pen: float
+    hand: float
+    printed: bool
+
+
 @lru_cache
-def _chances() -> dict[str, tuple[float, bool]]:
-    """Chance of another hand by font file of training, and whether the font is print; test fonts are not in it."""
-    chances: dict[str, tuple[float, bool]] = {}
-    for found, printed, free in ((ingredients.fonts, 0.05, 0.15), (han.fonts, 0.10, 0.30)):
-        chances |= dict.fromkeys(found("train", "any"), (printed, True))
-        for kind in ("hand", "display"):
-            chances |= dict.fromkeys(found("train", kind), (free, False))
+def _chances() -> dict[str, _Chances]:
+    """The chances of each font file of training; test fonts are not in it."""
+    chances: dict[str, _Chances] = {}
+    for found, pens, printed, free in ((ingredients.fonts, (0.0, 0.0), 0.05, 0.15), (han.fonts, _PENS, 0.10, 0.30)):
+        chances |= dict.fromkeys(found("train", "any"), _Chances(pens[0], printed, True))
+        chances |= dict.fromkeys(found("train", "display"), _Chances(pens[0], free, False))
+        chances |= dict.fromkeys(found("train", "hand"), _Chances(pens[1], free * (1 - pens[1]), False))
     return chances
 
 
@@ -188,16 +201,23 @@ def written_by(key: Sequence[int]) -> Iterator[None]:
     """What is drawn inside may be in other hands; the same key gives the same ones."""
     cv2.setNumThreads(1)  # workers are processes already
     rng = np.random.default_rng([_STREAM, *key])
-    hands: dict[str, Hand | None] = {}
+    hands: dict[str, Hand | Penman | None] = {}
 
-    def hand_of(font: ImageFont.FreeTypeFont) -> Hand | None:
-        """The hand of this sample for a font, drawn when it is first used."""
+    def somebody(path: str) -> Hand | Penman | None:
+        """Who writes a font in this sample, if somebody else does."""
+        pen, other, printed = _chances().get(path, _Chances(0.0, 0.0, True))
+        chance = rng.random()
+        if chance < pen:
+            return Penman(Style.draw(rng), rng)
+        return Hand.draw(rng, printed=printed) if chance < pen + other else None
+
+    def hand_of(font: ImageFont.FreeTypeFont) -> Hand | Penman | None:
+        """The writer of this sample for a font, drawn when it is first used."""
         if font.size < _SMALLEST:
             return None
         path = str(font.path)
         if path not in hands:
-            chance, printed = _chances().get(path, (0.0, True))
-            hands[path] = Hand.draw(rng, printed=printed) if rng.random() < chance else None
+            hands[path] = somebody(path)
         return hands[path]
 
     token = HANDS.set(hand_of)
