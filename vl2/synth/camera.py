@@ -75,11 +75,16 @@ def photograph(rng: np.random.Generator, sample: Sample, task: str, split: str) 
         lens, frame = fit_lens(page, bend, shot.angles, shot.distance, shot.scale, shot.margins)
     ground = _scanner_lid(rng, frame) if shot.scan else desk(rng, frame[0], frame[1], split)
     pixels = _expose(rng, np.asarray(sample.image), ground, lens, shot)
-    image = _develop(rng, pixels, letter * shot.scale, shot.scan)
+    return seen_through(sample, task, lens, np.asarray(_develop(rng, pixels, letter * shot.scale, shot.scan)))
+
+
+def seen_through(sample: Sample, task: str, lens: Lens, pixels: np.ndarray) -> Sample:
+    """The sample with its picture as it looks (height, width, 3 uint8), marks and regions moved along."""
+    frame = (pixels.shape[1], pixels.shape[0])
     return replace(
         sample,
         task=task,
-        image=image,
+        image=Image.fromarray(pixels),
         questions=tuple(_move_question(question, lens, frame) for question in sample.questions),
         mark_boxes=lens.cells(sample.mark_boxes),
         mark_extents=np.clip(lens.outlines(sample.mark_extents), 0, np.array([*frame, *frame], np.float32)),

@@ -62,7 +62,9 @@ PHOTOGRAPHED = (
     "receipt-zh", "form-zh", "table-zh", "real-chart", "chart-zh", "invoice", "invoice-zh", "card", "card-zh",
     "formula", "flow", "flow-zh", "merged-table", "merged-table-zh",
 )  # fmt: skip
-TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED}
+TURNED = "-turned"  # task "line-turned" is task "line", turned by several degrees
+TURNING = ("line", "paragraph", "page", "line-zh", "page-zh", "receipt", "flow")
+TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED} | {task + TURNED: TASKS[task] for task in TURNING}
 
 
 class TaskError(ValueError):
@@ -90,13 +92,14 @@ def generate(task: str, seed: int, index: int, split: str = "train", *, penmansh
     stream = np.random.default_rng(key)
     with _hands(key) if penmanship and split == "train" else nullcontext():
         sample = generator(task)(stream, split)
-    if not task.endswith(PHOTO):
+    if not task.endswith((PHOTO, TURNED)):
         return sample
     try:
         from vl2.synth.camera import photograph
+        from vl2.synth.turned import turn
     except ImportError as error:
         raise TaskError(f"task {task!r} needs OpenCV ({error}); pip install 'vl2[synth]'") from error
-    return photograph(stream, sample, task, split)
+    return turn(stream, sample, task) if task.endswith(TURNED) else photograph(stream, sample, task, split)
 
 
 def _hands(key: list[int]) -> AbstractContextManager[None]:
