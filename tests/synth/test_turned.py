@@ -30,7 +30,7 @@ def test_lines_slope_by_up_to_ten_degrees():
         letters = (sample.mark_ids > 1) & (sample.mark_ids < FIRST_STRUCTURE)
         middle = (sample.mark_boxes[letters, :2] + sample.mark_boxes[letters, 2:]) / 2
         if len(middle) > 12:
-            slopes.append(np.degrees(np.arctan(np.polyfit(*middle.T, 1)[0])))
+            slopes.append(np.degrees(np.arctan(np.polyfit(middle[:, 0], middle[:, 1], 1)[0])))
     steep = np.abs(slopes)
     assert len(steep) > 8
     assert 1.0 < steep.min() < 5.0 < steep.max() < 14.0  # with the few degrees that any line may have
