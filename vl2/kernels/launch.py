@@ -15,7 +15,7 @@ ALL = 1 << 62
 OVERLAP = True  # for comparisons
 
 # Of a single token: kernels of few programs, during which the next one already reads its weights (overlap_triton.py).
-# "project" and "up" can, too.
+# "project" and "up" can, too: measured faster where two devices hold Base, slower where one does.
 EARLY = frozenset(("sum_of_sent", "norm", "rotate", "absorb", "attend", "merge", "values", "logits", "pick"))
 
 # kernel: (up to so many tokens, sizes) in rising order. Rows and columns are those of a weight that one program reads
