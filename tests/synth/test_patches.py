@@ -10,7 +10,7 @@ from vl2.data.packing import NO_LABEL
 from vl2.processing.tiling import choose_canvas, letterbox, letterbox_geometry, tile_image
 from vl2.synth.canvas import Canvas
 from vl2.synth.ingredients import fonts, load_font
-from vl2.synth.patches import PATCH, PATCHES_PER_SIDE, TILE, patch_targets
+from vl2.synth.patches import PATCH, patch_targets
 from vl2.synth.sample import Sample
 
 CANDIDATES = [(384, 384), (384, 768), (768, 384), (768, 768), (384, 1152), (1152, 384)]
@@ -18,7 +18,7 @@ CANDIDATES = [(384, 384), (384, 768), (768, 384), (768, 768), (384, 1152), (1152
 
 def centre_pixels(tile_CYX: np.ndarray, right: int = 0, down: int = 0) -> np.ndarray:
     """(27 * 27, 3) pixels at the patch centres, or `right` and `down` of them."""
-    places = np.arange(PATCHES_PER_SIDE) * PATCH + PATCH // 2
+    places = np.arange(tile_CYX.shape[-1] // PATCH) * PATCH + PATCH // 2
     tile_CYX = np.roll(tile_CYX, (-down, -right), (1, 2))
     return tile_CYX[:, places][:, :, places].transpose(1, 2, 0).reshape(-1, 3)
 
@@ -35,8 +35,9 @@ def test_geometry_is_that_of_letterbox(width: int, height: int, canvas: tuple[in
     assert offset_y + scale_y * height == pytest.approx(ys[-1] + 1)
 
 
+@pytest.mark.parametrize("tile", [384, 280])
 @pytest.mark.parametrize("size", [(300, 200), (384, 384), (700, 250), (250, 700), (740, 730), (1100, 300)])
-def test_labels_equal_coloured_blocks_seen_through_tiling(size: tuple[int, int]):
+def test_labels_equal_coloured_blocks_seen_through_tiling(size: tuple[int, int], tile: int):
     """Blocks of distinct colour, tiled for real: the colour under each patch centre says which label is right."""
     rng = np.random.default_rng(size[0])
     width, height = size
@@ -47,16 +48,17 @@ def test_labels_equal_coloured_blocks_seen_through_tiling(size: tuple[int, int])
         canvas.draw.rectangle((x, y, x + w - 1, y + h - 1), fill=(255, 6 * number, 0))
         canvas.mark(100 + number, (x, y, x + w, y + h))
     finished = canvas.finish(rng, damage=None)
-    tiled = tile_image(finished.image, CANDIDATES)
+    candidates = [(tile * width // 384, tile * height // 384) for width, height in CANDIDATES]
+    tiled = tile_image(finished.image, candidates, tile_size=tile)
     labels = patch_targets(Sample("line", finished.image, (), *finished.marks), tiled).classes_NP
-    assert labels.shape == (len(tiled.unique_tiles_NCYX), PATCHES_PER_SIDE**2)
+    assert labels.shape == (len(tiled.unique_tiles_NCYX), (tile // PATCH) ** 2)
     assert labels.dtype == np.int16
     agree, covered = 0, 0
-    for tile, row in zip(tiled.unique_tiles_NCYX, labels, strict=True):
-        pixels = centre_pixels(tile).astype(int)
+    for pixels_CYX, row in zip(tiled.unique_tiles_NCYX, labels, strict=True):
+        pixels = centre_pixels(pixels_CYX).astype(int)
         clear = pixels[:, 0] > 250
         for step in ((-3, 0), (3, 0), (0, -3), (0, 3)):  # away from edges, where the resize mixes colours
-            clear &= (centre_pixels(tile, *step) == pixels).all(1)
+            clear &= (centre_pixels(pixels_CYX, *step) == pixels).all(1)
         expected = 100 + np.round(pixels[:, 1] / 6).astype(int)
         agree += (expected == row)[clear].sum()
         covered += clear.sum()
@@ -94,7 +96,7 @@ def marked(size: tuple[int, int], ids: list[int], boxes: list[list[float]]) -> S
 
 def test_one_local_tile_counts_once():
     sample = marked((100, 100), [5], [[0, 0, 100, 100]])
-    classes, boxes = patch_targets(sample, tile_image(sample.image, [(TILE, TILE)]))
+    classes, boxes = patch_targets(sample, tile_image(sample.image, [(384, 384)]))
     assert classes.shape == (1, 729)
     assert (classes == 5).all()
     assert boxes.shape == (1, 729, 4)
@@ -102,7 +104,7 @@ def test_one_local_tile_counts_once():
 
 def test_later_marks_win_and_no_marks_is_background():
     sample = marked((384, 384), [3, 9], [[0, 0, 384, 384], [0, 0, 20, 20]])
-    tiled = tile_image(sample.image, [(TILE, TILE)])
+    tiled = tile_image(sample.image, [(384, 384)])
     labels = patch_targets(sample, tiled).classes_NP.reshape(27, 27)
     assert labels[0, 0] == 9
     assert labels[1, 1] == 3

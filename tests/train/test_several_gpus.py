@@ -1,4 +1,4 @@
-"""On two GPUs, what test_sharding.py shows on CPUs: every way to divide a model follows the curve of one GPU.
+"""On two GPUs and on four, what test_sharding.py shows on CPUs: every way to divide a model follows one GPU's curve.
 
 Products are float32, and TF32 is off; sums by atomic operations take any order, hence a tolerance where CPUs need none.
 """
@@ -21,23 +21,33 @@ TOLERANCE = 1e-3  # of losses and norms, relative
 KEYS = ("loss", "patch_loss", "box_loss", "balance_loss", "grad_norm")
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run of one GPU, and those of two beside it."""
-    folder = tmp_path_factory.mktemp("runs")
+def _run(folder: Path, world: int) -> Path:
+    """A run of one GPU, and those of several beside it."""
+    if torch.cuda.device_count() < world:
+        pytest.skip(f"needs {world} GPUs")
     write_texts(folder)
     given = settings(folder, "cuda")
     train("debug", folder / "one", overrides=given, synth=TINY_SYNTH)
     moving = folder / "moving"
     train("debug", moving, overrides=given, synth=TINY_SYNTH, stop_at=1)
-    assert start(folder, 2, "ways", "cuda") == [0, 0]
+    assert start(folder, world, "ways", "cuda") == [0] * world
     train("debug", moving, overrides=given, synth=TINY_SYNTH, resume=moving)
     return folder
 
 
-def same_curve(runs: Path, name: str) -> None:
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _run(tmp_path_factory.mktemp("two"), 2)
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _run(tmp_path_factory.mktemp("four"), 4)
+
+
+def same_curve(folder: Path, name: str) -> None:
     """Prints the largest difference."""
-    one, other = read_metrics(runs / "one"), read_metrics(runs / name)
+    one, other = read_metrics(folder / "one"), read_metrics(folder / name)
     assert [line["step"] for line in other] == [line["step"] for line in one] == [1, 2, 3, 4]
     largest = max(_difference(a, b) for a, b in zip(one, other, strict=True))
     print(f"{name}: largest relative difference from one GPU {largest:.1e}")
@@ -51,17 +61,26 @@ def _difference(a: dict[str, Any], b: dict[str, Any]) -> float:
 
 
 @pytest.mark.parametrize("way", [*WHOLE, *WAYS[2]])
-def test_the_curve_on_two_is_that_of_one(runs: Path, way: str) -> None:
+def test_the_curve_on_two_is_that_of_one(two: Path, way: str) -> None:
     """Among them steps in which one rank has images and the other none."""
-    same_curve(runs, way)
+    same_curve(two, way)
 
 
-def test_a_checkpoint_goes_from_one_to_two_and_back(runs: Path) -> None:
-    same_curve(runs, "moving")
+@pytest.mark.parametrize("way", [*WHOLE, *WAYS[4]])
+def test_the_curve_on_four_is_that_of_one(four: Path, way: str) -> None:
+    same_curve(four, way)
 
 
-def test_a_rank_is_killed_and_the_run_resumes(runs: Path) -> None:
-    assert start(runs, 2, "killed", "cuda")[1] == -9
-    assert [path.name for path in checkpoints(runs / "killed")] == ["step-000001", "step-000002"]
-    assert start(runs, 2, "resumed", "cuda") == [0, 0]
-    same_curve(runs, "killed")
+def test_a_checkpoint_goes_from_one_to_two_and_back(two: Path) -> None:
+    same_curve(two, "moving")
+
+
+def test_a_checkpoint_goes_from_one_to_four_and_back(four: Path) -> None:
+    same_curve(four, "moving")
+
+
+def test_a_rank_is_killed_and_the_run_resumes(two: Path) -> None:
+    assert start(two, 2, "killed", "cuda")[1] == -9
+    assert [path.name for path in checkpoints(two / "killed")] == ["step-000001", "step-000002"]
+    assert start(two, 2, "resumed", "cuda") == [0, 0]
+    same_curve(two, "killed")
