@@ -57,12 +57,12 @@ class _Subject:
     def is_number(self) -> bool:
         return bool(self.value.number) if self.value else self.kind in _NUMBERS
 
-    def words(self, *, chinese: bool, described: bool = False) -> tuple[str, ...]:
+    def words(self, rng: np.random.Generator, *, chinese: bool, described: bool = False) -> str:
         """What it is called, or how it is described, its slots filled."""
         about = self.value.about if self.value else "receipt"
         document, kind = self.document, self.kind
-        found = descriptions(document, kind) if described else names(document, kind, chinese=chinese)
-        return tuple(text.format(item=about.lower(), doc=about).replace(" i ", " I ") for text in found)
+        text = pick(rng, descriptions(document, kind) if described else names(document, kind, chinese=chinese))
+        return text.format(item=about.lower(), doc=about).replace(" i ", " I ")
 
 
 @dataclass(frozen=True)
@@ -169,10 +169,9 @@ def _manner(rng: np.random.Generator, chinese: bool, described: float) -> _Manne
 
 def _field(rng: np.random.Generator, subject: _Subject, manner: _Manner) -> _Field:
     """A field for the subject, with a type that its value has."""
-    in_chinese = manner.chinese or (subject.chinese and not subject.words(chinese=False))
-    if subject.chinese and subject.kind.startswith("item_"):
-        in_chinese = True  # English words around a Chinese name are nobody's spelling
-    called = pick(rng, subject.words(chinese=in_chinese))
+    # English words around the Chinese name of an item are nobody's spelling
+    in_chinese = manner.chinese or (subject.chinese and subject.kind.startswith("item_"))
+    called = subject.words(rng, chinese=in_chinese)
     name = called if in_chinese else _spelled(called, manner.spelling)
     value = subject.value
     as_number = subject.is_number and (value is None or chance(rng, 0.8))
@@ -207,8 +206,8 @@ def _or_null(schema: dict[str, Any], *, plain: bool) -> dict[str, Any]:
 def _described(rng: np.random.Generator, subject: _Subject) -> str:
     """As people describe fields: a question, or a noun with a capital, a full stop or neither."""
     if subject.chinese and (subject.kind.startswith("item_") or chance(rng, 0.5)):
-        return pick(rng, subject.words(chinese=True))
-    text = pick(rng, subject.words(chinese=False, described=True))
+        return subject.words(rng, chinese=True)
+    text = subject.words(rng, chinese=False, described=True)
     if text.endswith("?"):
         return text[0].upper() + text[1:]
     text = text if chance(rng, 0.6) else text.removeprefix("the ")

@@ -7,6 +7,8 @@ Slots: {item} a line of a table, {doc} what a receipt calls itself. The trap: no
 document, or nobody could tell which one is asked for.
 """
 
+from functools import cache
+
 from vl2.synth.langs import LABELS
 from vl2.synth.wordings_receipts import RECEIPT_NOUNS, RECEIPT_WHOLES
 
@@ -140,6 +142,7 @@ _NAMES_ZH: dict[str, dict[str, str]] = {
 }
 
 
+@cache
 def names(document: str, kind: str, *, chinese: bool = False) -> tuple[str, ...]:
     """What fields of this kind are called; none if documents of this sort have no such kind.
 
@@ -155,6 +158,7 @@ def names(document: str, kind: str, *, chinese: bool = False) -> tuple[str, ...]
     return LABELS[kind][True] if has_labels else ()
 
 
+@cache
 def descriptions(document: str, kind: str) -> tuple[str, ...]:
     """Nouns and questions that describe a field of this kind, in English."""
     return _options(_DESCRIPTIONS[document].get(kind, ""))
