@@ -12,6 +12,7 @@ cashier in the image." for the cashier.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,12 +27,19 @@ from vl2.synth.wordings_fields import descriptions, names
 _WHOLE = "Read the image."  # what a schema as a whole is asked for with
 _LEAST, _MOST = 10, 16  # questions
 _IN_WORDS = 0.6  # share of questions about one field
-_ITEMS = 3  # lines of a table that are asked about
+_MANY = ("item_price", "item_amount", "item_quantity", "ticked")  # kinds of which three are asked about
+_ITEMS = 3
 _NUMBERS = ("total", "subtotal", "tax", "tip", "change", "paid")  # kinds that are a number where they are not said
-_TITLES = {"receipt": ("Receipt", "ReceiptData"), "invoice": ("Invoice", "InvoiceData"), "card": ("Card", "IdCard")}
+_TITLES = {
+    "receipt": ("Receipt", "ReceiptData"),
+    "invoice": ("Invoice", "InvoiceData"),
+    "card": ("Card", "IdCard"),
+    "form": ("Form", "FormData"),
+}
 # Spellings of a name; the usual ones stand here more than once.
 _SPELLINGS = (*(("snake",) * 6), *(("camel",) * 3), "pascal", "kebab", "spaced", "titled")
 _LENGTHS = (40, 60, 80, 100, 200)
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -54,15 +62,21 @@ class _Subject:
     value: Value | None
 
     @property
-    def is_number(self) -> bool:
-        return bool(self.value.number) if self.value else self.kind in _NUMBERS
+    def is_typed(self) -> bool:
+        return bool(self.value.literal) if self.value else self.kind in _NUMBERS
+
+    @property
+    def is_chinese(self) -> bool:
+        """Whether a Chinese text is part of its name, which English words would not go with."""
+        return self.chinese and self.value is not None and bool(self.value.about)
 
     def words(self, rng: np.random.Generator, *, chinese: bool, described: bool = False) -> str:
         """What it is called, or how it is described, its slots filled."""
         about = self.value.about if self.value else "receipt"
         document, kind = self.document, self.kind
         text = pick(rng, descriptions(document, kind) if described else names(document, kind, chinese=chinese))
-        return text.format(item=about.lower(), doc=about).replace(" i ", " I ")
+        item = " ".join(_WORD.findall(about.lower()))
+        return text.format(item=item, doc=about).replace(" i ", " I ")
 
 
 @dataclass(frozen=True)
@@ -116,8 +130,8 @@ def _subjects(rng: np.random.Generator, sample: Sample) -> tuple[list[_Subject],
     """What the document says, with some of its items, and what it does not say."""
     document, _, language = sample.task.partition("-")
     chinese = language == "zh"
-    alone = [value for value in sample.values if not value.kind.startswith("item_")]
-    of_items = [value for value in sample.values if value.kind.startswith("item_")]
+    alone = [value for value in sample.values if value.kind not in _MANY]
+    of_items = [value for value in sample.values if value.kind in _MANY]
     of_items = [of_items[place] for place in rng.permutation(len(of_items))[:_ITEMS].tolist()]
     present = [_Subject(document, chinese, value.kind, value) for value in [*alone, *of_items]]
     absent = [_Subject(document, chinese, kind, None) for kind in sample.absent]
@@ -135,7 +149,7 @@ def _single(rng: np.random.Generator, present: Sequence[_Subject], absent: Seque
         return Asked(schema, False, Question("convert", text, (field.literal or "null",)), field.result)
     if subject.value is not None:
         return Asked(schema, False, Question("ask", asked, subject.value.texts), field.result)
-    if not subject.is_number:
+    if not subject.is_typed:
         return _single(rng, present, ())
     return Asked(schema, False, Question("ask", asked, _nothing(field.called, subject.chinese)), field.result)
 
@@ -169,22 +183,24 @@ def _manner(rng: np.random.Generator, chinese: bool, described: float) -> _Manne
 
 def _field(rng: np.random.Generator, subject: _Subject, manner: _Manner) -> _Field:
     """A field for the subject, with a type that its value has."""
-    # English words around the Chinese name of an item are nobody's spelling
-    in_chinese = manner.chinese or (subject.chinese and subject.kind.startswith("item_"))
+    in_chinese = manner.chinese or subject.is_chinese
     called = subject.words(rng, chinese=in_chinese)
     name = called if in_chinese else _spelled(called, manner.spelling)
     value = subject.value
-    as_number = subject.is_number and (value is None or chance(rng, 0.8))
+    is_box = subject.kind == "ticked"  # only yes or no makes a question of it
+    as_typed = subject.is_typed and (value is None or is_box or chance(rng, 0.8))
     literal = "null"
     if value is not None:
-        literal = value.number if as_number else json.dumps(value.texts[0], ensure_ascii=False)
+        literal = value.literal if as_typed else json.dumps(value.texts[0], ensure_ascii=False)
     kind = "string"
-    if as_number:
-        kind = "integer" if value and "." not in value.number and chance(rng, 0.7) else "number"
+    if is_box:
+        kind = "boolean"
+    elif as_typed:
+        kind = "integer" if value and "." not in value.literal and chance(rng, 0.7) else "number"
     schema: dict[str, Any] = {"type": kind}
     if kind == "string" and chance(rng, 0.15):
         schema["maxLength"] = pick(rng, [n for n in _LENGTHS if value is None or n >= len(value.texts[0])])
-    if chance(rng, 0.15 if value is not None else 0.75):
+    if not is_box and chance(rng, 0.15 if value is not None else 0.75):
         schema = _or_null(schema, plain=not manner.titled and chance(rng, 0.7))
     elif value is None:
         literal = ""
@@ -205,7 +221,7 @@ def _or_null(schema: dict[str, Any], *, plain: bool) -> dict[str, Any]:
 
 def _described(rng: np.random.Generator, subject: _Subject) -> str:
     """As people describe fields: a question, or a noun with a capital, a full stop or neither."""
-    if subject.chinese and (subject.kind.startswith("item_") or chance(rng, 0.5)):
+    if subject.is_chinese or (subject.chinese and chance(rng, 0.5)):
         return subject.words(rng, chinese=True)
     text = subject.words(rng, chinese=False, described=True)
     if text.endswith("?"):

@@ -64,10 +64,10 @@ class Folio:
             self.canvas.region(region, box)
         return box
 
-    def entry(self, label: str, value: str, box: Rect, kind: str = "", number: str = "") -> None:
-        """Note a labelled value that stands in `box`; kind and number as `Value` knows them."""
+    def entry(self, label: str, value: str, box: Rect, kind: str = "", literal: str = "", about: str = "") -> None:
+        """Note a labelled value that stands in `box`; kind, literal and about as `Value` knows them."""
         if kind and value:
-            self.values.append(Value(kind, (value,), number))
+            self.values.append(Value(kind, (value,), literal, about))
         name = f"entry {len(self.entries)}"
         self.canvas.region(name, box)
         self.entries.append(Entry(label, value, name))

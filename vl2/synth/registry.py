@@ -65,7 +65,7 @@ PHOTOGRAPHED = (
 TURNED = "-turned"  # task "line-turned" is task "line", turned by several degrees
 TURNING = ("line", "paragraph", "page", "line-zh", "page-zh", "receipt", "flow")
 FIELDS = "-fields"  # task "receipt-fields" is task "receipt", asked about as `Model.extract` asks; for training only
-FIELDED = ("receipt", "invoice", "invoice-zh", "card", "card-zh")
+FIELDED = ("receipt", "form", "invoice", "card", "receipt-zh", "form-zh", "invoice-zh", "card-zh")
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED} | {task + TURNED: TASKS[task] for task in TURNING}
 TASKS |= {task + FIELDS: TASKS[task] for task in FIELDED}
 

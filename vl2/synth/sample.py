@@ -72,14 +72,14 @@ class Question:
 class Value:
     """Something that a document says, once.
 
-    kind: what it is, as generators call it ("total"); number: how JSON writes it, if it is one.
+    kind: what it is, as generators call it ("total"); literal: how JSON writes it, if as a number, true or false.
     about: words that make it one of several of its kind: of which item, in which box, what the document calls itself.
     texts: as printed, then other forms that count as right.
     """
 
     kind: str
     texts: tuple[str, ...]
-    number: str = ""
+    literal: str = ""
     about: str = ""
 
 

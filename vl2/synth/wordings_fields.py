@@ -3,8 +3,8 @@
     ("receipt", "total") --> "total", "amount due", ... to be spelled total, amountDue, amount_due
                              "the total amount", "How much was paid in all?", ... as a schema describes it
 
-Slots: {item} a line of a table, {doc} what a receipt calls itself. The trap: no name may stand under two kinds of a
-document, or nobody could tell which one is asked for.
+Slots: {item} a line of a table or the label of a form, {doc} what a receipt calls itself. The trap: no name may stand
+under two kinds of a document, or nobody could tell which one is asked for.
 """
 
 from functools import cache
@@ -77,6 +77,12 @@ _NAMES: dict[str, dict[str, str]] = {
         "company": "company|company name|organisation|employer|firm",
         "title": "card type|kind of card|card title|document type|type of card|heading",
     },
+    "form": {
+        "title": "title|form title|form name|heading|document title",
+        "field": "{item}",
+        "group": "{item}|{item} option|{item} choice",
+        "ticked": "{item}",
+    },
 }
 _DESCRIPTIONS: dict[str, dict[str, str]] = {
     "receipt": {
@@ -117,6 +123,12 @@ _DESCRIPTIONS: dict[str, dict[str, str]] = {
         "company": "the name of the company|the company on the card|which company is it?",
         "title": "the title of the card|the heading of the card|what kind of card is this?",
     },
+    "form": {
+        "title": "the title of the form|what form is this?|the heading of the form|the name of the form",
+        "field": "the {item}|the entry for {item}|the value of {item}|what is filled in for {item}?|{item}, as written",
+        "group": "the option ticked for {item}|which option is ticked for {item}?|what is chosen for {item}?",
+        "ticked": "the box for {item}|the option {item}|is {item} ticked?|is the box for {item} checked?",
+    },
 }  # fmt: skip
 _NAMES_ZH: dict[str, dict[str, str]] = {
     "receipt": {
@@ -139,6 +151,7 @@ _NAMES_ZH: dict[str, dict[str, str]] = {
         "item_quantity": "{item}的数量|{item}数量",
     },
     "card": {"company": "公司|公司名称", "title": "证件名称|卡片标题|证件类型"},
+    "form": {"title": "表名|表格标题|标题", "field": "{item}", "group": "{item}|{item}选项"},
 }
 
 
@@ -147,7 +160,7 @@ def names(document: str, kind: str, *, chinese: bool = False) -> tuple[str, ...]
     """What fields of this kind are called; none if documents of this sort have no such kind.
 
     Args:
-        document: "receipt", "invoice", "card".
+        document: "receipt", "invoice", "card", "form".
         chinese: whether in Chinese.
     """
     if not chinese:
