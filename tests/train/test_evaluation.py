@@ -74,6 +74,7 @@ def test_the_command_scores_and_writes_for_tensorboard(
     ("override", "message"),
     [
         ("evaluation.records.mine=none.jsonl", "none.jsonl: cannot be read"),
+        ("evaluation.tasks=['card-fields']", "evaluation.tasks: 'card-fields' is for training only; name 'card'"),
         ("evaluation.tasks=['lines']", "evaluation.tasks: 'lines' is not among line, paragraph"),
         ("evaluation.every_steps=0", "evaluation.every_steps = 0: must be positive"),
         ("evaluation.records={}", "give records, tasks or both"),

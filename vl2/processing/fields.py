@@ -20,7 +20,7 @@ _SEPARABLE = {
 _SHARED = ("$schema", "$defs", "definitions")  # what fields may refer to
 _ONE_VALUE = {"string", "number", "integer", "boolean", "null"}
 _QUESTION = re.compile(r"(what|which|who|whose|when|where|how|is|are|was|were|does|do|did|has|have|can)\b", re.I)
-_NUMBER = re.compile(r"[-−]?\d[\d.,]*")
+_NUMBER = re.compile(r"[-−]?(\d{1,3}([ \u00a0\u202f]\d{3})+(?!\d)([.,]\d+)?|\d[\d.,]*)")
 _YES = re.compile(r"(yes|true|ticked|checked)\b", re.I)
 _NO = re.compile(r"(no|not|false|unticked|unchecked)\b", re.I)
 
@@ -91,11 +91,11 @@ def _plain(text: str) -> str:
 
 
 def _number(text: str) -> int | float | None:
-    """The first number of a text: 1,030.90 and 1.030,90 and 1030,9 are the same, 1,030 is a whole one."""
+    """The first number of a text: 1,030.90 and 1.030,90 and 1 030,9 are the same, 1,030 is a whole one."""
     found = _NUMBER.search(text)
     if not found:
         return None
-    digits = found[0].rstrip(".,").replace("−", "-")
+    digits = re.sub(r"\s", "", found[0]).rstrip(".,").replace("−", "-")
     marks = [character for character in digits if character in ".,"]
     groups = re.split("[.,]", digits)
     has_fraction = bool(marks) and (

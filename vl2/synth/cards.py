@@ -14,7 +14,7 @@ from vl2.synth.canvas import Canvas, Colour
 from vl2.synth.folio import Folio, accent, pale
 from vl2.synth.icons import drawings
 from vl2.synth.langs import LABELS, Font, Language, language
-from vl2.synth.sample import Question, Sample, structure_id
+from vl2.synth.sample import Question, Sample, Value, structure_id
 from vl2.synth.values import chance, pick
 
 _TITLES = (
@@ -103,7 +103,9 @@ def _draw(lang: Language, task: str) -> Sample:
         x, right = (portrait[2] + 14, right) if portrait[0] < width / 2 else (margin, portrait[0] - 12)
     _fields(folio, (x, top, right, height - 6), font, bold, business)
     used = {entry.label for entry in folio.entries}
-    folio.absent = [lang.say(key) for key in _FIELDS if not used & {*LABELS[key][lang.zh]}][:5]
+    missing = [key for key in _FIELDS if not used & {*LABELS[key][lang.zh]}]
+    folio.absent = [lang.say(key) for key in missing][:5]
+    folio.missing = tuple(missing)
     return folio.sample(task)
 
 
@@ -152,9 +154,10 @@ def _head(folio: Folio, colour: Colour, path: str, line: float, business: bool) 
     box = folio.text((x, 6), title, font, fill=fill, align=align, region="title")
     folio.block(f"# {title}", title)
     if business:
-        folio.entry(lang.choose(("Company",), ("公司",)), title, box)
+        folio.entry(lang.choose(("Company",), ("公司",)), title, box, "company")
     else:
         folio.extra.append(Question("ask", lang.choose(_KIND, _KIND_ZH), (title,)))
+        folio.values.append(Value("title", (title,)))
     return tall + 20
 
 
@@ -214,10 +217,10 @@ def _fields(folio: Folio, frame: tuple[float, float, float, float], font: Font, 
         if above:
             folio.text((x, y), label, small, fill=(110, 110, 120))
             value = lang.fit(value, bold, right - x)
-            folio.entry(label, value, folio.text((x, y + pitch * 0.9), value, bold))
+            folio.entry(label, value, folio.text((x, y + pitch * 0.9), value, bold), key)
             written += [label, value]
             y += pitch * 2
         else:
-            written.append(folio.field((x, y), label, value, font, bold, right - x))
+            written.append(folio.field((x, y), label, value, font, bold, right - x, key))
             y += pitch
     folio.block("\n".join(f"- {row}" for row in written) if not above else "\n\n".join(written), *written)

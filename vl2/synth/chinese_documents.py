@@ -10,7 +10,7 @@ import numpy as np
 from vl2.synth.canvas import text_width
 from vl2.synth.folio import Folio, accent, plain_paper
 from vl2.synth.langs import Font, language
-from vl2.synth.sample import Question, Sample, structure_id
+from vl2.synth.sample import Question, Sample, Value, structure_id
 from vl2.synth.values import chance, pick
 
 _THANKS = ("谢谢惠顾", "欢迎再次光临", "请保留小票", "多谢光临", "祝您生活愉快", "凭此小票换开发票")
@@ -70,7 +70,7 @@ def generate_receipt(rng: np.random.Generator, split: str) -> Sample:
     step = folio.height_of(font) * rng.uniform(1.0, 1.2)
     margin, y = rng.uniform(8, 18), rng.uniform(8, 20)
     shop = lang.fit(lang.company(), large, width - 2 * margin)
-    folio.entry("商店名称", shop, folio.text((width / 2, y), shop, large, align=0.5))
+    folio.entry("商店名称", shop, folio.text((width / 2, y), shop, large, align=0.5), "store")
     folio.block(f"# {shop}", shop)
     y += folio.height_of(large) * 1.1
     head = pick(rng, _HEADS)
@@ -78,15 +78,15 @@ def generate_receipt(rng: np.random.Generator, split: str) -> Sample:
     folio.block(head)
     y += step * 1.2
     facts = [
-        ("日期", lang.date()),
-        ("单号", lang.code_number()),
-        ("收银员", lang.person()),
-        ("电话", lang.phone()),
-        ("地址", lang.street()),
+        ("日期", lang.date(), "date"),
+        ("单号", lang.code_number(), "number"),
+        ("收银员", lang.person(), "cashier"),
+        ("电话", lang.phone(), "phone"),
+        ("地址", lang.street(), "address"),
     ]
     written = []
-    for label, value in [facts[i] for i in sorted(rng.permutation(5)[: int(rng.integers(2, 5))].tolist())]:
-        written.append(folio.field((margin, y), label, value, font, font, width - 2 * margin))
+    for label, value, kind in [facts[i] for i in sorted(rng.permutation(5)[: int(rng.integers(2, 5))].tolist())]:
+        written.append(folio.field((margin, y), label, value, font, font, width - 2 * margin, kind))
         y += step
     folio.block("\n".join(f"- {row}" for row in written), *written)
     y = _items(folio, font, margin, y, step)
@@ -94,7 +94,9 @@ def generate_receipt(rng: np.random.Generator, split: str) -> Sample:
     folio.text((width / 2, y + 0.4 * step), thanks, font, align=0.5)
     folio.block(thanks)
     folio.canvas.crop(int(y + 2 * step + rng.uniform(2, 30)))
-    folio.absent = [label for label, _ in facts if label not in {entry.label for entry in folio.entries}]
+    used = {entry.label for entry in folio.entries}
+    folio.absent = [label for label, *_ in facts if label not in used]
+    folio.missing = tuple(kind for label, _, kind in (*facts, ("找零", "", "change")) if label not in used)
     return folio.sample("receipt-zh")
 
 
@@ -130,19 +132,26 @@ def _items(folio: Folio, font: Font, margin: float, y: float, step: float) -> fl
         y += step
     ruled = [rows[0], ("---",) * 3, *rows[1:]]
     folio.block("\n".join(f"| {' | '.join(row)} |" for row in ruled), *(" ".join(row) for row in rows))
+    for name, count, amount in rows[1:]:
+        folio.values.append(Value("item_price", (amount,), amount, name))
+        folio.values.append(Value("item_quantity", (count,), count, name))
     for name, count, amount in rows[1:5]:
         wording, answer = (pick(rng, _PRICE), amount) if chance(rng, 0.7) else (pick(rng, _QUANTITY), count)
         folio.extra.append(Question("ask", wording.format(item=name), (answer,)))
     _rule(folio, margin, y + 2)
     y += 6
     paid = cents if chance(rng, 0.5) else -(-cents // 1000) * 1000
-    sums = [(pick(rng, ("合计", "应付", "总计", "应收")), lang.money(cents)), ("付款方式", pick(rng, _PAYMENTS))]
+    sums = [
+        (pick(rng, ("合计", "应付", "总计", "应收")), lang.money(cents), "total", f"{cents / 100:.2f}"),
+        ("付款方式", pick(rng, _PAYMENTS), "payment", ""),
+    ]
     if paid > cents:
-        sums += [("实收", lang.money(paid)), ("找零", lang.money(paid - cents))]
+        sums.append(("实收", lang.money(paid), "paid", f"{paid / 100:.2f}"))
+        sums.append(("找零", lang.money(paid - cents), "change", f"{(paid - cents) / 100:.2f}"))
     written = []
-    for label, value in sums:
+    for label, value, kind, literal in sums:
         folio.text((margin, y), f"{label}：", font)
-        folio.entry(label, value, folio.text((right, y), value, font, align=1.0))
+        folio.entry(label, value, folio.text((right, y), value, font, align=1.0), kind, literal)
         written.append(f"{label}：{value}")
         y += step
     folio.block("\n".join(f"- {row}" for row in written), *written)
@@ -164,6 +173,7 @@ def generate_form(rng: np.random.Generator, split: str) -> Sample:
     folio.text((width / 2, y), title, large, align=0.5, fill=accent(rng) if chance(rng, 0.4) else None)
     folio.block(f"# {title}", title)
     folio.extra.append(Question("ask", pick(rng, ("这是什么表？", "表格的标题是什么？", "表名是什么？")), (title,)))
+    folio.values.append(Value("title", (title,)))
     y += folio.height_of(large) * 1.25
     row = max(folio.height_of(labels), folio.height_of(entries)) * rng.uniform(1.1, 1.45)
     look = pick(rng, ("grid", "line", "plain"))
@@ -178,7 +188,7 @@ def generate_form(rng: np.random.Generator, split: str) -> Sample:
         value = lang.fit(value, entries, width - margin - start - 4)
         folio.text((margin + 3, y + (row - folio.height_of(labels)) / 2), f"{label}：", labels)
         box = folio.text((start, y + (row - folio.height_of(entries)) / 2), value, entries, fill=pen)
-        folio.entry(label, value, box)
+        folio.entry(label, value, box, "field", about=label)
         if look == "grid":
             folio.canvas.draw.rectangle((margin, y, width - margin, y + row), outline=(90, 90, 96))
             folio.canvas.draw.line((start - 5, y, start - 5, y + row), fill=(90, 90, 96))
@@ -241,4 +251,5 @@ def _options(
         x += side + 14 + text_width(option, font)
     if ticked:
         folio.extra.append(Question("ask", pick(rng, _CHOSEN).format(group=group), (ticked,)))
+        folio.values.append(Value("group", (ticked,), about=group))
     folio.block(f"{group}：" + " ".join(parts), f"{group}：" + " ".join(part[4:] for part in parts))

@@ -17,7 +17,7 @@ from vl2.synth import folio_wordings as said
 from vl2.synth.canvas import Canvas, Colour, Rect, text_width
 from vl2.synth.damage import Damage
 from vl2.synth.langs import Font, Language
-from vl2.synth.sample import Question, Sample
+from vl2.synth.sample import Question, Sample, Value
 from vl2.synth.values import chance, pick
 
 MOST_READ = 900  # characters of a page that is read or converted as a whole
@@ -41,6 +41,8 @@ class Folio:
         self.blocks: list[str] = []
         self.lines: list[str] = []
         self.absent: list[str] = []  # labels of what such a page might say but does not
+        self.values: list[Value] = []
+        self.missing: tuple[str, ...] = ()  # kinds of values that such a page might say
         self.extra: list[Question] = []
         self.portrait = ""  # what the box "portrait" is called, if there is one
         self.places: list[tuple[str, str]] = []  # phrases that may be looked for, and their boxes
@@ -62,8 +64,10 @@ class Folio:
             self.canvas.region(region, box)
         return box
 
-    def entry(self, label: str, value: str, box: Rect) -> None:
-        """Note a labelled value that stands in `box`."""
+    def entry(self, label: str, value: str, box: Rect, kind: str = "", literal: str = "", about: str = "") -> None:
+        """Note a labelled value that stands in `box`; kind, literal and about as `Value` knows them."""
+        if kind and value:
+            self.values.append(Value(kind, (value,), literal, about))
         name = f"entry {len(self.entries)}"
         self.canvas.region(name, box)
         self.entries.append(Entry(label, value, name))
@@ -71,7 +75,9 @@ class Folio:
     def height_of(self, font: Font) -> float:
         return self.canvas.measure("国" if self.lang.zh else "x", font)[1]
 
-    def field(self, xy: tuple[float, float], label: str, value: str, font: Font, bold: Font, room: float) -> str:
+    def field(
+        self, xy: tuple[float, float], label: str, value: str, font: Font, bold: Font, room: float, kind: str = ""
+    ) -> str:
         """ "Label: value" on one line, noted as an entry; returns what was written."""
         head = f"{label}{self.lang.colon}"
         gap = 0.0 if self.lang.zh else text_width(" ", font)
@@ -79,7 +85,7 @@ class Folio:
         self.text((xy[0], xy[1] + max(0, above)), head, bold)
         start = xy[0] + text_width(head, bold) + gap
         value = self.lang.fit(value, font, max(20.0, room - (start - xy[0])))
-        self.entry(label, value, self.text((start, xy[1] + max(0, -above)), value, font))
+        self.entry(label, value, self.text((start, xy[1] + max(0, -above)), value, font), kind)
         return f"{head}{'' if self.lang.zh else ' '}{value}"
 
     def block(self, markdown: str, *lines: str) -> None:
@@ -118,7 +124,8 @@ class Folio:
         if self.blocks and len(markdown) < MOST_READ:
             questions.append(Question("convert", self.lang.choose(said.MARKDOWN, said.MARKDOWN_ZH), (markdown,), "cer"))
         asked = {(question.kind, question.text): question for question in questions}
-        return Sample(task, finished.image, tuple(asked.values()), *finished.marks)
+        questions, values = list(asked.values()), tuple(self.values)
+        return Sample(task, finished.image, tuple(questions), *finished.marks, values=values, absent=self.missing)
 
     def _nothing(self, label: str) -> tuple[str, ...]:
         """What is answered when something asked for is not on the page."""

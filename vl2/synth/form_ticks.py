@@ -11,7 +11,7 @@ from vl2.synth import values
 from vl2.synth.canvas import Colour, text_width
 from vl2.synth.document_words import GROUPS
 from vl2.synth.paper import Sheet
-from vl2.synth.sample import structure_id
+from vl2.synth.sample import Value, structure_id
 from vl2.synth.values import chance
 
 _BOX_PHRASES = (
@@ -124,9 +124,11 @@ class _Group:
                 weight = 0.9 if option in self.ticked else 0.6
                 region = f"tick {option}"
                 sheet.fact("form.ticked", (answer,), region, box=option, weight=weight, phrases=_BOX_PHRASES)
+                sheet.values.append(Value("ticked", (answer,), "true" if answer == "Yes" else "false", option))
         if len(self.drawn) > 1 and len(self.ticked) == 1:
             name = self.name if chance(sheet.rng, 0.5) else self.name.lower()
             sheet.fact("form.group", (self.ticked[0],), group=name, weight=1.0)
+            sheet.values.append(Value("group", (self.ticked[0],), about=name))
 
     def _box(self, x: int, y: int, ticked: bool, region: str) -> None:
         """A box or a circle, empty or marked."""

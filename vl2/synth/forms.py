@@ -18,7 +18,7 @@ from vl2.synth.document_words import FORM_NOTES, FORM_TITLES, SECTIONS
 from vl2.synth.form_ticks import tick_groups
 from vl2.synth.ingredients import fonts, load_font
 from vl2.synth.paper import Sheet, shorten
-from vl2.synth.sample import Sample, structure_id
+from vl2.synth.sample import Sample, Value, structure_id
 from vl2.synth.values import Style, chance, pick
 
 Maker = Callable[[np.random.Generator, str, Style], str]
@@ -207,6 +207,7 @@ def _title(form: Form) -> None:
     sheet.new_row()
     sheet.write((x, form.y - (3 if fill else 0)), title, font, align=align, region="title", fill=fill)
     sheet.fact("form.title", (title,), "title", weight=1.2)
+    sheet.values.append(Value("title", (title,)))
     form.y += height * rng.uniform(1.05, 1.4)
     if not fill and chance(rng, 0.35):
         sheet.rule(form.y, form.margin, sheet.width - form.margin, thick=int(rng.integers(1, 3)))
@@ -335,5 +336,6 @@ def _field_facts(form: Form, label: str, value: str, region: str) -> None:
     asked = label if chance(rng, 0.6) or label.isupper() else label.lower()
     asked = asked if chance(rng, 0.5) else asked.rstrip(".")
     sheet.fact("form.value", (value,), region, field=asked, weight=1.5, phrases=_VALUE_PHRASES)
+    sheet.values.append(Value("field", (value,), about=label))
     sheet.fact("form.field_of", (label,), value=value, weight=0.2, unique=value)
     sheet.text_fact(value, region, 0.1)

@@ -14,7 +14,7 @@ from vl2.synth import chinese
 from vl2.synth.canvas import text_width
 from vl2.synth.folio import Folio, accent, pale, plain_paper
 from vl2.synth.langs import LABELS, Font, Language, language
-from vl2.synth.sample import Question, Sample, structure_id
+from vl2.synth.sample import Question, Sample, Value, structure_id
 from vl2.synth.values import chance, pick
 
 _TITLE_KEYS = ("invoice_no", "date", "due", "order")
@@ -91,9 +91,9 @@ def _draw(lang: Language, task: str) -> Sample:
         page.y += page.step
     canvas.crop(max(240, min(height, int(page.y + rng.uniform(6, 40)))))
     used = {entry.label for entry in folio.entries}
-    folio.absent = [
-        lang.say(key) for key in ("due", "order", "bank", "email", "phone") if not used & {*LABELS[key][lang.zh]}
-    ]
+    missing = [key for key in ("due", "order", "bank", "email", "phone") if not used & {*LABELS[key][lang.zh]}]
+    folio.absent = [lang.say(key) for key in missing]
+    folio.missing = tuple(missing)
     return folio.sample(task)
 
 
@@ -113,7 +113,7 @@ def _head(page: _Page) -> None:
     folio.text((title_x, page.y), title, page.large, fill=fill, align=title_align)
     drop = (tall - folio.height_of(page.bold)) / 2
     box = folio.text((seller_x, page.y + drop), seller, page.bold, fill=fill if bar else None, align=seller_align)
-    folio.entry(lang.say("seller"), seller, box)
+    folio.entry(lang.say("seller"), seller, box, "seller")
     first, second = (title, seller) if left_title else (seller, title)
     folio.block(f"# {title}\n\n{seller}" if left_title else f"{seller}\n\n# {title}", f"{first} {second}")
     page.y += tall + (14 if bar else 6)
@@ -126,12 +126,12 @@ def _parties(page: _Page) -> None:
     keys = [key for key in _TITLE_KEYS if key in ("invoice_no", "date") or chance(rng, 0.5)]
     values = {"invoice_no": lang.code_number(), "date": lang.date(), "due": lang.date(), "order": lang.code_number()}
     buyer = lang.company() if chance(rng, 0.6) else lang.person()
-    contact = [(lang.say("buyer"), buyer), (lang.say("address"), lang.address())]
+    contact = [("buyer", lang.say("buyer"), buyer), ("address", lang.say("address"), lang.address())]
     if chance(rng, 0.5):
-        contact.append((lang.say("phone"), lang.phone()))
+        contact.append(("phone", lang.say("phone"), lang.phone()))
     if chance(rng, 0.3):
-        contact.append((lang.say("email"), lang.email()))
-    facts = [(lang.say(key), values[key]) for key in keys]
+        contact.append(("email", lang.say("email"), lang.email()))
+    facts = [(key, lang.say(key), values[key]) for key in keys]
     half = room * rng.uniform(0.5, 0.58)
     if room > 400 and chance(rng, 0.6):
         columns = [(page.margin, contact, half - 10), (page.margin + half, facts, room - half)]
@@ -141,8 +141,8 @@ def _parties(page: _Page) -> None:
     for x, rows, wide in columns:
         y = page.y
         written = []
-        for label, value in rows:
-            written.append(folio.field((x, y), label, value, page.font, page.bold, wide))
+        for key, label, value in rows:
+            written.append(folio.field((x, y), label, value, page.font, page.bold, wide, key))
             y += page.step
         folio.block("\n".join(f"- {row}" for row in written), *written)
         lowest = max(lowest, y)
@@ -171,11 +171,15 @@ def _items(page: _Page) -> None:
     ]
     _table(page, header, rows)
     for i, row in enumerate(rows):
+        cents, quantity = int(amounts[i]), int(quantities[i])
+        folio.values.append(Value("item_amount", (row[3],), f"{cents / 100:.2f}", row[0]))
+        folio.values.append(Value("item_quantity", (row[1],), str(quantity), row[0]))
         kinds = ((_ITEM, _ITEM_ZH, row[3]), (_QUANTITY, _QUANTITY_ZH, row[1]))
         english, chinese_ones, answer = kinds[int(chance(rng, 0.4))]
         if i < 4:
             folio.extra.append(Question("ask", lang.choose(english, chinese_ones).format(item=row[0]), (answer,)))
     folio.extra.append(Question("ask", lang.choose(_COUNT, _COUNT_ZH), (str(count),), "exact"))
+    folio.values.append(Value("num_items", (str(count),), str(count)))
     _sums(page, int(amounts.sum()))
 
 
@@ -222,21 +226,21 @@ def _sums(page: _Page, cents: int) -> None:
     rate = int(rng.choice([5, 6, 7, 8, 9, 10, 13, 16, 19, 20]))
     tax = round(cents * rate / 100)
     taxed = chance(rng, 0.7)
-    rows = [(lang.say("subtotal"), cents), (f"{lang.say('tax')} {rate}%", tax)] if taxed else []
-    rows.append((lang.say("total"), cents + tax if taxed else cents))
+    rows = [("subtotal", lang.say("subtotal"), cents), ("tax", f"{lang.say('tax')} {rate}%", tax)] if taxed else []
+    rows.append(("total", lang.say("total"), cents + tax if taxed else cents))
     written = []
-    for label, value in rows:
-        last = value == rows[-1][1] and label == rows[-1][0]
+    for key, label, value in rows:
+        last = key == "total"
         font = page.bold if last else page.font
         text = lang.money(value)
         box = folio.text((page.right, page.y), text, font, align=1.0)
         head = f"{label}{lang.colon}"
         folio.text((page.right - max(text_width(text, font) + 14, 90), page.y), head, font, align=1.0)
-        folio.entry(label, text, box)
+        folio.entry(label, text, box, key, f"{value / 100:.2f}")
         written.append(f"{head}{'' if lang.zh else ' '}{text}")
         page.y += page.step
     if lang.zh and chance(rng, 0.6):
-        spelt = chinese.amount_in_words(rows[-1][1])
+        spelt = chinese.amount_in_words(rows[-1][2])
         written.append(
             folio.field((page.margin, page.y), "大写金额", spelt, page.font, page.bold, page.right - page.margin)
         )

@@ -16,7 +16,7 @@ from vl2.processing.boxes import Box, Region
 from vl2.synth.backgrounds import Background, background, ink, luminance
 from vl2.synth.canvas import Canvas, Colour, Rect, text_width
 from vl2.synth.damage import noise_field
-from vl2.synth.sample import Question, Sample, structure_id
+from vl2.synth.sample import Question, Sample, Value, structure_id
 from vl2.synth.values import chance, pick
 from vl2.synth.wordings import NOUNS, ask, ask_to_read
 
@@ -128,6 +128,8 @@ class Sheet:
         self.rows: list[list[tuple[float, str]]] = []
         self.facts: list[Fact] = []
         self.absent: list[str] = []  # phrases for things that this sheet might have but does not
+        self.values: list[Value] = []
+        self.missing: tuple[str, ...] = ()  # kinds of values that it might have
 
     def new_row(self) -> None:
         """What is written from here on reads as a line of its own."""
@@ -206,7 +208,8 @@ class Sheet:
             questions = [*questions[:-1], Question("ground", pick(rng, self.absent), (), "iou")]
         if readable and len(lines) <= MOST_READ_LINES and chance(rng, 0.35):
             questions = [*questions[:-1], Question("read", ask_to_read(rng), (text,), "cer")]
-        return Sample(task, finished.image, tuple(questions), *finished.marks)
+        values = tuple(self.values)
+        return Sample(task, finished.image, tuple(questions), *finished.marks, values=values, absent=self.missing)
 
 
 def _question(rng: np.random.Generator, fact: Fact, regions: dict[str, Rect]) -> Question:

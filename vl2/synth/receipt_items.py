@@ -14,7 +14,7 @@ from vl2.synth.canvas import text_width
 from vl2.synth.document_words import ITEM_HEADS, PRICE_HEADS, QUANTITY_HEADS, UNIT_HEADS
 from vl2.synth.paper import shorten
 from vl2.synth.receipt_pen import Receipt
-from vl2.synth.sample import structure_id
+from vl2.synth.sample import Value, structure_id
 from vl2.synth.values import chance, pick
 
 # name + price | quantity name price | name quantity price | name, below it quantity x unit, price | 2x name price
@@ -204,10 +204,12 @@ def _item_facts(receipt: Receipt, items: list[Item], layout: str, plain_rows: se
             continue
         answers = receipt.money(item.price, receipt.signs)
         sheet.fact("receipt.item_price", answers, f"price{index}", item=item.name, weight=3 / count)
+        sheet.values.append(Value("item_price", answers, f"{item.price / 100:.2f}", item.name))
         if several and (index not in plain_rows or not with_units or layout == "table"):
             region = "" if layout in ("two rows", "units") else f"quantity{index}"
             weight = (2.2 if item.quantity > 1 else 0.9) / count
             sheet.fact("receipt.item_quantity", (str(item.quantity),), region, item=item.name, weight=weight)
+            sheet.values.append(Value("item_quantity", (str(item.quantity),), str(item.quantity), item.name))
         if with_units and item.quantity > 1:
             region = f"unit{index}" if layout == "table" else ""
             unit = receipt.money(item.unit, False)
@@ -216,6 +218,7 @@ def _item_facts(receipt: Receipt, items: list[Item], layout: str, plain_rows: se
         if prices.count(item.price) == 1 and item.price not in others:
             sheet.fact("receipt.item_for_price", (item.name,), f"item{index}", price=answers[0], weight=1 / count)
     sheet.fact("receipt.num_items", (str(count),), weight=0.8)
+    sheet.values.append(Value("num_items", (str(count),), str(count)))
     if count > 1:
         sheet.fact("receipt.first_item", (names[0],), "item0", weight=0.4)
         sheet.fact("receipt.last_item", (names[-1],), f"item{count - 1}", weight=0.4)

@@ -14,7 +14,7 @@ from vl2.synth import values
 from vl2.synth.canvas import text_width
 from vl2.synth.receipt_items import Item, choose_layout, draw_items, new_items, rows_needed
 from vl2.synth.receipt_pen import Receipt, start
-from vl2.synth.sample import Sample, structure_id
+from vl2.synth.sample import Sample, Value, structure_id
 from vl2.synth.values import chance, pick
 from vl2.synth.wordings import NOUNS
 
@@ -26,6 +26,9 @@ _OPTIONS: dict[str, tuple[float, float]] = {
     "count": (1, 0.2), "customer": (1, 0.15), "table": (1, 0.12), "due": (1, 0.1), "barcode": (2.5, 0.12),
     "logo": (2.5, 0.1),
 }  # fmt: skip
+_TEXTS = (
+    "store", "phone", "address", "city", "number", "cashier", "customer", "table", "due", "date", "time", "payment",
+)  # fmt: skip
 _LOOKED_FOR = ("tip", "discount", "cashier", "phone", "tax", "change", "customer", "table", "due")
 
 
@@ -59,6 +62,12 @@ def generate_receipt(rng: np.random.Generator, split: str) -> Sample:
     kinds = {fact.kind for fact in sheet.facts}
     absent = [f"receipt.{name}" for name in _LOOKED_FOR if f"receipt.{name}" not in kinds]
     sheet.absent = [pick(rng, NOUNS[kind].split("|")) for kind in absent]
+    sheet.values += [
+        Value(fact.kind.removeprefix("receipt."), fact.answers, about=str(fact.slots.get("doc", "")))
+        for fact in sheet.facts
+        if fact.kind.removeprefix("receipt.") in _TEXTS
+    ]
+    sheet.missing = tuple(kind.removeprefix("receipt.") for kind in absent)
     sheet.canvas.crop(max(120, min(height, int(receipt.y + rng.uniform(3, 18)))))
     return sheet.sample("receipt", readable=True)
 
@@ -181,7 +190,9 @@ def _totals(receipt: Receipt, items: list[Item], options: set[str]) -> None:
         answers = receipt.money(cents, sign)
         label = receipt.label(labels, answers[0])
         drawn = receipt.pair(label, answers[0], name, spread=spread, heading=heading)
+        is_whole = drawn == answers[0] and cents >= 0  # whether a discount is below zero is a matter of taste
         answers = answers if drawn == answers[0] else (drawn,)
+        sheet.values.append(Value(name, answers, f"{cents / 100:.2f}" if is_whole else ""))
         sheet.fact(f"receipt.{name}", answers, name, weight=2.5 if name == "total" else 1.2)
 
     if "subtotal" in options:

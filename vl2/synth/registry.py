@@ -64,7 +64,10 @@ PHOTOGRAPHED = (
 )  # fmt: skip
 TURNED = "-turned"  # task "line-turned" is task "line", turned by several degrees
 TURNING = ("line", "paragraph", "page", "line-zh", "page-zh", "receipt", "flow")
+FIELDS = "-fields"  # task "receipt-fields" is task "receipt", asked about as `Model.extract` asks; for training only
+FIELDED = ("receipt", "form", "invoice", "card", "receipt-zh", "form-zh", "invoice-zh", "card-zh")
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED} | {task + TURNED: TASKS[task] for task in TURNING}
+TASKS |= {task + FIELDS: TASKS[task] for task in FIELDED}
 
 
 class TaskError(ValueError):
@@ -86,12 +89,18 @@ def generate(task: str, seed: int, index: int, split: str = "train", *, penmansh
     """
     if split not in SPLITS:
         raise TaskError(f"split {split!r} is not known; choose one of {', '.join(SPLITS)}")
+    if task.endswith(FIELDS) and split != "train":
+        raise TaskError(f"task {task!r} is for training only; draw {task.removesuffix(FIELDS)!r} for split {split!r}")
     if seed < 0 or index < 0:
         raise TaskError(f"seed {seed} and index {index} must not be negative")
     key = [zlib.crc32(f"{split}/{task}".encode()), seed, index]
     stream = np.random.default_rng(key)
     with _hands(key) if penmanship and split == "train" else nullcontext():
         sample = generator(task)(stream, split)
+    if task.endswith(FIELDS):
+        from vl2.synth.fields import ask_fields
+
+        return ask_fields(stream, sample, task)
     if not task.endswith((PHOTO, TURNED)):
         return sample
     try:

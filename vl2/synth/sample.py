@@ -69,10 +69,26 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Value:
+    """Something that a document says, once.
+
+    kind: what it is, as generators call it ("total"); literal: how JSON writes it, if as a number, true or false.
+    about: words that make it one of several of its kind: of which item, in which box, what the document calls itself.
+    texts: as printed, then other forms that count as right.
+    """
+
+    kind: str
+    texts: tuple[str, ...]
+    literal: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True)
 class Sample:
     """One rendered image with its questions and dense labels.
 
     earlier: pictures that are shown before this one, without questions; boxes of questions lie in this one, the last.
+    values: what a document says; absent: kinds of values that such documents may say, but this one does not.
     mark_ids: (M,) int16 label ids; mark_boxes, mark_extents: (M, 4) float32 x0, y0, x1, y1 in pixels of `image` (RGB).
     """
 
@@ -83,3 +99,5 @@ class Sample:
     mark_boxes: np.ndarray
     mark_extents: np.ndarray
     earlier: tuple["Sample", ...] = ()
+    values: tuple[Value, ...] = ()
+    absent: tuple[str, ...] = ()
