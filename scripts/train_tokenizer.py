@@ -20,7 +20,7 @@ from grow_tokenizer import count_pieces, grow
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
 
-from vl2.data.dialogue import sample_conversation
+from vl2.data.dialogue import sample_conversations
 from vl2.processing.boxes import LAST, format_box_list
 from vl2.processing.messages import Ref, Text
 from vl2.processing.tokenizer import SPECIAL_STRINGS, Tokenizer
@@ -60,7 +60,7 @@ def drawn(tasks: tuple[str, ...]) -> Iterator[str]:
     for task in tasks:
         for index in range(SAMPLES):
             sample = generate(task, SEED, index)
-            for message in sample_conversation(sample, np.random.default_rng(index), QUESTIONS):
+            for message in sample_conversations(sample, np.random.default_rng(index), QUESTIONS)[0]:
                 for part in message.parts:
                     if isinstance(part, Text | Ref):
                         yield part.text if isinstance(part, Text) else part.phrase

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
-from vl2.data.dialogue import GROUND_WORDINGS, grounded_caption, record_conversation, sample_conversation
+from vl2.data.dialogue import GROUND_WORDINGS, grounded_caption, record_conversation, sample_conversations
 from vl2.data.records import Record
 from vl2.processing.boxes import Box, Region
 from vl2.processing.messages import Det, Grounding, Image, Message, Ref, Text
@@ -34,10 +34,36 @@ def sample(*questions: FakeQuestion) -> FakeSample:
     return FakeSample(PILImage.new("RGB", (8, 8)), questions, np.zeros(0, np.int16), np.zeros((0, 4), np.float32))
 
 
+def only_conversation(asked: FakeSample, rng: np.random.Generator, max_questions: int) -> list[Message]:
+    (messages,) = sample_conversations(asked, rng, max_questions)
+    return messages
+
+
+def test_several_conversations_share_the_questions_and_each_shows_the_image() -> None:
+    asked = sample(
+        *(FakeQuestion("ask", f"q{i}", (f"a{i}",)) for i in range(7)), FakeQuestion("read", "read", ("all",))
+    )
+    told, alone = [*(f"{k}{i}" for k in "qa" for i in range(7)), "read", "all"], 0
+    for seed in range(30):
+        found = sample_conversations(asked, np.random.default_rng(seed), 8, 3)
+        words = [[part.text for m in messages for part in m.parts if isinstance(part, Text)] for messages in found]
+        assert all(isinstance(messages[0].parts[0], Image) for messages in found)
+        assert sum(isinstance(part, Image) for messages in found for m in messages for part in m.parts) == len(found)
+        if len(found) == 1:
+            alone += 1
+            assert words == [["\n", "read", "all"]]
+            continue
+        assert sorted(len(messages) // 2 for messages in found) == [2, 3, 3]
+        assert sorted(text for line in words for text in line) == sorted(["\n"] * 3 + told)
+        assert sum(line[-1] == "all" for line in words) == 1
+    assert 3 <= alone <= 16
+    assert len(sample_conversations(sample(asked.questions[0]), np.random.default_rng(0), 8, 3)) == 1
+
+
 def test_earlier_pictures_come_first_and_follow_ups_at_once() -> None:
     first = FakeQuestion("ask", "what", ("a dog",), then=(FakeQuestion("ask", "and its colour", ("red",)),))
     asked = replace(sample(first, FakeQuestion("ask", "where", ("left",))), earlier=(sample(),))
-    messages = sample_conversation(asked, np.random.default_rng(0), max_questions=2)
+    messages = only_conversation(asked, np.random.default_rng(0), max_questions=2)
     images = [part.source for part in messages[0].parts if isinstance(part, Image)]
     assert images == [asked.earlier[0].image, asked.image]
     texts = [message.parts[-1].text for message in messages if isinstance(message.parts[-1], Text)]
@@ -47,7 +73,7 @@ def test_earlier_pictures_come_first_and_follow_ups_at_once() -> None:
 
 def test_only_the_first_question_brings_the_image() -> None:
     asked = sample(*(FakeQuestion("ask", f"q{i}", (f"a{i}", "other")) for i in range(5)))
-    messages = sample_conversation(asked, np.random.default_rng(0), max_questions=3)
+    messages = only_conversation(asked, np.random.default_rng(0), max_questions=3)
     assert [message.role for message in messages] == ["user", "assistant"] * 3
     assert isinstance(messages[0].parts[0], Image)
     assert messages[0].parts[1] == Text("\n")
@@ -61,7 +87,7 @@ def test_grounding_uses_many_wordings_and_the_inference_one_most() -> None:
     asked = sample(FakeQuestion("ground", "red car", regions=(Region("red car", A), Region("red car", B))))
     seen: list[tuple[str, str]] = []
     for seed in range(300):
-        user, answer = sample_conversation(asked, np.random.default_rng(seed), 1)
+        user, answer = only_conversation(asked, np.random.default_rng(seed), 1)
         parts = user.parts[2:]
         at = parts.index(Ref("red car"))
         texts = [part.text for part in parts if isinstance(part, Text)]
@@ -72,13 +98,13 @@ def test_grounding_uses_many_wordings_and_the_inference_one_most() -> None:
 
 
 def test_an_absent_phrase_has_no_boxes() -> None:
-    _, answer = sample_conversation(sample(FakeQuestion("ground", "cat")), np.random.default_rng(0), 1)
+    _, answer = only_conversation(sample(FakeQuestion("ground", "cat")), np.random.default_rng(0), 1)
     assert answer.parts == (Ref("cat"), Det(()))
 
 
 def test_describe_asks_for_grounding() -> None:
     asked = sample(FakeQuestion("describe", "Describe.", ("A cat.",), (Region("cat", A),)))
-    user, answer = sample_conversation(asked, np.random.default_rng(0), 1)
+    user, answer = only_conversation(asked, np.random.default_rng(0), 1)
     assert user.parts[2:] == (Grounding(), Text("Describe."))
     assert answer.parts == (Text("A "), Ref("cat"), Det((A,)), Text("."))
 

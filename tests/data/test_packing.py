@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -116,6 +118,36 @@ def test_targets_and_image_tokens(shapes: list[tuple[list[TileGrid], int, bool]]
             names.append([first, first] if count == 1 else list(range(first, first + count)))
             first += count
     assert batch.image_index_I.tolist() == image_token_index(grids, names, budget.tiles, SIDE)
+
+
+def test_prompts_of_one_image_share_its_tiles() -> None:
+    one, two = make_item(0, [TileGrid(1, 2)], 4, True), make_item(1, [TileGrid(1, 1)], 3, True)
+    more = tuple(
+        replace(one.prompt, input_ids=[*one.prompt.input_ids, w], labels=[*one.prompt.labels, w]) for w in (7, 8)
+    )
+    budget = Budget(400, 12, 200, 6)
+    shared, _ = pack(budget, [replace(one, others=more), two])
+    apart, _ = pack(budget, [one, *(replace(one, prompt=prompt) for prompt in more), two])
+    assert (shared.num_tiles, apart.num_tiles) == (3 + 1, 9 + 1)
+    for name in ("input_ids_T", "labels_T", "positions_T", "prompt_T", "target_tasks_L", "image_positions_I"):
+        assert torch.equal(getattr(shared, name), getattr(apart, name)), name
+    assert shared.prompt_lengths == apart.prompt_lengths
+    per_tile = SIDE * SIDE
+
+    def shown(batch: PackedBatch) -> list[int]:
+        """What the pixels of the tile are that each image token names, or -1 for an edge."""
+        first = batch.tiles_NCYX[:, 0, 0, 0].tolist()
+        return [first[i // per_tile] if i < len(first) * per_tile else -1 for i in batch.image_index_I.tolist()]
+
+    assert shown(shared) == shown(apart)
+    assert len(set(shown(shared))) > 2
+    packer = Packer(replace(budget, max_prompts=3), tile_size=TILE, tile_side=SIDE, num_patches=PATCHES, pad_id=PAD)
+    assert packer.add(two)
+    assert not packer.add(replace(one, others=more))  # a fourth prompt
+    with pytest.raises(PackingError, match="3 prompts exceed max_prompts = 2"):
+        Packer(replace(budget, max_prompts=2), tile_size=TILE, tile_side=SIDE, num_patches=PATCHES, pad_id=PAD).check(
+            replace(one, others=more)
+        )
 
 
 def test_an_item_too_large_for_any_batch_names_both_numbers() -> None:

@@ -1,6 +1,7 @@
 """Samples and records to conversations: what the user says and what the model should answer.
 
     synthetic sample: image + several questions --> user (image, question), assistant, user (question), assistant, ...
+                      in one conversation or several
     record:           images + one question     --> user (images, question), assistant
 
 The trap: phrases and boxes go in as typed parts (Ref, Det), never as tagged text.
@@ -76,12 +77,16 @@ _TELLS_ALL = ("read", "describe", "convert")  # answers that other answers could
 _ALONE = 0.3  # how often such a question is the only one
 
 
-def sample_conversation(sample: Sample, rng: np.random.Generator, max_questions: int) -> list[Message]:
-    """Up to `max_questions` of the sample's questions in random order, the images before the first.
+def sample_conversations(
+    sample: Sample, rng: np.random.Generator, max_questions: int, most: int = 1
+) -> list[list[Message]]:
+    """Up to `max_questions` of the sample's questions in random order, in up to `most` conversations.
 
-    What may follow a question follows it at once, and is not counted.
+    Each begins with the images. What may follow a question follows it at once, and is not counted.
 
-    A full reading comes last or alone: what it says need not be looked up in the image again.
+    A full reading comes last or alone: what it says need not be looked up in the image again. So it is with other
+    answers, of which one tells part of another (boxes, counts and sums most of all): asked first, a question has three
+    times the loss that it has as the ninth of a conversation, and people ask it first.
     """
     order = [sample.questions[number] for number in rng.permutation(len(sample.questions))[:max_questions]]
     telling = [question for question in order if question.kind in _TELLS_ALL]
@@ -89,6 +94,11 @@ def sample_conversation(sample: Sample, rng: np.random.Generator, max_questions:
         order = telling[:1]
     else:
         order = [question for question in order if question.kind not in _TELLS_ALL] + telling
+    count = max(1, min(most, len(order)))
+    return [_conversation(sample, order[number::count], rng) for number in range(count)]
+
+
+def _conversation(sample: Sample, order: Sequence[Question], rng: np.random.Generator) -> list[Message]:
     messages: list[Message] = []
     for question in (asked for first in order for asked in (first, *first.then)):
         asked, answer = _turn(question, rng)

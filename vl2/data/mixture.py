@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from vl2.config import VL2Config
 from vl2.data.conversations import Conversations
-from vl2.data.dialogue import Picture, Question, Sample, sample_conversation
+from vl2.data.dialogue import Picture, Question, Sample, sample_conversations
 from vl2.data.packing import Budget, PackedBatch, Packer, PackingError, PackItem, PatchTargets
 from vl2.processing.messages import Message
 from vl2.processing.render import ContextError, Prompt
@@ -30,6 +30,7 @@ from vl2.processing.tiling import MAX_TILED_IMAGES, TiledImage
 USE_DISTANCE = 240  # micro-batches between two uses of a sample: a multiple of what many numbers of workers share
 MAX_MISSES = 4  # samples in a row that may fail to fit before a batch is closed
 MAX_FAILURES = 20  # samples of one batch that may fail to generate or to fit an empty batch before it is an error
+MAX_SHOWN = 12  # tiles of one sample in all its conversations: tokens of images cost the decoder what others do
 MAX_KEPT = 4096  # samples that a worker keeps for their next use, about 0.5 MB each
 _INDEX_RANGE = 2**62
 
@@ -78,6 +79,12 @@ class TiledSample:
     patch_targets: PatchTargets | None
     earlier: Sequence[TiledPicture] = ()
 
+    @property
+    def num_tiles(self) -> int:
+        """Of all its pictures."""
+        images = (*(picture.image for picture in self.earlier), self.image)
+        return sum(len(image.unique_tiles_NCYX) for image in images)
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -107,6 +114,7 @@ class MixtureSpec:
     seed, stage: together with the number of the micro-batch they decide everything.
     num_samples: indices of each synthetic task to draw from; None for all.
     max_questions: questions asked of one image.
+    conversations: of one image, which share its questions out among them.
     uses: batches in which each synthetic sample comes.
     mask_prompt: whether only answers carry labels.
     with_patch_targets: whether to ask what patches show.
@@ -122,6 +130,7 @@ class MixtureSpec:
     mask_prompt: bool
     with_patch_targets: bool
     penmanship: bool = False
+    conversations: int = 1
 
 
 class PackedDataset(Dataset[PackedBatch]):
@@ -158,7 +167,7 @@ class PackedDataset(Dataset[PackedBatch]):
             pad_id=self.pad_id,
         )
         misses = failures = 0
-        while misses < MAX_MISSES and packer.tokens_left > 0 and len(packer.items) < self.budget.max_prompts:
+        while misses < MAX_MISSES and packer.tokens_left > 0 and packer.num_prompts < self.budget.max_prompts:
             try:
                 item = self._draw(draws, rng, keep=use + 1 < self.spec.uses)
                 packer.check(item)
@@ -185,9 +194,10 @@ class PackedDataset(Dataset[PackedBatch]):
         index = int(draws.integers(self.spec.num_samples or _INDEX_RANGE))
         try:
             sample = self._sample(name, index, keep)
-            return PackItem(
-                self._render(sample_conversation(sample, rng, self.spec.max_questions)), task, sample.patch_targets
-            )
+            most = max(1, min(self.spec.conversations, MAX_SHOWN // sample.num_tiles))
+            found = sample_conversations(sample, rng, self.spec.max_questions, most)
+            prompt, *others = [self._render(conversation) for conversation in found]
+            return PackItem(prompt, task, sample.patch_targets, tuple(others))
         except Exception as error:  # whatever a generator raises is worth nothing without the sample's name
             raise MixtureError(f"task {name!r}, seed {self.spec.seed}, index {index}: {error!r}") from error
 

@@ -4,6 +4,8 @@
     tokens: | prompt 0 | prompt 1 | ... | filler |      always `budget.tokens` of them
     tiles:  | image 0 | image 1 | ... | filler |        always `budget.tiles` of them
 
+Several prompts may show the same image: it is encoded once, and the tokens of each name the same tiles.
+
 A prompt is never split, and neither is an image. An image of one local tile shows the same pixels in its global view
 and its local view, so its tile is stored once and its image tokens name it twice.
 
@@ -163,11 +165,27 @@ def _image_index(grid: TileGrid, first_tile: int, num_tiles: int, side: int) -> 
 
 @dataclass(frozen=True)
 class PackItem:
-    """A prompt, the number of its task, and the targets of its tiles' patches if they are known."""
+    """A prompt, the number of its task, and the targets of its tiles' patches if they are known.
+
+    others: prompts with the same images, whose tiles are stored, and hence encoded, once for all of them.
+    """
 
     prompt: Prompt
     task: int
     patch_targets: PatchTargets | None = None
+    others: tuple[Prompt, ...] = ()
+
+    def __post_init__(self) -> None:
+        for other in self.others:
+            assert all(a is b for a, b in zip(self.prompt.images, other.images, strict=True))
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        return (self.prompt, *self.others)
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(len(prompt.input_ids) for prompt in self.prompts)
 
     @property
     def num_tiles(self) -> int:
@@ -189,41 +207,48 @@ class Packer:
         self.budget, self.tile_size, self.tile_side = budget, tile_size, tile_side
         self.num_patches, self.pad_id = num_patches, pad_id
         self.items: list[PackItem] = []
+        self.num_prompts = 0
         self.tokens_left, self.tiles_left = budget.tokens, budget.tiles
 
     def check(self, item: PackItem) -> None:
         """Raises PackingError for an item that not even an empty batch takes."""
-        length, limit = len(item.prompt.input_ids), min(self.budget.tokens, self.budget.max_sequence)
+        length, limit = _longest(item), min(self.budget.tokens, self.budget.max_sequence)
         if length > limit:
             raise PackingError(f"a prompt of {length} tokens exceeds the limit of {limit}; raise max_sequence_tokens")
+        if item.num_tokens > self.budget.tokens:
+            raise PackingError(f"prompts of {item.num_tokens} tokens exceed tokens_per_batch = {self.budget.tokens}")
+        if len(item.prompts) > self.budget.max_prompts:
+            raise PackingError(f"{len(item.prompts)} prompts exceed max_prompts = {self.budget.max_prompts}")
         if item.num_tiles > self.budget.tiles:
             raise PackingError(f"a prompt of {item.num_tiles} tiles exceeds tiles_per_batch = {self.budget.tiles}")
 
     def add(self, item: PackItem) -> bool:
         """Take the item if it fits what is left; otherwise change nothing and return False."""
-        tokens, tiles = len(item.prompt.input_ids), item.num_tiles
-        full = len(self.items) >= self.budget.max_prompts
-        if full or tokens > min(self.tokens_left, self.budget.max_sequence) or tiles > self.tiles_left:
+        tokens, tiles = item.num_tokens, item.num_tiles
+        full = self.num_prompts + len(item.prompts) > self.budget.max_prompts or tokens > self.tokens_left
+        if full or tiles > self.tiles_left or _longest(item) > self.budget.max_sequence:
             return False
         self.items.append(item)
+        self.num_prompts += len(item.prompts)
         self.tokens_left -= tokens
         self.tiles_left -= tiles
         return True
 
     def finish(self, num_dropped: int = 0) -> PackedBatch:
-        lengths = [len(item.prompt.input_ids) for item in self.items]
+        all_prompts = [prompt for item in self.items for prompt in item.prompts]
+        lengths = [len(prompt.input_ids) for prompt in all_prompts]
         # filler no longer than the prompts where possible, so that it does not set the cost of attention
         longest = max([*lengths, -(-self.tokens_left // self.budget.filler_slots), 1])
         sequences = lengths + _filler_lengths(self.tokens_left, longest)
-        labels = self._labels()
+        labels = self._labels(all_prompts)
         targets = np.flatnonzero(labels != IGNORE_INDEX)
         prompts = np.full(self.budget.tokens, self.budget.max_prompts, dtype=np.int64)
         prompts[: sum(lengths)] = np.repeat(np.arange(len(lengths)), lengths)
-        tasks = np.asarray([item.task for item in self.items], dtype=np.int64)
+        tasks = np.asarray([item.task for item in self.items for _ in item.prompts], dtype=np.int64)
         offsets = np.full(self.budget.sequence_slots + 1, self.budget.tokens, dtype=np.int32)
         offsets[: len(sequences) + 1] = np.cumsum([0, *sequences])
         tiles, patches, image_index = self._images()
-        ids = [token for item in self.items for token in item.prompt.input_ids] + [self.pad_id] * self.tokens_left
+        ids = [token for prompt in all_prompts for token in prompt.input_ids] + [self.pad_id] * self.tokens_left
         return PackedBatch(
             input_ids_T=torch.tensor(ids, dtype=torch.long),
             labels_T=torch.from_numpy(labels),
@@ -233,7 +258,7 @@ class Packer:
             target_positions_L=torch.from_numpy(targets),
             target_tasks_L=torch.from_numpy(tasks[prompts[targets]]),
             answer_lengths_L=torch.from_numpy(_run_lengths(targets)),
-            image_positions_I=torch.from_numpy(self._image_positions(lengths)),
+            image_positions_I=torch.from_numpy(_image_positions(all_prompts)),
             image_index_I=torch.from_numpy(image_index),
             tiles_NCYX=tiles,
             patch_classes_NP=torch.from_numpy(patches.classes_NP),
@@ -249,23 +274,15 @@ class Packer:
             num_dropped=num_dropped,
         )
 
-    def _labels(self) -> np.ndarray:
+    def _labels(self, prompts: Sequence[Prompt]) -> np.ndarray:
         labels = np.full(self.budget.tokens, IGNORE_INDEX, dtype=np.int64)
         start = 0
-        for item in self.items:
-            length = len(item.prompt.labels)
-            assert length == len(item.prompt.input_ids)
-            labels[start : start + length - 1] = item.prompt.labels[1:]  # the last token of a prompt predicts nothing
+        for prompt in prompts:
+            length = len(prompt.labels)
+            assert length == len(prompt.input_ids)
+            labels[start : start + length - 1] = prompt.labels[1:]  # the last token of a prompt predicts nothing
             start += length
         return labels
-
-    def _image_positions(self, lengths: Sequence[int]) -> np.ndarray:
-        spans = [np.empty(0, dtype=np.int64)]
-        start = 0
-        for item, length in zip(self.items, lengths, strict=True):
-            spans += [np.arange(start + begin, start + begin + count) for begin, count in item.prompt.spans]
-            start += length
-        return np.concatenate(spans)
 
     def _images(self) -> tuple[Tensor, PatchTargets, np.ndarray]:
         """Stacked tiles, targets of their patches, and the sources of all image tokens."""
@@ -281,12 +298,28 @@ class Packer:
                 assert item.patch_targets.classes_NP.shape == (item.num_tiles, self.num_patches)
                 classes[first : first + item.num_tiles] = item.patch_targets.classes_NP
                 boxes[first : first + item.num_tiles] = item.patch_targets.boxes_NP4
+            shown: list[np.ndarray] = []
             for image in item.prompt.images:
                 own = image.unique_tiles_NCYX
                 tiles_NCYX[first : first + len(own)] = own
-                index.append(_image_index(image.grid, first, budget.tiles, self.tile_side))
+                shown.append(_image_index(image.grid, first, budget.tiles, self.tile_side))
                 first += len(own)
+            index += shown * len(item.prompts)
         return tiles, PatchTargets(classes, boxes), np.concatenate(index)
+
+
+def _longest(item: PackItem) -> int:
+    return max(len(prompt.input_ids) for prompt in item.prompts)
+
+
+def _image_positions(prompts: Sequence[Prompt]) -> np.ndarray:
+    """Of all image tokens, when the prompts lie end to end."""
+    spans = [np.empty(0, dtype=np.int64)]
+    start = 0
+    for prompt in prompts:
+        spans += [np.arange(start + begin, start + begin + count) for begin, count in prompt.spans]
+        start += len(prompt.input_ids)
+    return np.concatenate(spans)
 
 
 def _run_lengths(positions: np.ndarray) -> np.ndarray:

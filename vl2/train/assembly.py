@@ -195,6 +195,7 @@ def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
         mask_prompt=stage.mask_prompt,
         with_patch_targets=stage.uses_patch_loss,
         penmanship=stage.penmanship,
+        conversations=stage.conversations,
     )
     budget = Budget(stage.tokens_per_batch, stage.tiles_per_batch, stage.max_sequence_tokens, stage.max_prompts)
     config, tokenizer = assembly.model.config, assembly.tokenizer

@@ -26,6 +26,8 @@ class Stage(Section):
         short answers are not drowned by long transcripts (square averaging: Chen et al. 2024, arXiv 2412.05271, 3.2).
     tokens_per_batch, tiles_per_batch, max_prompts: of one micro-batch.
     accumulation: micro-batches of a step, shared by the ranks of a run that torchrun started.
+    conversations: at most so many of one synthetic image, which is encoded once for all; its questions are shared out
+        among them, so that more are asked first.
     num_samples: synthetic samples of each task; 0 for endlessly many.
     uses: batches in which each synthetic sample comes, each time with other questions: drawing may be slower than
         training.
@@ -54,6 +56,7 @@ class Stage(Section):
     uses: int = 1
     penmanship: bool = False
     questions_per_image: int = 4
+    conversations: int = 1
     patch_loss_weight: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     box_loss_factor: float = 0.0
     aux_loss_alpha: float = 0.001
@@ -61,7 +64,8 @@ class Stage(Section):
 
     def __post_init__(self) -> None:
         positive = (
-            "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation questions_per_image uses"
+            "steps learning_rate tokens_per_batch max_sequence_tokens max_prompts accumulation questions_per_image "
+            "uses conversations"
         )
         for key in positive.split():
             require(getattr(self, key) > 0, key, getattr(self, key), "must be positive")
