@@ -185,7 +185,7 @@ def draw_floor(contents: list[dict[str, Any]], targets: list[dict[str, Any]], pa
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, 109)
     axes.axvline(100, color="black", linewidth=0.8, linestyle=":")
-    axes.set_xlabel("percent of what the measured machine could do at most")
+    axes.set_xlabel("percent of what the measured machine could do at most", loc="right")  # labels leave little room
     if any(limit is not None for _, _, limit in bars):
         names = {"target met": MET, "target missed": MISSED, "no target": FREE}
         handles = [Line2D([], [], color=color, linewidth=6, label=name) for name, color in names.items()]
