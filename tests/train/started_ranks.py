@@ -26,7 +26,7 @@ def free_ports(count: int) -> int:
 
 
 def start(folder: Path, world: int, what: str, device: str = "cpu") -> list[int]:
-    """Exit codes of the ranks; -9 is SIGKILL."""
+    """Exit codes of the ranks; -9 is SIGKILL, which all get as soon as one has died."""
     environment = os.environ | {
         "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_ports(PORTS)), "OMP_NUM_THREADS": "1",
@@ -38,11 +38,13 @@ def start(folder: Path, world: int, what: str, device: str = "cpu") -> list[int]
         for rank in range(world)
     ]
     deadline = time.monotonic() + 240
+    codes: list[int | None] = [None] * world
     try:
-        while any(process.poll() is None for process in running) and time.monotonic() < deadline:
-            if any(process.returncode for process in running):
-                break
+        while None in codes and not any(codes):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what}: ranks ended with {codes} in 240 s")
             time.sleep(0.05)
+            codes = [process.poll() for process in running]
     finally:
         for process in running:
             process.kill()
