@@ -120,34 +120,58 @@ def test_targets_and_image_tokens(shapes: list[tuple[list[TileGrid], int, bool]]
     assert batch.image_index_I.tolist() == image_token_index(grids, names, budget.tiles, SIDE)
 
 
-def test_prompts_of_one_image_share_its_tiles() -> None:
-    one, two = make_item(0, [TileGrid(1, 2)], 4, True), make_item(1, [TileGrid(1, 1)], 3, True)
-    more = tuple(
-        replace(one.prompt, input_ids=[*one.prompt.input_ids, w], labels=[*one.prompt.labels, w]) for w in (7, 8)
-    )
-    budget = Budget(400, 12, 200, 6)
-    shared, _ = pack(budget, [replace(one, others=more), two])
-    apart, _ = pack(budget, [one, *(replace(one, prompt=prompt) for prompt in more), two])
-    assert (shared.num_tiles, apart.num_tiles) == (3 + 1, 9 + 1)
-    for name in ("input_ids_T", "labels_T", "positions_T", "prompt_T", "target_tasks_L", "image_positions_I"):
-        assert torch.equal(getattr(shared, name), getattr(apart, name)), name
-    assert shared.prompt_lengths == apart.prompt_lengths
-    per_tile = SIDE * SIDE
+def branched(item: PackItem, endings: list[list[int]]) -> PackItem:
+    """The image of an item, then different tokens; those above 1000 are targets."""
+    (begin, count) = item.prompt.spans[0]
+    ids, labels = item.prompt.input_ids[: begin + count], item.prompt.labels[: begin + count]
+    prompts = [
+        replace(
+            item.prompt,
+            input_ids=[*ids, *ending],
+            labels=[*labels, *(token if token > 1000 else IGNORE_INDEX for token in ending)],
+        )
+        for ending in endings
+    ]
+    return replace(item, prompt=prompts[0], others=tuple(prompts[1:]))
 
-    def shown(batch: PackedBatch) -> list[int]:
-        """What the pixels of the tile are that each image token names, or -1 for an edge."""
-        first = batch.tiles_NCYX[:, 0, 0, 0].tolist()
-        return [first[i // per_tile] if i < len(first) * per_tile else -1 for i in batch.image_index_I.tolist()]
 
-    assert shown(shared) == shown(apart)
-    assert len(set(shown(shared))) > 2
+def test_prompts_of_one_image_branch() -> None:
+    endings = [[50, 51, 1001, 1002], [50, 52, 1003], [50, 53, 1004, 1005, 1006]]
+    one, two = branched(make_item(0, [TileGrid(1, 2)], 0, True), endings), make_item(1, [TileGrid(1, 1)], 3, True)
+    budget = Budget(60, 8, 40, 6, branching=True)
+    batch, taken = pack(budget, [one, two])
+    assert taken == [one, two]
+    shared = 1 + image_token_count(TileGrid(1, 2), SIDE) + 1  # with the 50 that all go on with
+    assert one.shared == shared
+    length = shared + 3 + 2 + 4
+    assert (batch.prompt_lengths, batch.num_prompts) == ((length, len(two.prompt.input_ids)), 4)
+    assert batch.input_ids_T[:length].tolist() == [*one.prompt.input_ids[:shared], *(t for e in endings for t in e[1:])]
+    positions = [*range(shared), *range(shared, shared + 3), *range(shared, shared + 2), *range(shared, shared + 4)]
+    assert batch.positions_T[:length].tolist() == positions
+    labels = [IGNORE_INDEX] * shared + [1001, 1002, IGNORE_INDEX, 1003, IGNORE_INDEX, 1004, 1005, 1006, IGNORE_INDEX]
+    assert batch.labels_T[:length].tolist() == labels
+    ends = [0, shared, shared + 3, shared + 5, length, batch.num_tokens]
+    assert batch.cu_parts_P1.tolist()[:6] == ends
+    assert batch.cu_parts_P1.shape == (budget.part_slots + 1,)
+    assert batch.cu_parts_P1[-1] == budget.tokens
+    assert batch.branch_T.nonzero()[:, 0].tolist() == list(range(shared, length))
+    first_of_two = length
+    used = batch.cu_prefixes_S1.tolist()
+    assert used[:3] == [0, shared, shared + 1]
+    assert batch.prefix_tokens_J[: shared + 1].tolist() == [*range(shared), first_of_two]
+    assert (batch.prefix_tokens_J[used[-1] :] == -1).all()
+    assert batch.num_tiles == 3 + 1
+    spans = [
+        range(1, 1 + image_token_count(TileGrid(1, 2), SIDE)),
+        range(1, 1 + image_token_count(TileGrid(1, 1), SIDE)),
+    ]
+    assert batch.image_positions_I.tolist() == [*spans[0], *(length + place for place in spans[1])]
     packer = Packer(replace(budget, max_prompts=3), tile_size=TILE, tile_side=SIDE, num_patches=PATCHES, pad_id=PAD)
     assert packer.add(two)
-    assert not packer.add(replace(one, others=more))  # a fourth prompt
+    assert not packer.add(one)  # a fourth prompt
+    packer = Packer(replace(budget, max_prompts=2), tile_size=TILE, tile_side=SIDE, num_patches=PATCHES, pad_id=PAD)
     with pytest.raises(PackingError, match="3 prompts exceed max_prompts = 2"):
-        Packer(replace(budget, max_prompts=2), tile_size=TILE, tile_side=SIDE, num_patches=PATCHES, pad_id=PAD).check(
-            replace(one, others=more)
-        )
+        packer.check(one)
 
 
 def test_an_item_too_large_for_any_batch_names_both_numbers() -> None:

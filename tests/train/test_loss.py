@@ -1,15 +1,16 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from tiny_synth import TINY_SYNTH
 
-from vl2.data.packing import IGNORE_INDEX, PackedBatch
+from vl2.data.packing import IGNORE_INDEX, PackedBatch, Packer
 from vl2.model.moe import RouterStats
 from vl2.train.assembly import Assembly, assemble, stage_dataset
 from vl2.train.config import read_recipe
-from vl2.train.loss import answer_weights, balance_loss, batch_losses
+from vl2.train.loss import Losses, answer_weights, balance_loss, batch_losses
 
 MIXED = ("stages.0.mixture={line=1, scene=3}", "stages.0.questions_per_image=3", "stages.0.patch_loss_weight=1.0")
 
@@ -36,6 +37,36 @@ def test_packed_losses_equal_those_of_each_prompt_alone(assembly: Assembly) -> N
     count = losses.text_L.numel()
     assert 0 < count < together.text_L.numel()
     torch.testing.assert_close(together.text_L[:count], losses.text_L, atol=1e-5, rtol=1e-5)
+
+
+def test_branches_of_a_sequence_equal_prompts_apart(assembly: Assembly) -> None:
+    """Three conversations about each image: the same losses and gradients as from three prompts with a copy of it."""
+    wide = "stages.0.max_prompts=12", "stages.0.tokens_per_batch=2048", "stages.0.tiles_per_batch=24"
+    data = stage_dataset(
+        assemble(read_recipe("debug", (*MIXED, *wide, "stages.0.conversations=3")), TINY_SYNTH, None), 0
+    )
+    rng = np.random.default_rng(0)
+    items = [data._draw(rng, rng, keep=False) for _ in range(3)]
+    assert max(len(item.prompts) for item in items) == 3
+    sizes = {"tile_size": 96, "tile_side": data.config.tile_side, "num_patches": 64, "pad_id": data.pad_id}
+    together, apart = Packer(data.budget, **sizes), Packer(replace(data.budget, branching=False), **sizes)
+    assert all([together.add(item) for item in items])
+    singles = [replace(item, prompt=prompt, others=()) for item in items for prompt in item.prompts]
+    assert all([apart.add(item) for item in singles])
+    assert together.tokens_left > apart.tokens_left
+    found: list[Losses] = []
+    gradients: list[list[torch.Tensor | None]] = []
+    for batch in (together.finish(), apart.finish()):
+        losses = batch_losses(assembly.model, None, batch, background_weight=0.05, answer_exponent=0.5, static=False)
+        parameters = [p for p in assembly.model.language.parameters() if p.requires_grad]
+        gradients.append(list(torch.autograd.grad(losses.text, parameters, allow_unused=True)))
+        found.append(losses)
+    assert found[0].text_L.numel() == found[1].text_L.numel() > 20
+    torch.testing.assert_close(found[0].text_L, found[1].text_L, atol=1e-5, rtol=1e-5)
+    for ours, theirs in zip(*gradients, strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours is not None and theirs is not None:
+            torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-4)
 
 
 def test_static_shapes_change_nothing(assembly: Assembly, batch: PackedBatch) -> None:

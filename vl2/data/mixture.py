@@ -12,7 +12,7 @@ The trap: `vl2.data` may not import `vl2.synth`; generators arrive as functions 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +30,6 @@ from vl2.processing.tiling import MAX_TILED_IMAGES, TiledImage
 USE_DISTANCE = 240  # micro-batches between two uses of a sample: a multiple of what many numbers of workers share
 MAX_MISSES = 4  # samples in a row that may fail to fit before a batch is closed
 MAX_FAILURES = 20  # samples of one batch that may fail to generate or to fit an empty batch before it is an error
-MAX_SHOWN = 12  # tiles of one sample in all its conversations: tokens of images cost the decoder what others do
 MAX_KEPT = 4096  # samples that a worker keeps for their next use, about 0.5 MB each
 _INDEX_RANGE = 2**62
 
@@ -79,12 +78,6 @@ class TiledSample:
     patch_targets: PatchTargets | None
     earlier: Sequence[TiledPicture] = ()
 
-    @property
-    def num_tiles(self) -> int:
-        """Of all its pictures."""
-        images = (*(picture.image for picture in self.earlier), self.image)
-        return sum(len(image.unique_tiles_NCYX) for image in images)
-
 
 @dataclass(frozen=True)
 class Sources:
@@ -114,7 +107,7 @@ class MixtureSpec:
     seed, stage: together with the number of the micro-batch they decide everything.
     num_samples: indices of each synthetic task to draw from; None for all.
     max_questions: questions asked of one image.
-    conversations: of one image, which share its questions out among them.
+    conversations: of one image, among which its questions are shared out; the image lies in the batch once.
     uses: batches in which each synthetic sample comes.
     mask_prompt: whether only answers carry labels.
     with_patch_targets: whether to ask what patches show.
@@ -194,10 +187,12 @@ class PackedDataset(Dataset[PackedBatch]):
         index = int(draws.integers(self.spec.num_samples or _INDEX_RANGE))
         try:
             sample = self._sample(name, index, keep)
-            most = max(1, min(self.spec.conversations, MAX_SHOWN // sample.num_tiles))
-            found = sample_conversations(sample, rng, self.spec.max_questions, most)
+            found = sample_conversations(sample, rng, self.spec.max_questions, self.spec.conversations)
             prompt, *others = [self._render(conversation) for conversation in found]
-            return PackItem(prompt, task, sample.patch_targets, tuple(others))
+            item = PackItem(prompt, task, sample.patch_targets, tuple(others))
+            while item.others and item.num_tokens > self.budget.max_sequence:
+                item = replace(item, others=item.others[:-1])
+            return item
         except Exception as error:  # whatever a generator raises is worth nothing without the sample's name
             raise MixtureError(f"task {name!r}, seed {self.spec.seed}, index {index}: {error!r}") from error
 

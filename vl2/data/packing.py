@@ -4,7 +4,8 @@
     tokens: | prompt 0 | prompt 1 | ... | filler |      always `budget.tokens` of them
     tiles:  | image 0 | image 1 | ... | filler |        always `budget.tiles` of them
 
-Several prompts may show the same image: it is encoded once, and the tokens of each name the same tiles.
+Several prompts may show the same image: then they lie in one sequence that branches, what they begin with once, then
+what is left of each; positions go on from the beginning in every branch (vl2/kernels/branches.py).
 
 A prompt is never split, and neither is an image. An image of one local tile shows the same pixels in its global view
 and its local view, so its tile is stored once and its image tokens name it twice.
@@ -14,7 +15,7 @@ The trap: labels are shifted here, once: labels_T[t] is the token that should fo
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -51,12 +52,14 @@ class Budget:
     tokens, tiles: in every batch, filler included.
     max_sequence: longest prompt; filler is cut into sequences, none longer than this.
     max_prompts: prompts in a batch.
+    branching: whether sequences may branch.
     """
 
     tokens: int
     tiles: int
     max_sequence: int
     max_prompts: int
+    branching: bool = False
 
     def __post_init__(self) -> None:
         for name in ("tokens", "max_sequence", "max_prompts"):
@@ -71,6 +74,11 @@ class Budget:
         return self.max_prompts + self.filler_slots
 
     @property
+    def part_slots(self) -> int:
+        """Entries of cu_parts_P1 less one: of every prompt its branch, and what it shares with others."""
+        return 2 * self.max_prompts + self.filler_slots
+
+    @property
     def filler_slots(self) -> int:
         """Filler sequences that a batch may need."""
         return -(-self.tokens // self.max_sequence)
@@ -82,9 +90,10 @@ class PackedBatch:
 
     input_ids_T: (T,) token ids, image placeholders included.
     labels_T: (T,) the token to predict at each position, IGNORE_INDEX where there is no loss.
-    positions_T: (T,) position inside the own sequence.
-    prompt_T: (T,) which prompt a token belongs to; `Budget.max_prompts` for filler.
-    cu_seqlens_S1: (slots + 1,) int32 offsets of prompts, then filler sequences, then empty ones.
+    positions_T: (T,) position inside the own prompt.
+    prompt_T: (T,) which sequence of prompts a token belongs to; `Budget.max_prompts` for filler.
+    cu_seqlens_S1: (slots + 1,) int32 offsets of these, then filler sequences, then empty ones.
+    cu_parts_P1, cu_prefixes_S1, prefix_tokens_J, branch_T: where sequences branch, as in vl2.kernels.branches.Branches.
     target_positions_L: (L,) positions with a label, in order.
     target_tasks_L: (L,) the task of each of them.
     answer_lengths_L: (L,) float32 how many labels the answer has that each of them belongs to.
@@ -92,8 +101,10 @@ class PackedBatch:
     image_index_I: (I,) their sources for `VL2.layout_images`.
     tiles_NCYX: (N, 3, Y, X) uint8 tiles, each once; filler is zero.
     patch_classes_NP, patch_boxes_NP4: targets of the patches, as in PatchTargets.
-    prompt_lengths: tokens of each prompt, in order.
-    num_sequences: prompts and filler sequences, hence the used part of cu_seqlens_S1.
+    prompt_lengths: tokens of each prompt, in order; of prompts in one sequence, those of the sequence.
+    num_prompts: prompts, each counted.
+    num_sequences: sequences of prompts and filler, hence the used part of cu_seqlens_S1.
+    branching: whether sequences may branch.
     num_tiles: tiles that are not filler.
     num_foreground, num_background, num_boxes: patches of class > 0, of class 0, and with a box.
     max_sequence, sequence_limit: longest sequence, filler included, and the longest that the budget allows.
@@ -105,6 +116,10 @@ class PackedBatch:
     positions_T: Tensor
     prompt_T: Tensor
     cu_seqlens_S1: Tensor
+    cu_parts_P1: Tensor
+    cu_prefixes_S1: Tensor
+    prefix_tokens_J: Tensor
+    branch_T: Tensor
     target_positions_L: Tensor
     target_tasks_L: Tensor
     answer_lengths_L: Tensor
@@ -114,7 +129,9 @@ class PackedBatch:
     patch_classes_NP: Tensor
     patch_boxes_NP4: Tensor
     prompt_lengths: tuple[int, ...]
+    num_prompts: int
     num_sequences: int
+    branching: bool
     num_tiles: int
     num_foreground: int
     num_background: int
@@ -163,11 +180,23 @@ def _image_index(grid: TileGrid, first_tile: int, num_tiles: int, side: int) -> 
     return np.where(sources < 0, edges, (first_tile + tile) * per_tile + inner)
 
 
+class _Part(NamedTuple):
+    """Tokens that follow one another: a prompt, what several begin with, or the rest of one.
+
+    targets: what should follow each of them.
+    first: position of the first.
+    """
+
+    ids: Sequence[int]
+    targets: Sequence[int]
+    first: int
+
+
 @dataclass(frozen=True)
 class PackItem:
     """A prompt, the number of its task, and the targets of its tiles' patches if they are known.
 
-    others: prompts with the same images, whose tiles are stored, and hence encoded, once for all of them.
+    others: prompts with the same images, which share with it what they begin with. No target may lie in that.
     """
 
     prompt: Prompt
@@ -183,13 +212,32 @@ class PackItem:
     def prompts(self) -> tuple[Prompt, ...]:
         return (self.prompt, *self.others)
 
+    @cached_property
+    def shared(self) -> int:
+        """Tokens that all prompts begin with; 0 if there is but one."""
+        if not self.others:
+            return 0
+        most = min(len(prompt.input_ids) for prompt in self.prompts) - 1
+        ids = np.array([prompt.input_ids[:most] for prompt in self.prompts])
+        different = np.flatnonzero((ids != ids[0]).any(0))
+        return int(different[0]) if len(different) else most
+
     @property
     def num_tokens(self) -> int:
-        return sum(len(prompt.input_ids) for prompt in self.prompts)
+        return self.shared + sum(len(prompt.input_ids) - self.shared for prompt in self.prompts)
 
     @property
     def num_tiles(self) -> int:
         return sum(len(image.unique_tiles_NCYX) for image in self.prompt.images)
+
+    def parts(self) -> list[_Part]:
+        """In the order in which they are packed. The last token of a prompt predicts nothing."""
+        shared, begin = self.shared, []
+        if shared:
+            assert all(label == IGNORE_INDEX for prompt in self.prompts for label in prompt.labels[1 : shared + 1])
+            begin = [_Part(self.prompt.input_ids[:shared], [IGNORE_INDEX] * shared, 0)]
+        rest = [_Part(p.input_ids[shared:], [*p.labels[shared + 1 :], IGNORE_INDEX], shared) for p in self.prompts]
+        return begin + rest
 
 
 class Packer:
@@ -212,21 +260,23 @@ class Packer:
 
     def check(self, item: PackItem) -> None:
         """Raises PackingError for an item that not even an empty batch takes."""
-        length, limit = _longest(item), min(self.budget.tokens, self.budget.max_sequence)
-        if length > limit:
-            raise PackingError(f"a prompt of {length} tokens exceeds the limit of {limit}; raise max_sequence_tokens")
-        if item.num_tokens > self.budget.tokens:
-            raise PackingError(f"prompts of {item.num_tokens} tokens exceed tokens_per_batch = {self.budget.tokens}")
-        if len(item.prompts) > self.budget.max_prompts:
-            raise PackingError(f"{len(item.prompts)} prompts exceed max_prompts = {self.budget.max_prompts}")
+        limit = min(self.budget.tokens, self.budget.max_sequence)
+        if item.num_tokens > limit:
+            what = "a prompt" if not item.others else f"{len(item.prompts)} prompts of one image"
+            raise PackingError(
+                f"{what} of {item.num_tokens} tokens exceeds the limit of {limit}; raise max_sequence_tokens"
+            )
         if item.num_tiles > self.budget.tiles:
             raise PackingError(f"a prompt of {item.num_tiles} tiles exceeds tiles_per_batch = {self.budget.tiles}")
+        if len(item.prompts) > self.budget.max_prompts:
+            raise PackingError(f"{len(item.prompts)} prompts exceed max_prompts = {self.budget.max_prompts}")
 
     def add(self, item: PackItem) -> bool:
         """Take the item if it fits what is left; otherwise change nothing and return False."""
+        assert self.budget.branching or not item.others
         tokens, tiles = item.num_tokens, item.num_tiles
-        full = self.num_prompts + len(item.prompts) > self.budget.max_prompts or tokens > self.tokens_left
-        if full or tiles > self.tiles_left or _longest(item) > self.budget.max_sequence:
+        full = self.num_prompts + len(item.prompts) > self.budget.max_prompts or tiles > self.tiles_left
+        if full or tokens > min(self.tokens_left, self.budget.max_sequence):
             return False
         self.items.append(item)
         self.num_prompts += len(item.prompts)
@@ -235,54 +285,74 @@ class Packer:
         return True
 
     def finish(self, num_dropped: int = 0) -> PackedBatch:
-        all_prompts = [prompt for item in self.items for prompt in item.prompts]
-        lengths = [len(prompt.input_ids) for prompt in all_prompts]
+        budget, filler = self.budget, self.tokens_left
+        lengths = [item.num_tokens for item in self.items]
         # filler no longer than the prompts where possible, so that it does not set the cost of attention
-        longest = max([*lengths, -(-self.tokens_left // self.budget.filler_slots), 1])
-        sequences = lengths + _filler_lengths(self.tokens_left, longest)
-        labels = self._labels(all_prompts)
+        longest = max([*lengths, -(-filler // budget.filler_slots), 1])
+        fillers = _filler_lengths(filler, longest)
+        sequences = lengths + fillers
+        parts = [part for item in self.items for part in item.parts()]
+        labels = np.full(budget.tokens, IGNORE_INDEX, dtype=np.int64)
+        labels[: sum(lengths)] = [label for part in parts for label in part.targets]
+        positions = [np.arange(part.first, part.first + len(part.ids)) for part in parts]
         targets = np.flatnonzero(labels != IGNORE_INDEX)
-        prompts = np.full(self.budget.tokens, self.budget.max_prompts, dtype=np.int64)
+        prompts = np.full(budget.tokens, budget.max_prompts, dtype=np.int64)
         prompts[: sum(lengths)] = np.repeat(np.arange(len(lengths)), lengths)
-        tasks = np.asarray([item.task for item in self.items for _ in item.prompts], dtype=np.int64)
-        offsets = np.full(self.budget.sequence_slots + 1, self.budget.tokens, dtype=np.int32)
-        offsets[: len(sequences) + 1] = np.cumsum([0, *sequences])
+        tasks = np.asarray([item.task for item in self.items], dtype=np.int64)
         tiles, patches, image_index = self._images()
-        ids = [token for prompt in all_prompts for token in prompt.input_ids] + [self.pad_id] * self.tokens_left
+        prefix_offsets, prefix_tokens, in_branch = self._branches(sequences)
+        ids = [token for part in parts for token in part.ids] + [self.pad_id] * filler
         return PackedBatch(
             input_ids_T=torch.tensor(ids, dtype=torch.long),
             labels_T=torch.from_numpy(labels),
-            positions_T=torch.from_numpy(np.concatenate([np.arange(length) for length in sequences])),
+            positions_T=torch.from_numpy(np.concatenate([*positions, *map(np.arange, fillers)])),
             prompt_T=torch.from_numpy(prompts),
-            cu_seqlens_S1=torch.from_numpy(offsets),
+            cu_seqlens_S1=_offsets(sequences, budget.sequence_slots, budget.tokens),
+            cu_parts_P1=_offsets([*(len(part.ids) for part in parts), *fillers], budget.part_slots, budget.tokens),
+            cu_prefixes_S1=prefix_offsets,
+            prefix_tokens_J=torch.from_numpy(prefix_tokens),
+            branch_T=torch.from_numpy(in_branch),
             target_positions_L=torch.from_numpy(targets),
             target_tasks_L=torch.from_numpy(tasks[prompts[targets]]),
             answer_lengths_L=torch.from_numpy(_run_lengths(targets)),
-            image_positions_I=torch.from_numpy(_image_positions(all_prompts)),
+            image_positions_I=torch.from_numpy(self._image_positions(lengths)),
             image_index_I=torch.from_numpy(image_index),
             tiles_NCYX=tiles,
             patch_classes_NP=torch.from_numpy(patches.classes_NP),
             patch_boxes_NP4=torch.from_numpy(patches.boxes_NP4),
             prompt_lengths=tuple(lengths),
+            num_prompts=self.num_prompts,
             num_sequences=len(sequences),
-            num_tiles=self.budget.tiles - self.tiles_left,
+            branching=budget.branching,
+            num_tiles=budget.tiles - self.tiles_left,
             num_foreground=int((patches.classes_NP > 0).sum()),
             num_background=int((patches.classes_NP == 0).sum()),
             num_boxes=int((patches.boxes_NP4[..., 0] != NO_LABEL).sum()),
             max_sequence=max(sequences),
-            sequence_limit=self.budget.max_sequence,
+            sequence_limit=budget.max_sequence,
             num_dropped=num_dropped,
         )
 
-    def _labels(self, prompts: Sequence[Prompt]) -> np.ndarray:
-        labels = np.full(self.budget.tokens, IGNORE_INDEX, dtype=np.int64)
+    def _branches(self, sequences: Sequence[int]) -> tuple[Tensor, np.ndarray, np.ndarray]:
+        """Offsets of what each sequence's branches share (of others, the first token), its tokens, and all branches."""
+        shared = [item.shared for item in self.items] + [0] * (len(sequences) - len(self.items))
+        starts = np.cumsum([0, *sequences[:-1]])
+        kept = [max(count, 1) for count in shared]
+        tokens = np.full(self.budget.tokens, -1, dtype=np.int64)
+        tokens[: sum(kept)] = np.concatenate([np.arange(a, a + n) for a, n in zip(starts, kept, strict=True)])
+        in_branch = np.zeros(self.budget.tokens, dtype=np.bool_)
+        for start, length, count in zip(starts, sequences, shared, strict=True):
+            in_branch[start + count : start + length] = count > 0
+        return _offsets(kept, self.budget.sequence_slots, sum(kept)), tokens, in_branch
+
+    def _image_positions(self, lengths: Sequence[int]) -> np.ndarray:
+        spans = [np.empty(0, dtype=np.int64)]
         start = 0
-        for prompt in prompts:
-            length = len(prompt.labels)
-            assert length == len(prompt.input_ids)
-            labels[start : start + length - 1] = prompt.labels[1:]  # the last token of a prompt predicts nothing
+        for item, length in zip(self.items, lengths, strict=True):
+            assert all(begin + count <= item.shared for begin, count in item.prompt.spans) or not item.others
+            spans += [np.arange(start + begin, start + begin + count) for begin, count in item.prompt.spans]
             start += length
-        return labels
+        return np.concatenate(spans)
 
     def _images(self) -> tuple[Tensor, PatchTargets, np.ndarray]:
         """Stacked tiles, targets of their patches, and the sources of all image tokens."""
@@ -298,28 +368,19 @@ class Packer:
                 assert item.patch_targets.classes_NP.shape == (item.num_tiles, self.num_patches)
                 classes[first : first + item.num_tiles] = item.patch_targets.classes_NP
                 boxes[first : first + item.num_tiles] = item.patch_targets.boxes_NP4
-            shown: list[np.ndarray] = []
             for image in item.prompt.images:
                 own = image.unique_tiles_NCYX
                 tiles_NCYX[first : first + len(own)] = own
-                shown.append(_image_index(image.grid, first, budget.tiles, self.tile_side))
+                index.append(_image_index(image.grid, first, budget.tiles, self.tile_side))
                 first += len(own)
-            index += shown * len(item.prompts)
         return tiles, PatchTargets(classes, boxes), np.concatenate(index)
 
 
-def _longest(item: PackItem) -> int:
-    return max(len(prompt.input_ids) for prompt in item.prompts)
-
-
-def _image_positions(prompts: Sequence[Prompt]) -> np.ndarray:
-    """Of all image tokens, when the prompts lie end to end."""
-    spans = [np.empty(0, dtype=np.int64)]
-    start = 0
-    for prompt in prompts:
-        spans += [np.arange(start + begin, start + begin + count) for begin, count in prompt.spans]
-        start += len(prompt.input_ids)
-    return np.concatenate(spans)
+def _offsets(lengths: Sequence[int], slots: int, end: int) -> Tensor:
+    """(slots + 1,) int32 offsets of lengths that lie end to end, `end` after the last."""
+    offsets = np.full(slots + 1, end, dtype=np.int32)
+    offsets[: len(lengths) + 1] = np.cumsum([0, *lengths])
+    return torch.from_numpy(offsets)
 
 
 def _run_lengths(positions: np.ndarray) -> np.ndarray:

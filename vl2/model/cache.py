@@ -13,6 +13,8 @@ from torch import Tensor
 
 from vl2.config import LanguageConfig
 from vl2.kernels.attention import attend_cached, attend_packed
+from vl2.kernels.branches import Branches, attend_branches
+from vl2.kernels.flash import join_pieces
 from vl2.kernels.rotary import Place
 from vl2.model.attention import LatentWeights
 
@@ -47,6 +49,26 @@ class PackedSequences:
         k_THK, v_THU, k_rope_TR = weights.expand(rows_TJ)
         sizes = self.cu_seqlens_S1, self.max_len, scale
         return attend_packed(q_nope_THK, k_THK, v_THU, *sizes, q_rope_THR, k_rope_TR)
+
+
+class BranchedSequences(PackedSequences):
+    """Sequences of which some branch: in a branch, a token sees what all branches share, and its own branch."""
+
+    def __init__(self, branches: Branches) -> None:
+        super().__init__(branches.sequences_S1, branches.longest)
+        self.branches = branches
+
+    def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
+        group = q_THK[0].numel() * 2 // rows_TJ.shape[1]  # queries of one key
+        k_THK, v_THK = (x.repeat_interleave(group, 1) for x in split_heads(rows_TJ, q_THK.shape[-1]))
+        return attend_branches(q_THK, k_THK, v_THK, self.branches, scale)
+
+    def attend_latent(
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
+    ) -> Tensor:
+        k_THK, v_THU, k_rope_TR = weights.expand(rows_TJ)
+        q_THK, k_THK = join_pieces(q_nope_THK, k_THK, q_rope_THR, k_rope_TR)
+        return attend_branches(q_THK, k_THK, v_THU, self.branches, scale)
 
 
 def split_heads(rows_LJ: Tensor, width: int) -> tuple[Tensor, Tensor]:

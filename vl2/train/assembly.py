@@ -197,7 +197,8 @@ def stage_dataset(assembly: Assembly, number: int) -> PackedDataset:
         penmanship=stage.penmanship,
         conversations=stage.conversations,
     )
-    budget = Budget(stage.tokens_per_batch, stage.tiles_per_batch, stage.max_sequence_tokens, stage.max_prompts)
+    sizes = stage.tokens_per_batch, stage.tiles_per_batch, stage.max_sequence_tokens, stage.max_prompts
+    budget = Budget(*sizes, branching=stage.conversations > 1)
     config, tokenizer = assembly.model.config, assembly.tokenizer
     renderer = Renderer(tokenizer, config)
     return PackedDataset(spec, assembly.sources, renderer, config, budget, tokenizer.special.pad)

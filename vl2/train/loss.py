@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from vl2.data.packing import PackedBatch
-from vl2.model.cache import PackedSequences
+from vl2.kernels.branches import Branches
+from vl2.model.cache import BranchedSequences, PackedSequences
 from vl2.model.moe import RouterStats
 from vl2.model.vl2 import VL2
 from vl2.train.head_loss import head_loss
@@ -82,6 +83,11 @@ def answer_weights(batch: PackedBatch, exponent: float) -> Tensor:
 
 
 def _attention(batch: PackedBatch, static: bool) -> PackedSequences:
+    if batch.branching:
+        where = batch.cu_prefixes_S1, batch.prefix_tokens_J, batch.branch_T
+        used = slice(None) if static else slice(batch.num_sequences + 1)
+        longest = batch.sequence_limit if static else batch.max_sequence
+        return BranchedSequences(Branches(batch.cu_parts_P1, batch.cu_seqlens_S1[used], *where, longest))
     if static:
         return PackedSequences(batch.cu_seqlens_S1, batch.sequence_limit)
     return PackedSequences(batch.cu_seqlens_S1[: batch.num_sequences + 1], batch.max_sequence)

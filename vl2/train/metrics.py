@@ -168,7 +168,7 @@ def _counts(batch: PackedBatch) -> dict[str, int]:
     return {
         "tokens": batch.num_tokens,
         "tiles": batch.num_tiles,
-        "prompts": len(batch.prompt_lengths),
+        "prompts": batch.num_prompts,
         "targets": batch.num_targets,
         "dropped": batch.num_dropped,
         "room_tokens": batch.input_ids_T.numel(),

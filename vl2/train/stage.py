@@ -26,8 +26,8 @@ class Stage(Section):
         short answers are not drowned by long transcripts (square averaging: Chen et al. 2024, arXiv 2412.05271, 3.2).
     tokens_per_batch, tiles_per_batch, max_prompts: of one micro-batch.
     accumulation: micro-batches of a step, shared by the ranks of a run that torchrun started.
-    conversations: at most so many of one synthetic image, which is encoded once for all; its questions are shared out
-        among them, so that more are asked first.
+    conversations: at most so many of one synthetic image; its questions are shared out among them, so that more are
+        asked first. The image and its tokens are computed once for all (vl2/kernels/branches.py). Needs mask_prompt.
     num_samples: synthetic samples of each task; 0 for endlessly many.
     uses: batches in which each synthetic sample comes, each time with other questions: drawing may be slower than
         training.
@@ -74,6 +74,8 @@ class Stage(Section):
         )
         for key in not_negative.split():
             require(getattr(self, key) >= 0, key, getattr(self, key), "must not be negative")
+        alone = self.conversations == 1 or self.mask_prompt
+        require(alone, "conversations", self.conversations, "more than one needs mask_prompt = true")
         require(0 <= self.answer_exponent <= 1, "answer_exponent", self.answer_exponent, "must be in [0, 1]")
         require(self.schedule in ("cosine", "step", "constant"), "schedule", self.schedule, "cosine, step or constant")
         require(bool(self.mixture), "mixture", self.mixture, "needs at least one source")
