@@ -39,7 +39,7 @@ def redraw(
 ) -> TTFont:
     """A font with a glyph for each character; notices and heights of lines are the first source's.
 
-    rest: draws what is no Chinese character, and those that the first source lacks or has empty; its notices count, too.
+    rest: draws what is no Chinese character and what the first source lacks or has empty; its notices count, too.
     """
     if rest is not None:
         keep_chinese(sources[0])
