@@ -104,6 +104,10 @@ def test_training_has_nothing_of_the_designs_of_the_test_split():
     for name, rest in borrowed.items():
         assert split_of[name] == split_of[rest] == "train"
         assert names.index(rest) < names.index(name)  # or it would not be there yet when the pack is built
+    for split in ("train", "test"):
+        rng = np.random.default_rng(0)
+        drawn = {Path(chinese.choose_font(rng, split)).stem for _ in range(2000)}
+        assert drawn == {name for name in names if split_of[name] == split}
     listed = [(Path(path).stem, split) for split in ("train", "test") for path in han.fonts(split)]
     assert dict(listed) == split_of
 
