@@ -2,6 +2,7 @@
 
     npm install, apt-get download --> WORKDIR/{npm,deb} --cut to the most used characters--> fonts/*.ttf, fonts.tsv
     fonts with a `redraw` in the list: their strokes bolder, slanted or unsteady (scripts/redraw_font.py)
+    fonts with a `rest`, Japanese ones: what they lack, and all that is no Chinese character, from a font before them
     jieba, Faker, help pages --> text/{train,test}/*.txt, characters.txt (most used first)          licences/*.txt
 
 Needs npm, apt-get, dpkg-deb and `pip install fonttools brotli jieba==0.42.1 Faker==40.63.0`. The result is the same
@@ -126,10 +127,15 @@ def cut_font(source: Path, target: Path, number: int, characters: list[str]) -> 
 
 
 def redraw_font(font: dict, paths: list[Path], target: Path, number: int, characters: list[str]) -> None:
-    """Write a font with the changes of the list; what its slices lack comes from a font of the pack's English half."""
+    """Write a font with the changes of the list; what its slices lack comes from a font of the pack's English half.
+
+    A `rest` is one of the fonts written before.
+    """
     letters = [PACK.parent / "fonts" / font["letters"]] if "letters" in font else []
+    rest = open_font(PACK / "fonts" / f"{font['rest']}.ttf") if "rest" in font else None
+    sources = [open_font(path) for path in (*paths, *letters)]
     name = f"VL2 Han {number:02d}"
-    drawn = redraw([open_font(path) for path in (*paths, *letters)], characters, name, Changes(**font["redraw"]))
+    drawn = redraw(sources, characters, name, Changes(**font["redraw"]), rest)
     make_own(drawn, name)
     keep_unhinted(drawn)
     drawn.save(target)
@@ -197,9 +203,12 @@ def main() -> None:
     for font in sources["fonts"]:
         root = roots[font["registry"]] / (font["package"] if font["registry"] == "npm" else "")
         files.append(sorted(root.glob(font["file"])))  # several are slices of one font
+        if "sha256" in font and hashlib.sha256(files[-1][0].read_bytes()).hexdigest() != font["sha256"]:
+            sys.exit(f"{files[-1][0]} is not the file that sources.toml lists: its sha256 differs")
     words = used_words()
+    whole = [paths for font, paths in zip(sources["fonts"], files, strict=True) if "rest" not in font]
     characters = choose_characters(
-        words, [{chr(code) for path in paths for code in open_font(path).getBestCmap()} for paths in files]
+        words, [{chr(code) for path in paths for code in open_font(path).getBestCmap()} for paths in whole]
     )
     shutil.rmtree(PACK / "fonts", ignore_errors=True)
     (PACK / "fonts").mkdir()

@@ -34,8 +34,16 @@ class Changes:
     unrest: float = 0.0  # how far strokes stray; characters turn and grow as much
 
 
-def redraw(sources: Sequence[TTFont], characters: Sequence[str], name: str, changes: Changes) -> TTFont:
-    """A font with a glyph for each character; notices and heights of lines are the first source's."""
+def redraw(
+    sources: Sequence[TTFont], characters: Sequence[str], name: str, changes: Changes, rest: TTFont | None = None
+) -> TTFont:
+    """A font with a glyph for each character; notices and heights of lines are the first source's.
+
+    rest: draws what is no Chinese character and what the first source lacks or has empty; its notices count, too.
+    """
+    if rest is not None:
+        keep_chinese(sources[0])
+        sources = [*sources, rest]
     maps = [source.getBestCmap() for source in sources]
     sets = [source.getGlyphSet() for source in sources]
     glyphs: dict[str, Any] = {".notdef": _glyph([np.array([[0, 0], [0, 0.7], [0.5, 0.7], [0.5, 0]])], changes)}
@@ -50,7 +58,19 @@ def redraw(sources: Sequence[TTFont], characters: Sequence[str], name: str, chan
         title = f"u{ord(char):04X}"
         glyphs[title] = _glyph(_changed(contours, char, drawn.width / em, changes), changes)
         widths[title], codes[ord(char)] = round(drawn.width / em * changes.narrow * changes.units), title
-    return _assembled(sources[0], glyphs, widths, codes, name, changes.units)
+    return _assembled(sources[0], glyphs, widths, codes, name, changes.units, rest)
+
+
+def keep_chinese(font: TTFont) -> None:
+    """Leave only Chinese characters in a font's maps, without those that it has as empty glyphs."""
+    tables: Any = font
+    glyphs = tables["glyf"]
+    for table in tables["cmap"].tables:
+        table.cmap = {
+            code: name
+            for code, name in table.cmap.items()
+            if table.isUnicode() and 0x4E00 <= code <= 0x9FFF and glyphs[name].numberOfContours
+        }
 
 
 class _Corners(BasePen):
@@ -154,13 +174,17 @@ def _glyph(contours: list[np.ndarray], changes: Changes) -> Any:
 
 def _assembled(
     source: TTFont, glyphs: dict[str, Any], widths: Mapping[str, int], codes: dict[int, str], name: str,
-    units: int,
+    units: int, rest: TTFont | None,
 ) -> TTFont:  # fmt: skip
     """The tables of a font around its glyphs."""
     tables: Any = source
     em = tables["head"].unitsPerEm
     ascent, descent = (round(getattr(tables["hhea"], key) / em * units) for key in ("ascent", "descent"))
-    notices = {key: tables["name"].getDebugName(code) or "" for key, code in NAMES.items()}
+    owners: list[Any] = [source] if rest is None else [source, rest]
+    notices = {
+        key: "; ".join(filter(None, (owner["name"].getDebugName(code) for owner in owners)))
+        for key, code in NAMES.items()
+    }
     builder = FontBuilder(units, isTTF=True)
     builder.setupGlyphOrder(list(glyphs))
     builder.setupCharacterMap(codes)

@@ -1,6 +1,8 @@
 """Chinese: every text can be drawn in every font, splits are apart, lines break where they may, labels are as drawn."""
 
 import hashlib
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,8 +82,8 @@ def test_pictures_of_the_test_split_stay_as_they_are(task: str):
 
 def test_splits_share_no_font_word_or_sentence():
     assert not {*han.fonts("train")} & {*han.fonts("test")}
-    assert len(han.fonts("train")) >= 15
-    assert len(han.fonts("train", "hand")) >= 6
+    assert len(han.fonts("train")) == 20
+    assert len(han.fonts("train", "hand")) == 12
     assert [path.rpartition("/")[2] for path in han.fonts("test")] == [
         "wqy-microhei.ttf", "gbsn00lp.ttf", "zhi-mang-xing.ttf",
     ]  # fmt: skip
@@ -89,6 +91,25 @@ def test_splits_share_no_font_word_or_sentence():
         assert not {*han.pool(name, "train")} & {*han.pool(name, "test")}, name
     assert len(han.pool("words", "train")) > 15_000
     assert len(han.pool("sentences", "test")) > 500
+
+
+def test_training_has_nothing_of_the_designs_of_the_test_split():
+    sources = tomllib.loads((han.PACK / "sources.toml").read_text(encoding="utf-8"))["fonts"]
+    packages = {split: {font["package"] for font in sources if font["split"] == split} for split in ("train", "test")}
+    assert not packages["train"] & packages["test"]
+    split_of = {font["name"]: font["split"] for font in sources}
+    borrowed = {font["name"]: font["rest"] for font in sources if "rest" in font}
+    assert set(borrowed) == {"kouzan-gyosho", "kouzan-sosho", "aoyagi-soseki", "aoyagi-soseki-brush"}
+    names = list(split_of)
+    for name, rest in borrowed.items():
+        assert split_of[name] == split_of[rest] == "train"
+        assert names.index(rest) < names.index(name)  # or it would not be there yet when the pack is built
+    for split in ("train", "test"):
+        rng = np.random.default_rng(0)
+        drawn = {Path(chinese.choose_font(rng, split)).stem for _ in range(2000)}
+        assert drawn == {name for name in names if split_of[name] == split}
+    listed = [(Path(path).stem, split) for split in ("train", "test") for path in han.fonts(split)]
+    assert dict(listed) == split_of
 
 
 def test_every_character_has_a_label_of_its_own():

@@ -19,9 +19,10 @@ def redrawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
     import redraw_font  # pyright: ignore[reportMissingImports]
 
-    def make(sources: list[str], characters: str, **changes: float) -> np.ndarray:
+    def make(sources: list[str], characters: str, rest: str = "", **changes: float) -> np.ndarray:
         """The characters, drawn with the font that comes out."""
-        font = redraw_font.redraw([TTFont(path) for path in sources], characters, "Own", redraw_font.Changes(**changes))
+        fonts, other = [TTFont(path) for path in sources], TTFont(rest) if rest else None
+        font = redraw_font.redraw(fonts, characters, "Own", redraw_font.Changes(**changes), other)
         font.save(tmp_path / "own.ttf")
         return drawn(str(tmp_path / "own.ttf"), characters)
 
@@ -30,7 +31,7 @@ def redrawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 def drawn(path: str, text: str) -> np.ndarray:
     picture = Image.new("L", (900, 240))  # large, since FreeType fits small letters of unhinted fonts to pixels
-    ImageDraw.Draw(picture).text((20, 20), text, font=ImageFont.truetype(path, 160), fill=255)
+    ImageDraw.Draw(picture).text((20, 180), text, font=ImageFont.truetype(path, 160), fill=255, anchor="ls")
     return np.asarray(picture, dtype=float) / 255
 
 
@@ -75,3 +76,22 @@ def test_a_character_that_one_font_lacks_comes_from_the_next(redrawn: Any, sourc
     assert both[:, 120:].any()
     with pytest.raises(StopIteration):
         redrawn([letters], "A国")
+
+
+def test_a_rest_draws_signs_letters_and_what_the_first_font_has_empty(redrawn: Any, source: str, tmp_path: Path):
+    first = TTFont(source)
+    codes, glyphs = first.getBestCmap(), first["glyf"]
+    glyphs[codes[ord("家")]] = glyphs[codes[ord(" ")]]  # Japanese fonts have empty glyphs for simplified characters
+    first.save(tmp_path / "japanese.ttf")
+    japanese, rest = str(tmp_path / "japanese.ttf"), han.fonts("train", "hand")[0]
+
+    def apart(char: str, path: str) -> float:
+        """How much of the ink differs from a font's."""
+        expected = drawn(path, char)
+        return float(np.abs(redrawn([japanese], char, rest=rest) - expected).sum() / expected.sum())
+
+    for char in "家，\\A7":
+        assert apart(char, rest) < 0.35 < apart(char, source), char
+    assert apart("国", source) < 0.35 < apart("国", rest)
+    made = TTFont(tmp_path / "own.ttf")["name"].getDebugName(0)
+    assert made == "; ".join(TTFont(path)["name"].getDebugName(0) for path in (source, rest))

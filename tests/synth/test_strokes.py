@@ -72,6 +72,36 @@ def test_a_plain_style_writes_the_model():
     assert trace.lifted.nonzero()[0].tolist() == strokes.last.tolist()
 
 
+def test_haste_passes_by_corners_and_makes_dots_of_short_strokes():
+    strokes = strokes_of(character_codes(TEXT))
+    assert strokes.hastened(Style(), np.random.default_rng(0)) is strokes
+    hasty = strokes.hastened(Style(haste=1.0), np.random.default_rng(0))
+    assert len(hasty.points) < 0.95 * len(strokes.points)
+    for place in ("first", "last"):
+        assert np.array_equal(hasty.points[getattr(hasty, place)], strokes.points[getattr(strokes, place)])
+    inner = {complex(point) for point in hasty.points}
+    assert inner < {complex(point) for point in strokes.points}
+
+    def lengths(style: Style) -> np.ndarray:
+        moved = strokes.moved(style, np.random.default_rng(0))
+        return np.abs(moved.points[moved.last] - moved.points[moved.first])
+
+    usual, shrunk = lengths(Style()), lengths(Style(haste=1.0))
+    assert np.allclose(shrunk[usual > 0.36], usual[usual > 0.36], atol=1e-5)
+    assert np.allclose(shrunk[usual < 0.34], 0.5 * usual[usual < 0.34], atol=1e-5)
+    many = strokes_of(character_codes(han.characters()[:600]))
+    lifts = [
+        int(many.traced(Style(joining=0.8, haste=haste), np.random.default_rng(0)).lifted.sum()) for haste in (0, 1)
+    ]
+    assert lifts[1] < 0.9 * lifts[0]
+
+
+def test_only_fluent_writers_hurry():
+    hastes = [[Style.draw(np.random.default_rng(seed), fluency).haste for seed in range(50)] for fluency in (0.4, 0.9)]
+    assert max(hastes[0]) == 0
+    assert 0.2 < float(np.mean(hastes[1])) < max(hastes[1]) < 0.7
+
+
 def test_rounding_keeps_ends_and_stays_near_its_corner():
     strokes, rng = strokes_of(character_codes("口")), np.random.default_rng(0)
     trace = strokes.traced(Style(), rng)

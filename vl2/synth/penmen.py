@@ -79,7 +79,7 @@ class Penman:
     ) -> np.ndarray:
         """The mask of the Chinese letters, whose em squares have this size and these middles."""
         style = self.style
-        strokes = strokes_of(codes).moved(style, self.rng)
+        strokes = strokes_of(codes).hastened(style, self.rng).moved(style, self.rng)
         trace = strokes.traced(style, self.rng, min(1.0, size / _EASY))
         trace = trace.rounded(style.rounding, style.cut, 0.4 / size)
         if size > 32:

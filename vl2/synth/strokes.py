@@ -1,6 +1,7 @@
 """Chinese characters as the strokes that a pen makes, joined and rounded as a writer does it.
 
     strokes_of(codes) --> Strokes, as the pack has them (chinese/strokes.npz)
+    Strokes.hastened(style, rng) --> fewer corners, for who has no time
     Strokes.moved(style, rng) --> the same strokes, each letter and each stroke a little elsewhere
     Strokes.traced(style, rng) --> Trace: paths of the pen, some through several strokes, with pressure
 
@@ -22,6 +23,9 @@ _CENTRE = np.complex64(0.5 + 0.5j)
 _REACH = 0.2  # distance in ems over which the chance of a joint falls to a third, and as much more for fluent writers
 _NEAR = 0.25  # of strokes whose corner may go: further apart, both would lose too much
 _FLICK = 0.1  # longest tail of a stroke that is not joined
+_PASSED = 0.16  # longest way to a corner that haste passes by
+_SHORT, _SHRUNK = 0.35, 0.5  # strokes that haste makes shorter, and by what share
+_FARTHER = 0.2  # haste's share of _NEAR
 
 
 class _Table(NamedTuple):
@@ -107,6 +111,18 @@ class Strokes(NamedTuple):
     last: np.ndarray
     letter: np.ndarray
 
+    def hastened(self, style: Style, rng: np.random.Generator) -> "Strokes":
+        """Without inner points that are near the one before, some strokes more than others; ends stay."""
+        if not style.haste:
+            return self
+        points, first, last = self.points, self.first, self.last
+        passed = (_PASSED * style.haste * rng.random(len(first), np.float32)).repeat(last - first + 1)
+        passed[1:] -= np.abs(points[1:] - points[:-1])
+        gone = passed > 0
+        gone[first] = gone[last] = False
+        before = gone.cumsum()
+        return Strokes(points[~gone], first - before[first], last - before[last], self.letter)
+
     def moved(self, style: Style, rng: np.random.Generator) -> "Strokes":
         """What a writer makes of the model: habits that all letters share, then what differs each time."""
         points, count = self.points, len(self.first)
@@ -116,7 +132,7 @@ class Strokes(NamedTuple):
         flat = np.real(way) / (np.abs(way) + 1e-6)
         flat = (flat > 0.95) * np.complex64(style.stretch - 1j * style.rise)  # only strokes that are horizontal rise
         noise = style.unrest * rng.standard_normal((2, 2 * count), np.float32).view(np.complex64)
-        turn = 1 + flat + 1.2 * noise[0]
+        turn = 1 + flat + 1.2 * noise[0] - (_SHRUNK * style.haste) * (np.abs(way) < _SHORT)
         middle = (begin + end) / 2
         z = points * turn.repeat(lengths)
         z += (middle * (1 - turn) + 0.45 * noise[1] - _CENTRE).repeat(lengths)
@@ -141,10 +157,13 @@ class Strokes(NamedTuple):
         chance, choice = rng.random((2, count), np.float32)
         follows = np.zeros(count, bool)
         follows[:-1] = self.letter[1:] == self.letter[:-1]
-        joined = follows & (chance < ease * style.joining * np.exp(distance / (-_REACH * (1 + 2 * style.joining))))
         short = length.copy()
         short[:-1] = np.minimum(length[1:], length[:-1])  # dots melt into what comes before and after
-        merged = joined & (distance < _NEAR) & (choice < 1.4 * style.merging * np.exp(-2 * short))
+        reach = _REACH * (1 + 2 * style.joining) * (1 + style.haste * (short < _SHORT))
+        joined = follows & (chance < ease * style.joining * np.exp(-distance / reach))
+        merged = (
+            joined & (distance < _NEAR + _FARTHER * style.haste) & (choice < 1.4 * style.merging * np.exp(-2 * short))
+        )
         flicked = follows & ~joined & (choice < style.flicks)
 
         out, arrive = points[first + 1] - begin, end - points[last - 1]  # how the pen sets out and arrives

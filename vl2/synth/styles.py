@@ -23,6 +23,7 @@ class Style:
     joining: the chance that the pen stays on the paper between two strokes that are close. merging: that the corner
     between them goes, most likely beside a dot. pull: by what share of their distance both come nearer there.
     loops: how much the line between them swings. flicks: the chance of a tail towards the next.
+    haste: of one who passes by small corners, makes dots of short strokes and joins them; 1 is hard to read.
     rounding: radius of corners. cut: share of a stroke that a rounded corner may take.
     pen: width of the line. nib: how much wider down than across. attack: pressure where a stroke sets out.
     taper: what the end of a stroke that falls to the left, or of a hook, loses. thin: pressure between strokes.
@@ -39,6 +40,7 @@ class Style:
     pull: float = 0.0
     loops: float = 0.0
     flicks: float = 0.0
+    haste: float = 0.0
     rounding: float = 0.0
     cut: float = 0.0
     pen: float = 0.06
@@ -78,6 +80,7 @@ class Style:
             attack=float(1 + (some[7] - 0.4) * (0.7 if brush else 0.2)),
             taper=float((0.3 + 0.6 * some[8]) if brush else 0.4 * some[8]),
             thin=float(rng.uniform(0.25, 0.6) if brush else rng.uniform(0.55, 0.95)),
+            haste=float(max(0.0, 2 * fluent - 1) * rng.uniform(0, 0.8)),
         )
 
     def crowd(self, letter: np.ndarray) -> np.ndarray:
