@@ -121,8 +121,10 @@ def test_merging_two_products_gives_the_gradients_of_one(monkeypatch: pytest.Mon
 def test_flash_kernels_agree_with_the_reference(key: int, value: int) -> None:
     b = where("cuda", filler=40)
     given = [x.to("cuda", torch.bfloat16) for x in inputs(len(b.branch_T), 4, key, value)]
-    ours, theirs = ([x.clone().requires_grad_() for x in tensors] for tensors in (given, [x.float() for x in given]))
-    got, expected = attend_branches(*ours, b, SCALE), attend_branches_reference(*theirs, b, SCALE)
+    ours = [x.clone().requires_grad_() for x in given]
+    theirs = [x.float().requires_grad_() for x in given]
+    (q, k, v), (q_32, k_32, v_32) = ours, theirs
+    got, expected = attend_branches(q, k, v, b, SCALE), attend_branches_reference(q_32, k_32, v_32, b, SCALE)
     torch.testing.assert_close(got.float(), expected, atol=2e-2, rtol=2e-2)
     grad = torch.randn_like(got)
     got.backward(grad)
