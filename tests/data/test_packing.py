@@ -174,6 +174,15 @@ def test_prompts_of_one_image_branch() -> None:
         packer.check(one)
 
 
+def test_branches_begin_before_the_first_target() -> None:
+    """Even if the same is asked and answered twice."""
+    alike = branched(make_item(0, [TileGrid(1, 1)], 0, False), [[50, 51, 1001, 1002]] * 2)
+    before = 1 + image_token_count(TileGrid(1, 1), SIDE) + 1  # 51 predicts 1001
+    assert alike.shared == before
+    batch, _ = pack(Budget(60, 4, 40, 4, branching=True), [alike])
+    assert batch.labels_T[before : before + 6].tolist() == [1001, 1002, IGNORE_INDEX] * 2
+
+
 def test_an_item_too_large_for_any_batch_names_both_numbers() -> None:
     packer = Packer(Budget(50, 4, 40, 4), tile_size=TILE, tile_side=SIDE, num_patches=PATCHES, pad_id=PAD)
     with pytest.raises(PackingError, match="61 tokens exceeds the limit of 40"):

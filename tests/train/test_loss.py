@@ -69,7 +69,10 @@ def test_branches_of_a_sequence_equal_prompts_apart(assembly: Assembly) -> None:
             torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-4)
 
 
-def test_static_shapes_change_nothing(assembly: Assembly, batch: PackedBatch) -> None:
+@pytest.mark.parametrize("conversations", [1, 3])
+def test_static_shapes_change_nothing(assembly: Assembly, conversations: int) -> None:
+    overrides = (*MIXED, f"stages.0.conversations={conversations}")
+    batch = stage_dataset(assemble(read_recipe("debug", overrides), TINY_SYNTH, None), 0)[0]
     tight = batch_losses(assembly.model, assembly.patch_head, batch, background_weight=0.05, static=False)
     padded = batch_losses(assembly.model, assembly.patch_head, batch, background_weight=0.05, static=True)
     torch.testing.assert_close(padded.text_L, tight.text_L, atol=1e-5, rtol=1e-5)

@@ -196,7 +196,7 @@ class _Part(NamedTuple):
 class PackItem:
     """A prompt, the number of its task, and the targets of its tiles' patches if they are known.
 
-    others: prompts with the same images, which share with it what they begin with. No target may lie in that.
+    others: prompts with the same images, which share with it what they begin with, up to the first token to predict.
     """
 
     prompt: Prompt
@@ -214,13 +214,14 @@ class PackItem:
 
     @cached_property
     def shared(self) -> int:
-        """Tokens that all prompts begin with; 0 if there is but one."""
+        """Tokens that all prompts begin with, the last of which predicts nothing; 0 if there is but one prompt."""
         if not self.others:
             return 0
         most = min(len(prompt.input_ids) for prompt in self.prompts) - 1
         ids = np.array([prompt.input_ids[:most] for prompt in self.prompts])
-        different = np.flatnonzero((ids != ids[0]).any(0))
-        return int(different[0]) if len(different) else most
+        labels = np.array([prompt.labels[1 : most + 1] for prompt in self.prompts])
+        ends = np.flatnonzero(((ids != ids[0]) | (labels != IGNORE_INDEX)).any(0))
+        return int(ends[0]) if len(ends) else most
 
     @property
     def num_tokens(self) -> int:
@@ -234,7 +235,6 @@ class PackItem:
         """In the order in which they are packed. The last token of a prompt predicts nothing."""
         shared, begin = self.shared, []
         if shared:
-            assert all(label == IGNORE_INDEX for prompt in self.prompts for label in prompt.labels[1 : shared + 1])
             begin = [_Part(self.prompt.input_ids[:shared], [IGNORE_INDEX] * shared, 0)]
         rest = [_Part(p.input_ids[shared:], [*p.labels[shared + 1 :], IGNORE_INDEX], shared) for p in self.prompts]
         return begin + rest
