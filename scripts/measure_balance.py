@@ -23,7 +23,7 @@ from vl2.train.config import read_recipe
 
 
 def contents(batch: PackedBatch) -> dict[str, int]:
-    pairs = sum(length**2 for length in batch.prompt_lengths) // 2
+    pairs = int((batch.positions_T[: batch.num_tokens] + 1).sum())  # a token sees itself and what is before it
     return {"tiles": batch.num_tiles, "tokens": batch.num_tokens, "pairs of attention": pairs}
 
 

@@ -38,7 +38,7 @@ def test_operations_of_a_token(config: VL2Config, giga: float) -> None:
 
 def test_batches_are_sequences_of_one_length(make_model: Callable[..., VL2]) -> None:
     batch = random_batch(make_model("base").config, 50, 16, torch.device("cpu"))
-    assert batch.prompt_lengths == (16, 16, 16)
+    assert batch.sequence_lengths == (16, 16, 16)
     assert batch.num_targets == 45
     assert batch.input_ids_T.numel() == 50
 

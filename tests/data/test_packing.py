@@ -58,7 +58,7 @@ def test_every_token_and_tile_is_accounted_for(shapes: list[tuple[list[TileGrid]
     assert batch.input_ids_T.shape == batch.labels_T.shape == batch.positions_T.shape == (budget.tokens,)
     assert batch.tiles_NCYX.shape == (budget.tiles, 3, TILE, TILE)
     assert batch.cu_seqlens_S1.shape == (budget.sequence_slots + 1,)
-    assert batch.prompt_lengths == tuple(len(item.prompt.input_ids) for item in taken)
+    assert batch.sequence_lengths == tuple(len(item.prompt.input_ids) for item in taken)
     start = first_tile = 0
     for number, item in enumerate(taken):
         length = len(item.prompt.input_ids)
@@ -99,7 +99,7 @@ def test_offsets_cut_the_tokens_into_whole_sequences(
     assert set(offsets[batch.num_sequences :]) == {budget.tokens}
     assert (lengths > 0).all()
     assert lengths.max() == batch.max_sequence <= budget.max_sequence
-    assert tuple(lengths[: len(taken)]) == batch.prompt_lengths
+    assert tuple(lengths[: len(taken)]) == batch.sequence_lengths
     assert batch.positions_T.tolist() == [i for length in lengths for i in range(length)]
 
 
@@ -144,7 +144,7 @@ def test_prompts_of_one_image_branch() -> None:
     shared = 1 + image_token_count(TileGrid(1, 2), SIDE) + 1  # with the 50 that all go on with
     assert one.shared == shared
     length = shared + 3 + 2 + 4
-    assert (batch.prompt_lengths, batch.num_prompts) == ((length, len(two.prompt.input_ids)), 4)
+    assert (batch.sequence_lengths, batch.num_prompts) == ((length, len(two.prompt.input_ids)), 4)
     assert batch.input_ids_T[:length].tolist() == [*one.prompt.input_ids[:shared], *(t for e in endings for t in e[1:])]
     positions = [*range(shared), *range(shared, shared + 3), *range(shared, shared + 2), *range(shared, shared + 4)]
     assert batch.positions_T[:length].tolist() == positions

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vl2.kernels import branches as module
 from vl2.kernels.branches import Branches, attend_branches, attend_branches_reference
+from vl2.model.cache import BranchedSequences
 
 # sequences as (prefix, branches); without branches, a prompt that is alone
 SEQUENCES = [(5, [3, 1, 4]), (4, []), (1, [2, 2]), (7, [6])]
@@ -62,6 +63,14 @@ def test_a_branch_sees_what_a_prompt_apart_would_see() -> None:
     total = sum(prefix + sum(rest) for prefix, rest in SEQUENCES)
     q, k, v = inputs(total, value=6)
     torch.testing.assert_close(attend_branches(q, k, v, where(), SCALE), apart(q, k, v))
+
+
+def test_heads_that_share_keys_branch_as_well() -> None:
+    """As in Tiny, whose rows are keys and values of fewer heads."""
+    q, k, v = inputs(sum(prefix + sum(rest) for prefix, rest in SEQUENCES), heads=4)
+    k, v = k[:, :2], v[:, :2]
+    got = BranchedSequences(where()).attend_heads(0, q, torch.cat([k.flatten(1), v.flatten(1)], 1), SCALE)
+    torch.testing.assert_close(got, apart(q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1)))
 
 
 def dense(q: Tensor, k: Tensor, starts_q: Tensor, starts_k: Tensor, causal: bool) -> list[tuple[slice, slice, Tensor]]:

@@ -137,7 +137,7 @@ def test_training_packs_two_images():
     budget = Budget(tokens=8192, tiles=24, max_sequence=8192, max_prompts=4)
     batch = PackedDataset(spec, Sources(source, {}), renderer, config, budget, pad_id=0)[0]
     assert (batch.patch_classes_NP >= FIRST_CONCEPT).any()
-    assert batch.num_tiles >= 2 * len(batch.prompt_lengths)
+    assert batch.num_tiles >= 2 * len(batch.sequence_lengths)
     assert batch.num_dropped == 0
 
 

@@ -126,5 +126,5 @@ def test_training_packs_them(task: str):
     budget = Budget(tokens=8192, tiles=24, max_sequence=8192, max_prompts=4)
     batch = PackedDataset(spec, Sources(source, {}), renderer, config, budget, pad_id=0)[0]
     assert (batch.patch_classes_NP > 0).sum() > 50
-    assert batch.num_tiles >= len(batch.prompt_lengths) * (2 if task.startswith("pages") else 1)
+    assert batch.num_tiles >= len(batch.sequence_lengths) * (2 if task.startswith("pages") else 1)
     assert batch.num_dropped == 0

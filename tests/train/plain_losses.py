@@ -61,7 +61,7 @@ def plain_losses(model: VL2, head: None, batch: PackedBatch, *, answer_exponent:
     embeds_ID = model.layout_images(tile_tokens_NQD, batch.image_index_I)
     x_TD = model.embed(batch.input_ids_T, batch.image_positions_I, embeds_ID)
     parts, begin = [], 0
-    for length in batch.prompt_lengths:
+    for length in batch.sequence_lengths:
         own = slice(begin, begin + length)
         parts.append(model(x_TD[own], batch.positions_T[own], OnePrompt()))
         begin += length

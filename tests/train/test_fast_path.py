@@ -50,7 +50,7 @@ def test_gradients_in_float64_equal_those_of_the_plain_reference() -> None:
     assembly = assemble(read_recipe("debug", (*MIXED, *SEVERAL_LAYERS)), TINY_SYNTH, None)
     assembly.model.double()
     batch = stage_dataset(assembly, 0)[0]
-    assert len(batch.prompt_lengths) > 1
+    assert len(batch.sequence_lengths) > 1
     fast = batch_losses(assembly.model, None, batch, background_weight=0.0, answer_exponent=0.5, static=False)
     fast_grads = gradients(assembly, fast.text + fast.balance)
     plain = plain_losses(assembly.model, None, batch, answer_exponent=0.5)

@@ -107,7 +107,7 @@ def test_balance_loss_against_a_loop_over_prompts(batch: PackedBatch) -> None:
     indices = scores.topk(active).indices
     loss, counts = balance_loss([RouterStats(1, scores, indices), RouterStats(2, scores, indices)], batch)
     start, terms, total = 0, [], torch.zeros(num_experts)
-    for length in batch.prompt_lengths:
+    for length in batch.sequence_lengths:
         own = slice(start, start + length)
         chosen = F.one_hot(indices[own], num_experts).sum((0, 1)).float()
         probability = (scores[own] / scores[own].sum(-1, keepdim=True)).mean(0)

@@ -58,7 +58,7 @@ def test_mixture_follows_the_weights() -> None:
 
 def _prompt_tasks(batch: PackedBatch) -> list[int]:
     prompts = batch.prompt_T[batch.target_positions_L]
-    return [int(batch.target_tasks_L[prompts == number][0]) for number in range(len(batch.prompt_lengths))]
+    return [int(batch.target_tasks_L[prompts == number][0]) for number in range(len(batch.sequence_lengths))]
 
 
 def test_samples_come_again_with_other_questions() -> None:

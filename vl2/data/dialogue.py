@@ -84,9 +84,9 @@ def sample_conversations(
 
     Each begins with the images. What may follow a question follows it at once, and is not counted.
 
-    A full reading comes last or alone: what it says need not be looked up in the image again. So it is with other
-    answers, of which one tells part of another (boxes, counts and sums most of all): asked first, a question has three
-    times the loss that it has as the ninth of a conversation, and people ask it first.
+    A full reading comes last or alone: what it says need not be looked up in the image again. Other answers
+    tell part of each other, too (boxes and counts most of all): asked first, as people ask, a question is harder than
+    as the ninth of a conversation (docs/nano-log.md), hence several.
     """
     order = [sample.questions[number] for number in rng.permutation(len(sample.questions))[:max_questions]]
     telling = [question for question in order if question.kind in _TELLS_ALL]

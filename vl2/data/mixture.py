@@ -190,7 +190,7 @@ class PackedDataset(Dataset[PackedBatch]):
             found = sample_conversations(sample, rng, self.spec.max_questions, self.spec.conversations)
             prompt, *others = [self._render(conversation) for conversation in found]
             item = PackItem(prompt, task, sample.patch_targets, tuple(others))
-            while item.others and item.num_tokens > self.budget.max_sequence:
+            while item.others and item.num_tokens > self.budget.max_sequence:  # what is too long is asked less
                 item = replace(item, others=item.others[:-1])
             return item
         except Exception as error:  # whatever a generator raises is worth nothing without the sample's name

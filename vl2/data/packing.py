@@ -101,8 +101,8 @@ class PackedBatch:
     image_index_I: (I,) their sources for `VL2.layout_images`.
     tiles_NCYX: (N, 3, Y, X) uint8 tiles, each once; filler is zero.
     patch_classes_NP, patch_boxes_NP4: targets of the patches, as in PatchTargets.
-    prompt_lengths: tokens of each prompt, in order; of prompts in one sequence, those of the sequence.
-    num_prompts: prompts, each counted.
+    sequence_lengths: tokens of each sequence of prompts, in order; one that does not branch is a prompt.
+    num_prompts: prompts, those of all branches counted.
     num_sequences: sequences of prompts and filler, hence the used part of cu_seqlens_S1.
     branching: whether sequences may branch.
     num_tiles: tiles that are not filler.
@@ -128,7 +128,7 @@ class PackedBatch:
     tiles_NCYX: Tensor
     patch_classes_NP: Tensor
     patch_boxes_NP4: Tensor
-    prompt_lengths: tuple[int, ...]
+    sequence_lengths: tuple[int, ...]
     num_prompts: int
     num_sequences: int
     branching: bool
@@ -143,7 +143,7 @@ class PackedBatch:
     @property
     def num_tokens(self) -> int:
         """Tokens that are not filler."""
-        return sum(self.prompt_lengths)
+        return sum(self.sequence_lengths)
 
     @property
     def num_targets(self) -> int:
@@ -320,7 +320,7 @@ class Packer:
             tiles_NCYX=tiles,
             patch_classes_NP=torch.from_numpy(patches.classes_NP),
             patch_boxes_NP4=torch.from_numpy(patches.boxes_NP4),
-            prompt_lengths=tuple(lengths),
+            sequence_lengths=tuple(lengths),
             num_prompts=self.num_prompts,
             num_sequences=len(sequences),
             branching=budget.branching,

@@ -5,7 +5,7 @@ x_MD (rows of expert 0, then 1, ...), w_EFD, counts_E --> y_MF
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, library
 
 
 def grouped_mm_reference(x_MD: Tensor, w_EFD: Tensor, counts_E: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def grouped_mm(x_MD: Tensor, w_EFD: Tensor, counts_E: Tensor) -> Tensor:
     return grouped_mm_reference(x_MD, w_EFD, counts_E)
 
 
-@torch.library.custom_op("vl2::in_order", mutates_args=())
+@library.custom_op("vl2::in_order", mutates_args=())
 def in_order(x: Tensor) -> Tensor:
     """A copy whose elements lie in the order of its dimensions, as grouped products want their weights.
 

@@ -100,7 +100,7 @@ def balance_loss(stats: list[RouterStats], batch: PackedBatch) -> tuple[Tensor, 
     Sigmoid scores are first divided by their sum, so that both scoring functions give probabilities.
     """
     prompt_T = batch.prompt_T
-    num_prompts, slots = len(batch.prompt_lengths), batch.cu_seqlens_S1.numel()  # filler's row is always inside
+    num_prompts, slots = len(batch.sequence_lengths), batch.cu_seqlens_S1.numel()  # filler's row is always inside
     lengths_S = prompt_T.new_zeros(slots).index_add_(0, prompt_T, torch.ones_like(prompt_T))[:num_prompts, None]
     scores_GTE = torch.stack([router.scores_TE for router in stats])
     indices_GTA = torch.stack([router.indices_TA for router in stats])

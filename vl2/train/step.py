@@ -47,7 +47,7 @@ def take_step(
                 batch_losses, assembly.model, head, batch, background_weight=config.background_weight,
                 answer_exponent=stage.answer_exponent, static=assembly.device.type == "cuda",
             )  # fmt: skip
-        share = len(host.prompt_lengths) / num_prompts
+        share = len(host.sequence_lengths) / num_prompts
         loss = losses.text / num_answers + stage.aux_loss_alpha * share * losses.balance
         loss = loss + weight * (losses.patch / num_labelled + stage.box_loss_factor * losses.box / num_boxes)
         if place == len(micro) and run.sharding is None:  # else two kinds of messages would be under way at once
@@ -67,7 +67,7 @@ def take_step(
 def _counts(hosts: list[PackedBatch], answer_exponent: float) -> list[float]:
     """Weights of all answers, and prompts."""
     answers = sum(float(answer_weights(host, answer_exponent).sum()) for host in hosts)
-    return [answers, sum(len(host.prompt_lengths) for host in hosts)]
+    return [answers, sum(len(host.sequence_lengths) for host in hosts)]
 
 
 def _change(run: Run, loss: Tensor, sums: GradientSums) -> tuple[Tensor, Tensor]:
