@@ -4,6 +4,8 @@ import base64
 import http.client
 import io
 import json
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -85,3 +87,10 @@ def form(url: str, path: str, file: bytes | None = None, headers: dict[str, str]
         parts.append(head.encode() + file + b"\r\n")
     kind = {"content-type": f"multipart/form-data; boundary={edge}"}
     return send(url, path, b"".join(parts) + f"--{edge}--\r\n".encode(), {**kind, **(headers or {})})
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from asking import chat, data_url, encoded, form, picture, png, send, user
+from asking import chat, data_url, encoded, eventually, form, picture, png, send, user
 from PIL import Image
 
 import vl2
@@ -296,7 +296,7 @@ def test_fuzzed_images_hurt_nobody(scripted: PatientServer) -> None:
         elif reply.status != 200:  # a changed pixel is still an image
             check_refusal(reply, 400, "messages.0.content.0.image_url.url")
     assert {reply.status for _, reply in replies} == {200, 400}
-    assert scripted.service.admission.num_admitted == 0
+    eventually(lambda: scripted.service.admission.num_admitted == 0)  # a client may have its answer a moment before
 
 
 def test_forms(scripted: PatientServer) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from asking import chat, png, send, user
+from asking import chat, eventually, png, send, user
 from typer.testing import CliRunner
 
 import vl2
@@ -26,13 +26,6 @@ from vl2.intake.decode import DecodeLimits, DecoderPool
 from vl2.serve.connections import PatientServer
 
 LONG = {"max_tokens": 40_000, "stream": True}  # of the endless model: minutes
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 def connect(url: str) -> socket.socket:
