@@ -109,15 +109,20 @@ def dense_backward(grad, q, k, v, out, lse, starts_q, starts_k, causal, state, u
     return dq, dk, dv
 
 
-def test_merging_two_products_gives_the_gradients_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_merging_two_products_gives_the_gradients_of_one(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU with dense stand-ins for the kernels, whose rows past the last prefix are NaN as theirs may be."""
     monkeypatch.setattr(module, "_flash", dense_flash)
     monkeypatch.setattr(module, "_flash_backward", dense_backward)
     b = where(filler=3)
     q, k, v = (x.requires_grad_() for x in inputs(len(b.branch_T)))
     expected = attend_branches_reference(q, k, v, b, SCALE)
-    tensors = b.parts_P1, b.sequences_S1, b.prefixes_S1, b.prefix_tokens_J, b.branch_T
-    got = module._Branched.apply(q, k, v, *tensors, b.longest, SCALE)
+
+    def merged(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        tensors = b.parts_P1, b.sequences_S1, b.prefixes_S1, b.prefix_tokens_J, b.branch_T
+        return module.branched(q, k, v, *tensors, b.longest, SCALE)[0]
+
+    got = (torch.compile(merged, backend="aot_eager", fullgraph=True) if compiled else merged)(q, k, v)
     torch.testing.assert_close(got, expected)
     grad = torch.randn(got.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     wanted = torch.autograd.grad(expected, (q, k, v), grad)

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, library
 
 
 @dataclass(frozen=True)
@@ -75,49 +75,76 @@ def attend_branches(q_THK: Tensor, k_THK: Tensor, v_THU: Tensor, branches: Branc
     v_THK = F.pad(v_THU, (0, q_THK.shape[-1] - width))
     b = branches
     tensors = b.parts_P1, b.sequences_S1, b.prefixes_S1, b.prefix_tokens_J, b.branch_T
-    out: Any = _Branched.apply(q_THK, k_THK, v_THK, *tensors, b.longest, scale)
-    return out[..., :width]
+    return branched(q_THK, k_THK, v_THK, *tensors, b.longest, scale)[0][..., :width]
 
 
-class _Branched(torch.autograd.Function):
-    """The two products and how they are merged; both ways."""
+@library.custom_op("vl2::branched", mutates_args=())
+def branched(
+    q: Tensor, k: Tensor, v: Tensor, parts: Tensor, sequences: Tensor, prefixes: Tensor, tokens: Tensor,
+    branch_T: Tensor, longest: int, scale: float,
+) -> list[Tensor]:  # fmt: skip
+    """The two products, merged; then what the backward wants: (H, T) sums of both and the kernels' states.
 
-    @staticmethod
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, parts: Tensor, sequences: Tensor, prefixes: Tensor, tokens: Tensor,
-        branch_T: Tensor, longest: int, scale: float,
-    ) -> Tensor:  # fmt: skip
-        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
-        k_before, v_before = (x.index_select(0, tokens.clamp_min(0)) for x in (k, v))
-        own, own_lse_HT, *own_state = _flash(q, k, v, parts, parts, longest, True, scale)
-        before, before_lse_HT, *before_state = _flash(q, k_before, v_before, sequences, prefixes, longest, False, scale)
-        lse_HT = torch.logaddexp(own_lse_HT, before_lse_HT)
-        share_TH1 = torch.where(branch_T, (own_lse_HT - lse_HT).exp(), 1.0).T[..., None]
-        out = (own * share_TH1 + before * (1 - share_TH1)).to(own.dtype)
-        own_lse_HT = torch.where(branch_T, lse_HT, own_lse_HT)
-        before_lse_HT = torch.where(branch_T, lse_HT, before_lse_HT)
-        ctx.save_for_backward(
-            q, k, v, k_before, v_before, out, own_lse_HT, before_lse_HT, parts, sequences, prefixes, tokens, branch_T,
-            *own_state, *before_state,
-        )  # fmt: skip
-        ctx.longest, ctx.scale = longest, scale
-        return out
+    Operators of torch, since its compiler does not see through an autograd.Function that calls the kernels.
+    """
+    q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+    k_before, v_before = (x.index_select(0, tokens.clamp_min(0)) for x in (k, v))
+    own, own_lse_HT, *own_state = _flash(q, k, v, parts, parts, longest, True, scale)
+    before, before_lse_HT, *before_state = _flash(q, k_before, v_before, sequences, prefixes, longest, False, scale)
+    lse_HT = torch.logaddexp(own_lse_HT, before_lse_HT)
+    share_TH1 = torch.where(branch_T, (own_lse_HT - lse_HT).exp(), 1.0).T[..., None]
+    out = (own * share_TH1 + before * (1 - share_TH1)).to(own.dtype)
+    own_lse_HT = torch.where(branch_T, lse_HT, own_lse_HT)
+    before_lse_HT = torch.where(branch_T, lse_HT, before_lse_HT)
+    return [out, own_lse_HT, before_lse_HT, *own_state, *before_state]
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, k_before, v_before, out, own_lse, before_lse, parts, sequences, prefixes, tokens, branch_T, *states = (
-            ctx.saved_tensors
-        )
-        grad, sizes = grad_outputs[0].contiguous(), (ctx.longest, ctx.scale)
-        given = grad, q, k, v, out, own_lse, parts, parts, True, states[0], states[1]
-        dq, dk, dv = _flash_backward(*given, *sizes)
-        grad = torch.where(branch_T[:, None, None], grad, 0)
-        given = grad, q, k_before, v_before, out, before_lse, sequences, prefixes, False, states[2], states[3]
-        dq_before, dk_before, dv_before = _flash_backward(*given, *sizes)
-        real, places = (tokens >= 0)[:, None, None], tokens.clamp_min(0)
-        dk = dk.index_add(0, places, torch.where(real, dk_before, 0))  # rows past the last prefix may be anything
-        dv = dv.index_add(0, places, torch.where(real, dv_before, 0))
-        return dq + dq_before, dk, dv, *(None,) * 7
+
+@library.custom_op("vl2::branched_backward", mutates_args=())
+def branched_backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, parts: Tensor, sequences: Tensor, prefixes: Tensor, tokens: Tensor,
+    branch_T: Tensor, saved: list[Tensor], longest: int, scale: float,
+) -> list[Tensor]:  # fmt: skip
+    """Gradients of q, k and v."""
+    q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+    out, own_lse, before_lse, *states = saved
+    grad, sizes = grad.contiguous(), (longest, scale)
+    given = grad, q, k, v, out, own_lse, parts, parts, True, states[0], states[1]
+    dq, dk, dv = _flash_backward(*given, *sizes)
+    real, places = (tokens >= 0)[:, None, None], tokens.clamp_min(0)
+    k_before, v_before = (x.index_select(0, places) for x in (k, v))
+    grad = torch.where(branch_T[:, None, None], grad, 0)
+    given = grad, q, k_before, v_before, out, before_lse, sequences, prefixes, False, states[2], states[3]
+    dq_before, dk_before, dv_before = _flash_backward(*given, *sizes)
+    dk = dk.index_add(0, places, torch.where(real, dk_before, 0))  # rows past the last prefix may be anything
+    dv = dv.index_add(0, places, torch.where(real, dv_before, 0))
+    return [dq + dq_before, dk, dv]
+
+
+@branched.register_fake
+def _(q: Tensor, *others: Any) -> list[Tensor]:
+    sums = [q.new_empty(q.shape[1], q.shape[0], dtype=torch.float32) for _ in range(2)]
+    states = [q.new_empty(shape, dtype=torch.uint64) for shape in ((2,), (), (2,), ())]
+    return [q.new_empty(q.shape), *sums, *states]
+
+
+@branched_backward.register_fake
+def _(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *others: Any) -> list[Tensor]:
+    return [x.new_empty(x.shape) for x in (q, k, v)]
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    *tensors, ctx.longest, ctx.scale = inputs
+    ctx.given = len(tensors)
+    ctx.save_for_backward(*tensors, *output)
+    ctx.set_materialize_grads(False)  # of sums and states, which nobody uses
+
+
+def _backward(ctx: Any, grads: list[Tensor]) -> tuple[Tensor | None, ...]:
+    given, saved = ctx.saved_tensors[: ctx.given], ctx.saved_tensors[ctx.given :]
+    return *branched_backward(grads[0], *given, list(saved), ctx.longest, ctx.scale), *(None,) * 7
+
+
+branched.register_autograd(_backward, setup_context=_save)
 
 
 def _flash(
