@@ -10,6 +10,7 @@ nano_records.ROWS, GROUPS --records--> FOLDER/rows, FOLDER/groups --answer--> FO
 `answer` needs torch, numpy, Pillow, tokenizers, safetensors, huggingface-hub and rapidfuzz, so that it runs where the
 other packages are missing. A row that a machine cannot draw is left out there: bring its folder from one that can.
 
+Folders FOLDER/RUN/part-* may come from several machines; `answer` asks what all of them lack and judges them as one.
 The trap: what a run answered belongs to its weights; `answer` goes on only with the same ones.
 """
 
@@ -25,11 +26,12 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from nano_records import GROUPS, PEERS_FILE, Group, Row, digest, known_rows, make_group, make_row, path_of, wanted_of
 
 from vl2.data.records import Record, read_records
-from vl2.eval.runner import Results, load_results, save_results
+from vl2.eval.runner import load_results, save_results
 from vl2.synth.registry import TaskError
 
 MAX_TOKENS = 1024  # of an answer; one that goes round in circles ends earlier, as in `Model.read`
@@ -75,17 +77,32 @@ def read_folder(folder: Path, records: int, samples: bool = True) -> list[Record
 
 
 def _weights_digest(model: str) -> str:
-    """Of the files that a model's answers depend on."""
+    """Of the files that a model's answers depend on, not of what only training needs."""
     from vl2.hub import find_model
 
-    found = sha256()
-    for path in sorted(find_model(model, local_files_only=False, revision=None).iterdir()):
-        if path.suffix in (".safetensors", ".json"):
-            found.update(path.name.encode() + path.read_bytes())
+    found, needed = sha256(), ("model*.safetensors", "*config.json", "tokenizer.json")
+    folder = find_model(model, local_files_only=False, revision=None)
+    for path in sorted(path for pattern in needed for path in folder.glob(pattern)):
+        found.update(path.name.encode() + path.read_bytes())
     return found.hexdigest()
 
 
-def answer(folder: Path, run_name: str, options: argparse.Namespace) -> Results:
+def _answered(folder: Path, weights: str, besides: int = 0) -> dict[str, dict[str, Any]]:
+    """What these weights answered in parts of a run; not of one in `besides` parts, which may be under way."""
+    from vl2.eval.run import AnswerLog
+
+    answers: dict[str, dict[str, Any]] = {}
+    for part in sorted(folder.glob("part-*-of-*")):
+        if part.name.endswith(f"-of-{besides}"):
+            continue
+        made = json.loads((part / "run.json").read_text("utf-8"))
+        if made["weights_sha256"] != weights:
+            raise SystemExit(f"{part}: answers of other weights; move it away or choose another --run")
+        answers |= AnswerLog(part / "answers.jsonl").answers
+    return answers
+
+
+def answer(folder: Path, run_name: str, options: argparse.Namespace) -> None:
     """Ask a model everything in one process, or this process's share of it."""
     from vl2.answerer import ModelAnswerer
     from vl2.api import load
@@ -94,13 +111,18 @@ def answer(folder: Path, run_name: str, options: argparse.Namespace) -> Results:
     from vl2.eval.run import run
 
     number, parts = options.part
-    records = read_folder(folder, options.records)[number::parts]
+    items = [record_item(record) for record in read_folder(folder, options.records)[number::parts]]
+    weights = _weights_digest(options.model)
+    elsewhere = _answered(folder / run_name, weights, besides=parts)
+    left = [item for item in items if item.id not in elsewhere]
+    if not left:
+        return
     on_gpu = options.device.startswith("cuda")
     began = said = time.monotonic()
 
     def model() -> ModelAnswerer:
         engine = {"max_running": 256} if on_gpu else {}
-        loaded = load(options.model, device=options.device, engine=engine)
+        loaded = load(options.model, device=options.device, dtype=options.dtype, engine=engine)
         return ModelAnswerer(loaded, MAX_TOKENS, stop_repetition=True, workers=16 if on_gpu else 0)
 
     def progress(done: int, total: int) -> None:
@@ -109,11 +131,11 @@ def answer(folder: Path, run_name: str, options: argparse.Namespace) -> Results:
             said = time.monotonic()
             print(f"part {number + 1} of {parts}: {done} of {total}, {said - began:.0f} s", flush=True)
 
-    settings = {"model": run_name, "weights_sha256": _weights_digest(options.model), "max_tokens": MAX_TOKENS}
-    asked = sha256(repr([(r.id, r.question, r.answers) for r in records]).encode()).hexdigest()
-    settings |= {"parts": parts, "records_sha256": asked, "device": options.device}
-    return run(
-        OWN_TASKS, [record_item(record) for record in records], model, folder / run_name / f"part-{number}-of-{parts}",
+    settings = {"model": run_name, "weights_sha256": weights, "max_tokens": MAX_TOKENS}
+    asked = sha256(repr([(item.id, item.question, item.golds) for item in items]).encode()).hexdigest()
+    settings |= {"parts": parts, "records_sha256": asked, "device": options.device, "dtype": options.dtype}
+    run(
+        OWN_TASKS, left, model, folder / run_name / f"part-{number}-of-{parts}",
         settings=settings, batch_size=options.batch_size or (512 if on_gpu else 8), progress=progress,
     )  # fmt: skip
 
@@ -122,7 +144,7 @@ def answer_in_processes(folder: Path, run_name: str, options: argparse.Namespace
     """One process on a GPU, several with one thread each on a CPU; then all answers judged as one run."""
     from vl2.eval.benchmarks import OWN_TASKS
     from vl2.eval.items import record_item
-    from vl2.eval.run import AnswerLog, judge
+    from vl2.eval.run import judge
 
     if options.jobs == 1:
         answer(folder, run_name, options)
@@ -133,9 +155,7 @@ def answer_in_processes(folder: Path, run_name: str, options: argparse.Namespace
         processes = [subprocess.Popen(part, env=environment) for part in parts]
         if any([process.wait() for process in processes]):
             raise SystemExit("a part failed; the same command goes on where it was")
-    answers = {}
-    for number in range(options.jobs):
-        answers |= AnswerLog(folder / run_name / f"part-{number}-of-{options.jobs}" / "answers.jsonl").answers
+    answers = _answered(folder / run_name, _weights_digest(options.model))
     items = [record_item(record) for record in read_folder(folder, options.records)]
     config = {"model": run_name, "records": options.records, "groups": _digests(folder)}
     results = judge(OWN_TASKS, items, answers, config)
@@ -165,6 +185,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--run", default="", help="name of the folder for answers; the model's if not given")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto", help="bfloat16 is as on a GPU, and fast on CPUs with AMX")
     parser.add_argument("--batch-size", type=int, default=0)
     parser.add_argument(
         "--jobs", type=int, default=0, help="processes; 0 is one a core to draw, to answer two on a CPU, one on a GPU"

@@ -123,6 +123,18 @@ def test_records_and_answers_need_little_and_go_on(tmp_path: Path) -> None:
     assert log.read_bytes() == written  # nothing was asked again
     assert json.loads((run / "results.json").read_text("utf-8")) == results
 
+    brought = log.parent.rename(run / "part-1-of-3") / log.name  # as if another machine had answered half
+    brought.write_bytes(b"".join(written.splitlines(keepends=True)[:2]))
+    assert "part 1 of 1: 2 of 2" in bare("answer", tmp_path, "--device", "cpu", "--jobs", "1")
+    again = json.loads((run / "results.json").read_text("utf-8"))
+    assert [output["id"] for output in again["outputs"]] == [output["id"] for output in results["outputs"]]
+    assert [row["value"] for row in again["tasks"].values()] == [row["value"] for row in results["tasks"].values()]
+    settings = brought.with_name("run.json")
+    settings.write_text(settings.read_text("utf-8").replace('sha256": "', 'sha256": "0'), "utf-8")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        bare("answer", tmp_path, "--device", "cpu", "--jobs", "1")
+    assert "answers of other weights" in refused.value.stderr
+
 
 def test_table_says_what_is_met_missed_and_was_better(tmp_path: Path) -> None:
     records, report = script("nano_records"), script("nano_report")

@@ -12,7 +12,7 @@ from tiny_synth import TINY_SYNTH, TinySample, generate
 
 import vl2.data.loader as loader
 import vl2.data.mixture as mixture
-from vl2.data.loader import LoaderError, make_loader, to_device
+from vl2.data.loader import LoaderError, default_workers, make_loader, to_device
 from vl2.data.mixture import USE_DISTANCE, MixtureError, PackedDataset, SynthSource
 from vl2.data.packing import PackedBatch
 from vl2.data.records import Record, write_records
@@ -131,3 +131,9 @@ def test_too_little_shared_memory_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(loader.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1 << 16}))
     with pytest.raises(LoaderError, match=r"loader\.workers"):
         make_loader(dataset(), range(1), workers=2, prefetch=2, pin=False)
+
+
+def test_workers_are_as_many_as_the_cores_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(loader.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert [default_workers(sharing) for sharing in (1, 2, 16)] == [7, 3, 0]

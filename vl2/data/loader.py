@@ -21,8 +21,9 @@ class LoaderError(ValueError):
 
 
 def default_workers(sharing: int = 1) -> int:
-    """One process per core, less one for the training loop; of `sharing` loops on a machine each has its part."""
-    return max((os.cpu_count() or 1) // sharing - 1, 0)
+    """One process per core that this one may use, less one for the training loop; `sharing` loops have equal parts."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(cores // sharing - 1, 0)
 
 
 def make_loader(
