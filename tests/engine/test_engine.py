@@ -163,9 +163,9 @@ def test_long_chunks_together(
     begun: list[int] = []
     begin = Continued.__init__
 
-    def counted(self: Continued, cache: PagedCache, chunks: Sequence[Chunk], absorb: bool) -> None:
-        begun.append(0 if absorb else len(chunks))
-        begin(self, cache, chunks, absorb)
+    def counted(self: Continued, cache: PagedCache, chunks: Sequence[Chunk]) -> None:
+        begun.append(len(chunks))
+        begin(self, cache, chunks)
 
     monkeypatch.setattr(Continued, "__init__", counted)
     engine = Engine(models[kind], NEVER, block_size=4, step_tokens=100)

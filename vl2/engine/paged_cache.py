@@ -4,15 +4,15 @@
     layer by layer: rows of new tokens are kept --> queries of each chunk x everything cached of its sequence
 
     NewestTokens      rows of one token each, through one kernel; what a captured graph runs
-    Continued         chunks after cached prefixes, which are gathered
+    OneByOne          a few tokens after cached prefixes, where that kernel does not run
+    Continued         many tokens after cached prefixes, which are gathered and expanded
     PagedSequences    any step: chunks that begin a sequence attend among themselves, packed; a few tokens after a
-                      cached prefix read latents as they are stored (absorbed), as NewestTokens where its kernel runs;
-                      many expand them first
+                      cached prefix read latents as they are stored (absorbed); many expand them first
 
 The trap: chunks come in an order (`by_kind`), so that each kind is one slice of the tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vl2.config import LanguageConfig
 from vl2.engine.types import Chunk
-from vl2.kernels.flash import attend_varlen
+from vl2.kernels.flash import attend_one, attend_varlen
 from vl2.kernels.paged_attention import can_decode, decode_heads, decode_values
 from vl2.kernels.rotary import Place
 from vl2.model.attention import AttentionContext, LatentWeights
@@ -104,19 +104,46 @@ def by_kind(chunks: Sequence[Chunk]) -> list[Chunk]:
     return sorted(chunks, key=kind)
 
 
-class Continued:
-    """The attention context of chunks after cached prefixes, each against all that is cached of its sequence.
+class OneByOne:
+    """The attention context of a few tokens each after cached prefixes, in a loop over the sequences.
 
-    Args:
-        absorb: attend to latents as they are stored, and not to keys and values expanded from them.
+    The blocks of most sequences lie in a row, so that nothing is gathered.
     """
 
-    def __init__(self, cache: PagedCache, chunks: Sequence[Chunk], absorb: bool) -> None:
-        self._cache, self._absorb = cache, absorb
+    def __init__(self, cache: PagedCache, chunks: Sequence[Chunk]) -> None:
+        self._cache, self._counts = cache, [chunk.count for chunk in chunks]
+        self._slots = [_cached_slots([chunk], cache) for chunk in chunks]
+
+    def place(self, layer: int) -> None:
+        return None
+
+    def attend_heads(self, layer: int, q_THK: Tensor, rows_TJ: Tensor, scale: float) -> Tensor:
+        return self._attend(layer, q_THK, lambda cached_LJ: split_heads(cached_LJ, q_THK.shape[-1]), scale)
+
+    def attend_latent(
+        self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
+    ) -> Tensor:
+        q_THJ = torch.cat([weights.absorb(q_nope_THK), q_rope_THR], -1)
+        # a row serves as key and as value, whose end nobody reads: cutting it off would copy what is cached
+        o_THJ = self._attend(layer, q_THJ, lambda rows_LJ: (rows_LJ[:, None], rows_LJ[:, None]), scale)
+        return weights.values(o_THJ[..., : weights.latent])
+
+    def _attend(
+        self, layer: int, q_THK: Tensor, keys_and_values: Callable[[Tensor], tuple[Tensor, Tensor]], scale: float
+    ) -> Tensor:
+        cached = self._cache.values[layer].flatten(0, 1)
+        parts = zip(q_THK.split(self._counts), self._slots, strict=True)
+        return torch.cat([attend_one(q, *keys_and_values(cached[slots_L]), scale, True) for q, slots_L in parts])
+
+
+class Continued:
+    """The attention context of chunks after cached prefixes, each against all that is cached of its sequence."""
+
+    def __init__(self, cache: PagedCache, chunks: Sequence[Chunk]) -> None:
+        self._cache = cache
         device, counts = cache.values.device, [chunk.count for chunk in chunks]
+        self._slots_L = _cached_slots(chunks, cache)
         stops = [chunk.start + chunk.count for chunk in chunks]
-        slots = [slots_of(chunk, 0, stop, cache.block_size) for chunk, stop in zip(chunks, stops, strict=True)]
-        self._slots_L = _slice_or_index(np.concatenate(slots), device)
         starts = torch.tensor([[0, *counts], [0, *stops]]).cumsum(1).to(torch.int32)
         self._starts_q, self._starts_k = starts.to(device, non_blocking=True)
         self._most = max(counts)
@@ -136,12 +163,8 @@ class Continued:
     def attend_latent(
         self, layer: int, q_nope_THK: Tensor, q_rope_THR: Tensor, rows_TJ: Tensor, weights: LatentWeights, scale: float
     ) -> Tensor:
-        cached_LJ = self._cache.values[layer].flatten(0, 1)[self._slots_L]
-        if not self._absorb:
-            k_LHK, v_LHU, k_rope_LR = weights.expand(cached_LJ)
-            return self._attend(q_nope_THK, k_LHK, v_LHU, scale, q_rope_THR, k_rope_LR)
-        q_THJ, k_L1J = torch.cat([weights.absorb(q_nope_THK), q_rope_THR], -1), cached_LJ[:, None]
-        return weights.values(self._attend(q_THJ, k_L1J, k_L1J[..., : weights.latent], scale))
+        k_LHK, v_LHU, k_rope_LR = weights.expand(self._cache.values[layer].flatten(0, 1)[self._slots_L])
+        return self._attend(q_nope_THK, k_LHK, v_LHU, scale, q_rope_THR, k_rope_LR)
 
 
 class PagedSequences:
@@ -165,10 +188,10 @@ class PagedSequences:
         parts: list[tuple[int, AttentionContext]] = []  # how many tokens in a row, and what attends for them
         if few and cache.has_kernel:
             parts.append((sum(chunk.count for chunk in few), self._rows(few)))
-        elif few:  # one by one, since the blocks of most lie in a row and need not be gathered
-            parts += [(chunk.count, Continued(cache, [chunk], absorb=True)) for chunk in few]
+        elif few:
+            parts.append((sum(chunk.count for chunk in few), OneByOne(cache, few)))
         if many:
-            parts.append((sum(chunk.count for chunk in many), Continued(cache, many, absorb=False)))
+            parts.append((sum(chunk.count for chunk in many), Continued(cache, many)))
         if fresh:
             parts.append((sum(fresh), PackedSequences.of_lengths(fresh, device)))
         self._counts, self._contexts = zip(*parts, strict=True)
@@ -208,9 +231,10 @@ def slots_of(chunk: Chunk, start: int, stop: int, block_size: int) -> IntArray:
     return np.array(blocks)[span // block_size] * block_size + span % block_size
 
 
-def _slice_or_index(slots_L: IntArray, device: torch.device) -> slice | Tensor:
-    """Slots in a row are read where they lie; others are gathered."""
+def _cached_slots(chunks: Sequence[Chunk], cache: PagedCache) -> slice | Tensor:
+    """Of all that is cached of the chunks' sequences: in a row, they are read where they lie; others are gathered."""
+    slots_L = np.concatenate([slots_of(chunk, 0, chunk.start + chunk.count, cache.block_size) for chunk in chunks])
     first = int(slots_L[0])
     if np.array_equal(slots_L, np.arange(first, first + len(slots_L))):
         return slice(first, first + len(slots_L))
-    return torch.from_numpy(slots_L).to(device, non_blocking=True)
+    return torch.from_numpy(slots_L).to(cache.values.device, non_blocking=True)

@@ -49,21 +49,25 @@ def attend_varlen_reference(
     Returns: (T, H, U).
     """
     q_THK, k_LGK = join_pieces(q_THK, k_LGK, q_rope_THR, k_rope_LR)
-    (heads, width), (groups, value) = q_THK.shape[1:], v_LGU.shape[1:]
-    v_LGU = F.pad(v_LGU, (0, max(width - value, 0)))  # torch's blocked kernels take equal widths
+    value = v_LGU.shape[-1]
+    v_LGU = F.pad(v_LGU, (0, max(q_THK.shape[-1] - value, 0)))  # torch's blocked kernels take equal widths
     spans = zip(pairwise(starts_q_S1.tolist()), pairwise(starts_k_S1.tolist()), strict=True)
-    out: list[Tensor] = []
-    for (q_from, q_to), (k_from, k_to) in spans:
-        q = q_THK[q_from:q_to].unflatten(1, (groups, -1)).permute(1, 2, 0, 3)
-        k, v = (x[k_from:k_to].transpose(0, 1)[None] for x in (k_LGK, v_LGU))
-        seen = None
-        if causal and q_to - q_from > 1:
-            seen = torch.ones(q_to - q_from, k_to - k_from, dtype=torch.bool, device=k.device)
-            seen = seen.tril(k_to - k_from - (q_to - q_from)).repeat(heads // groups, 1)
-        # heads of a group become rows, so that keys and values are not copied
-        o = F.scaled_dot_product_attention(q.flatten(1, 2)[None], k, v, attn_mask=seen, scale=scale)[0, ..., :value]
-        out.append(o.unflatten(1, (heads // groups, -1)).permute(2, 0, 1, 3).flatten(1, 2))
-    return torch.cat(out)
+    out = [attend_one(q_THK[a:b], k_LGK[c:d], v_LGU[c:d], scale, causal) for (a, b), (c, d) in spans]
+    return torch.cat(out)[..., :value]
+
+
+def attend_one(q_THK: Tensor, k_LGK: Tensor, v_LGU: Tensor, scale: float, causal: bool) -> Tensor:
+    """As attend_varlen_reference of one sequence."""
+    (queries, heads, _), (keys, groups, _) = q_THK.shape, k_LGK.shape
+    seen = None
+    if causal and queries > 1:
+        seen = torch.ones(queries, keys, dtype=torch.bool, device=k_LGK.device)
+        seen = seen.tril(keys - queries).repeat(heads // groups, 1)
+    # heads of a group become rows, so that keys and values are not copied
+    q = q_THK.unflatten(1, (groups, -1)).permute(1, 2, 0, 3).flatten(1, 2)[None]
+    k, v = (x.transpose(0, 1)[None] for x in (k_LGK, v_LGU))
+    o = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)[0]
+    return o.unflatten(1, (heads // groups, -1)).permute(2, 0, 1, 3).flatten(1, 2)
 
 
 def attend_varlen(
