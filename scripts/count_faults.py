@@ -35,7 +35,7 @@ from vl2.processing.boxes import LAST, parse_box_list
 from vl2.processing.messages import Message
 from vl2.processing.prompts import READ_PROMPT, ask_message, describe_message, ground_message
 from vl2.synth.ingredients import PACK
-from vl2.synth.registry import FIELDS, PHOTO, TASKS, generate
+from vl2.synth.registry import PHOTO, TASKS, TRAINING_ONLY, generate
 
 SEED = 4
 LIMIT = 0.005  # of each fault
@@ -84,7 +84,7 @@ class Prompt:
 
 def _drawn(rng: np.random.Generator) -> tuple[str, tuple[Image.Image, ...], list[tuple[Kind, str]]]:
     """A sample of some task, or of a plainer one where this machine cannot draw it, and its questions."""
-    tasks = [task for task in TASKS if task not in BROWSER and not task.endswith(FIELDS)]
+    tasks = [task for task in TASKS if task not in BROWSER and task not in TRAINING_ONLY]
     task = tasks[int(rng.integers(len(tasks)))]
     seed, index = rng.integers(1 << 30, size=2).tolist()
     for possible in (task, task.removesuffix(PHOTO), "line"):  # OpenCV and matplotlib are not everywhere

@@ -11,7 +11,7 @@ from vl2.api import load
 from vl2.data.records import Record, read_records, require_images
 from vl2.eval.runner import evaluate
 from vl2.synth.export import export
-from vl2.synth.registry import FIELDS, TASKS
+from vl2.synth.registry import TASKS, TRAINING_ONLY
 from vl2.train.evaluation import EvaluationSection, TaskScore
 
 _ENGINE = {"cache_bytes": 1 << 30, "image_cache_bytes": 1}  # training needs the memory
@@ -25,8 +25,8 @@ class EarlyEvaluation:
         for task in section.tasks:
             if task not in TASKS:
                 raise ValueError(f"evaluation.tasks: {task!r} is not among {', '.join(TASKS)}")
-            if task.endswith(FIELDS):
-                raise ValueError(f"evaluation.tasks: {task!r} is for training only; name {task.removesuffix(FIELDS)!r}")
+            if task in TRAINING_ONLY:
+                raise ValueError(f"evaluation.tasks: {task!r} is for training only; name {TRAINING_ONLY[task]!r}")
         require_images(_from_files(section))
 
     def score(self, model: Path, section: EvaluationSection, device: str) -> dict[str, TaskScore]:

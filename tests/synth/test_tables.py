@@ -6,7 +6,7 @@ from whole_cells import cells_of
 
 from vl2.synth import table_questions
 from vl2.synth.ingredients import is_test_word
-from vl2.synth.registry import generate
+from vl2.synth.registry import TaskError, generate
 from vl2.synth.sample import FIRST_STRUCTURE, STRUCTURES, Sample, structure_id
 from vl2.synth.table_content import Column, Content, content_word, distinct, draw_content
 from vl2.synth.table_questions import MAKERS, read_text
@@ -196,3 +196,19 @@ def test_words_belong_to_their_split():
 
 def test_distinct_numbers_what_repeats():
     assert distinct(lambda: "Ann", 3) == ("Ann", "Ann 2", "Ann 3")
+
+
+def test_extremes_of_every_column_are_asked() -> None:
+    asked = table_questions.extreme_questions(np.random.default_rng(0), TABLE)
+    # two names of rows and two values of the prices; of the stock no highest row, since two share it
+    assert sorted(question.answers[0] for question in asked) == ["$10.00", "$2.50", "4", "9", "Ann", "Bob", "Bob"]
+    names = Content("", (TABLE.columns[0], TABLE.columns[3]))
+    assert table_questions.extreme_questions(np.random.default_rng(0), names)  # nothing to compare: other questions
+
+
+def test_table_extremes_are_for_training() -> None:
+    sample = generate("table-extremes", 1, 0)
+    assert sample.task == "table-extremes"
+    assert {(question.kind, question.metric) for question in sample.questions} == {("ask", "exact")}
+    with pytest.raises(TaskError, match="'table-extremes' is for training only; draw 'table'"):
+        generate("table-extremes", 1, 0, "test")

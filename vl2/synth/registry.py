@@ -23,6 +23,7 @@ TASKS: dict[str, tuple[str, str]] = {
     "form": ("vl2.synth.documents", "generate_form"),
     "table": ("vl2.synth.tables", "generate"),
     "table-zh": ("vl2.synth.tables", "generate_zh"),
+    "table-extremes": ("vl2.synth.tables", "generate_extremes"),
     "chart": ("vl2.synth.charts", "generate"),
     "real-chart": ("vl2.synth.plots", "generate"),
     "chart-zh": ("vl2.synth.plots", "generate_zh"),
@@ -64,10 +65,12 @@ PHOTOGRAPHED = (
 )  # fmt: skip
 TURNED = "-turned"  # task "line-turned" is task "line", turned by several degrees
 TURNING = ("line", "paragraph", "page", "line-zh", "page-zh", "receipt", "flow")
-FIELDS = "-fields"  # task "receipt-fields" is task "receipt", asked about as `Model.extract` asks; for training only
+FIELDS = "-fields"  # task "receipt-fields" is task "receipt", asked about as `Model.extract` asks
 FIELDED = ("receipt", "form", "invoice", "card", "receipt-zh", "form-zh", "invoice-zh", "card-zh")
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED} | {task + TURNED: TASKS[task] for task in TURNING}
 TASKS |= {task + FIELDS: TASKS[task] for task in FIELDED}
+# tasks of the training split alone, and what the others have instead
+TRAINING_ONLY = {"table-extremes": "table"} | {task + FIELDS: task for task in FIELDED}
 
 
 class TaskError(ValueError):
@@ -89,8 +92,8 @@ def generate(task: str, seed: int, index: int, split: str = "train", *, penmansh
     """
     if split not in SPLITS:
         raise TaskError(f"split {split!r} is not known; choose one of {', '.join(SPLITS)}")
-    if task.endswith(FIELDS) and split != "train":
-        raise TaskError(f"task {task!r} is for training only; draw {task.removesuffix(FIELDS)!r} for split {split!r}")
+    if task in TRAINING_ONLY and split != "train":
+        raise TaskError(f"task {task!r} is for training only; draw {TRAINING_ONLY[task]!r} for split {split!r}")
     if seed < 0 or index < 0:
         raise TaskError(f"seed {seed} and index {index} must not be negative")
     key = [zlib.crc32(f"{split}/{task}".encode()), seed, index]

@@ -20,6 +20,7 @@ from vl2.synth.wordings import ask
 from vl2.synth.wordings_tables_zh import TABLE_FIND_ZH, TABLE_ZH
 
 _ORDINALS = listed("first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth")
+EXTREMES = ("highest", "lowest", "max", "min")  # names of rows, and values
 _MOST_READ = 500  # characters of a table that is read as a whole
 FIND_CELL = listed(
     """the cell {x}|the cell with {x}|the cell that says {x}|the table cell containing {x}|the cell containing {x}
@@ -82,6 +83,13 @@ def table_questions(rng: np.random.Generator, content: Content, regions: dict[st
     return list(found.values())
 
 
+def extreme_questions(rng: np.random.Generator, content: Content) -> list[Question]:
+    """Every question about the highest and the lowest of a column; about others where no column has numbers."""
+    made = [_extreme(rng, content, kind, column) for column in _measured(content) for kind in EXTREMES]
+    found = [Question("ask", text, (answer,), "exact") for _, text, answer in filter(None, made)]
+    return found or table_questions(rng, content, {})
+
+
 def markdown(content: Content) -> str:
     """The table as Markdown."""
     columns = content.columns
@@ -133,11 +141,16 @@ def _at(rng: np.random.Generator, content: Content) -> _Made:
     return f"{row} {column.header}", text, column.cells[row]
 
 
-def _extreme(rng: np.random.Generator, content: Content, kind: str) -> _Made:
-    columns = [column for column in content.columns if column.amounts is not None]
-    if not columns:
-        return None
-    column = columns[int(rng.integers(len(columns)))]
+def _measured(content: Content) -> list[Column]:
+    return [column for column in content.columns if column.amounts is not None]
+
+
+def _any_extreme(rng: np.random.Generator, content: Content, kind: str) -> _Made:
+    columns = _measured(content)
+    return _extreme(rng, content, kind, columns[int(rng.integers(len(columns)))]) if columns else None
+
+
+def _extreme(rng: np.random.Generator, content: Content, kind: str, column: Column) -> _Made:
     amounts = np.array(column.amounts)
     highest = kind in ("highest", "max")
     best = amounts.max() if highest else amounts.min()
@@ -181,10 +194,10 @@ def _end(rng: np.random.Generator, content: Content, kind: str) -> _Made:
 MAKERS: dict[str, tuple[float, Callable[[np.random.Generator, Content], _Made]]] = {
     "cell": (9.0, _cell),
     "at": (1.5, _at),
-    "highest": (2.0, lambda rng, content: _extreme(rng, content, "highest")),
-    "lowest": (1.6, lambda rng, content: _extreme(rng, content, "lowest")),
-    "max": (1.0, lambda rng, content: _extreme(rng, content, "max")),
-    "min": (0.8, lambda rng, content: _extreme(rng, content, "min")),
+    "highest": (2.0, lambda rng, content: _any_extreme(rng, content, "highest")),
+    "lowest": (1.6, lambda rng, content: _any_extreme(rng, content, "lowest")),
+    "max": (1.0, lambda rng, content: _any_extreme(rng, content, "max")),
+    "min": (0.8, lambda rng, content: _any_extreme(rng, content, "min")),
     "lookup": (3.0, _lookup),
     "num_rows": (1.2, _num_rows),
     "num_columns": (0.6, _num_columns),

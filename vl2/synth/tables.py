@@ -17,7 +17,7 @@ from vl2.synth.ingredients import fonts, load_font
 from vl2.synth.langs import language
 from vl2.synth.sample import Sample, structure_id
 from vl2.synth.table_content import Content, draw_content
-from vl2.synth.table_questions import table_questions
+from vl2.synth.table_questions import extreme_questions, table_questions
 from vl2.synth.table_wholes import whole_questions
 from vl2.synth.values import pick
 
@@ -190,6 +190,10 @@ def generate_zh(rng: np.random.Generator, split: str) -> Sample:
     return _draw(rng, split, "table-zh")
 
 
+def generate_extremes(rng: np.random.Generator, split: str) -> Sample:
+    return _draw(rng, split, "table-extremes")
+
+
 def _draw(rng: np.random.Generator, split: str, task: str) -> Sample:
     """One table with its questions."""
     lang = language(rng, split, "zh") if task == "table-zh" else None
@@ -219,6 +223,8 @@ def _draw(rng: np.random.Generator, split: str, task: str) -> Sample:
     top = round((height - layout.height) * 0.5)
     _paint(rng, canvas, layout, look, (left, top), ground, plain)
     finished = canvas.finish(rng)
+    if task == "table-extremes":
+        return Sample(task, finished.image, tuple(extreme_questions(rng, layout.content)), *finished.marks)
     questions = table_questions(rng, layout.content, finished.regions)
     questions += whole_questions(rng.spawn(1)[0], layout.content)
     return Sample(task, finished.image, tuple(questions), *finished.marks)
