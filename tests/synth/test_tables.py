@@ -199,11 +199,20 @@ def test_distinct_numbers_what_repeats():
 
 
 def test_extremes_of_every_column_are_asked() -> None:
-    asked = table_questions.extreme_questions(np.random.default_rng(0), TABLE)
+    asked = table_questions.extreme_questions(np.random.default_rng(0), TABLE, {})
     # two names of rows and two values of the prices; of the stock no highest row, since two share it
     assert sorted(question.answers[0] for question in asked) == ["$10.00", "$2.50", "4", "9", "Ann", "Bob", "Bob"]
     names = Content("", (TABLE.columns[0], TABLE.columns[3]))
-    assert table_questions.extreme_questions(np.random.default_rng(0), names)  # nothing to compare: other questions
+    parts = ["column 0", "column 1", "cell 0 0", "cell 0 1"]
+    parts += [
+        name
+        for row in (1, 2, 3)
+        for name in (f"row {row}", *(f"{x} {row} {c}" for x in ("cell", "text") for c in (0, 1)))
+    ]
+    boxes = dict.fromkeys(parts, (0.0, 0.0, 9.0, 9.0))
+    others = [table_questions.table_questions(np.random.default_rng(seed), names, boxes) for seed in range(40)]
+    asked_instead = [table_questions.extreme_questions(np.random.default_rng(seed), names, boxes) for seed in range(40)]
+    assert asked_instead == others  # nothing to compare
 
 
 def test_table_extremes_are_for_training() -> None:

@@ -83,11 +83,11 @@ def table_questions(rng: np.random.Generator, content: Content, regions: dict[st
     return list(found.values())
 
 
-def extreme_questions(rng: np.random.Generator, content: Content) -> list[Question]:
-    """Every question about the highest and the lowest of a column; about others where no column has numbers."""
+def extreme_questions(rng: np.random.Generator, content: Content, regions: dict[str, Rect]) -> list[Question]:
+    """Every question about the highest and the lowest of a column; those of any table where no column has numbers."""
     made = [_extreme(rng, content, kind, column) for column in _measured(content) for kind in EXTREMES]
     found = [Question("ask", text, (answer,), "exact") for _, text, answer in filter(None, made)]
-    return found or table_questions(rng, content, {})
+    return found or table_questions(rng, content, regions)
 
 
 def markdown(content: Content) -> str:

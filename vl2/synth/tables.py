@@ -224,7 +224,8 @@ def _draw(rng: np.random.Generator, split: str, task: str) -> Sample:
     _paint(rng, canvas, layout, look, (left, top), ground, plain)
     finished = canvas.finish(rng)
     if task == "table-extremes":
-        return Sample(task, finished.image, tuple(extreme_questions(rng, layout.content)), *finished.marks)
+        questions = extreme_questions(rng, layout.content, finished.regions)
+        return Sample(task, finished.image, tuple(questions), *finished.marks)
     questions = table_questions(rng, layout.content, finished.regions)
     questions += whole_questions(rng.spawn(1)[0], layout.content)
     return Sample(task, finished.image, tuple(questions), *finished.marks)
