@@ -5,8 +5,9 @@
     batch --teacher, no gradient--> logits of every target --┐
     batch --student--> hidden states --head--> logits --------> share * KL(teacher || student) + (1 - share) * text loss
 
-What follows the share is for `vl2 train`. One process, one device. The metrics keep the plain text loss, so that they compare with those of other trials. The trap:
-the teacher sees the batch just before the student, and its logits wait in between for the same positions.
+What follows the share is for `vl2 train`. One process, one device. The metrics keep the plain text loss, so that they
+compare with those of other trials. The trap: the teacher sees the batch just before the student, and what it thought of
+every target waits in between for the same positions.
 """
 
 import argparse

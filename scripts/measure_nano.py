@@ -35,6 +35,7 @@ from vl2.eval.runner import load_results, save_results
 from vl2.synth.registry import TaskError
 
 MAX_TOKENS = 1024  # of an answer; one that goes round in circles ends earlier, as in `Model.read`
+PER_GPU = 3  # processes: one leaves a GPU waiting for its steps in Python most of the time
 _LOG_EVERY_SEC = 10.0
 
 
@@ -136,12 +137,12 @@ def answer(folder: Path, run_name: str, options: argparse.Namespace) -> None:
     settings |= {"parts": parts, "records_sha256": asked, "device": options.device, "dtype": options.dtype}
     run(
         OWN_TASKS, left, model, folder / run_name / f"part-{number}-of-{parts}",
-        settings=settings, batch_size=options.batch_size or (512 if on_gpu else 8), progress=progress,
+        settings=settings, batch_size=options.batch_size or (256 if on_gpu else 8), progress=progress,
     )  # fmt: skip
 
 
 def answer_in_processes(folder: Path, run_name: str, options: argparse.Namespace, arguments: list[str]) -> None:
-    """One process on a GPU, several with one thread each on a CPU; then all answers judged as one run."""
+    """Several processes, on a CPU with one thread each, on GPUs in turn; then all answers judged as one run."""
     from vl2.eval.benchmarks import OWN_TASKS
     from vl2.eval.items import record_item
     from vl2.eval.run import judge
@@ -150,9 +151,11 @@ def answer_in_processes(folder: Path, run_name: str, options: argparse.Namespace
         answer(folder, run_name, options)
     else:
         command = [sys.executable, __file__, *arguments, "--device", options.device]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        parts = [[*command, "--part", f"{number}/{options.jobs}"] for number in range(options.jobs)]
-        processes = [subprocess.Popen(part, env=environment) for part in parts]
+        gpus = visible_gpus() if options.device == "cuda" else []
+        processes = [
+            subprocess.Popen([*command, "--part", f"{number}/{options.jobs}"], env=environment_of(number, gpus))
+            for number in range(options.jobs)
+        ]
         if any([process.wait() for process in processes]):
             raise SystemExit("a part failed; the same command goes on where it was")
     answers = _answered(folder / run_name, _weights_digest(options.model))
@@ -163,6 +166,20 @@ def answer_in_processes(folder: Path, run_name: str, options: argparse.Namespace
     for name, row in results["tasks"].items():
         interval = f"{row['ci_low']:.4f} - {row['ci_high']:.4f}"
         print(f"{name:36} {row['metric']:17} {row['value']:.4f} ({interval}) of {row['n']}")
+
+
+def visible_gpus() -> list[str]:
+    """Names that CUDA_VISIBLE_DEVICES takes."""
+    import torch
+
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return given.split(",") if given else [str(number) for number in range(torch.cuda.device_count())]
+
+
+def environment_of(number: int, gpus: Sequence[str]) -> dict[str, str]:
+    """Of a process, which sees one GPU, if there are any: kernels run where the current device is."""
+    own = {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
+    return {**os.environ, "OMP_NUM_THREADS": "1", **own}
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -188,7 +205,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto", help="bfloat16 is as on a GPU, and fast on CPUs with AMX")
     parser.add_argument("--batch-size", type=int, default=0)
     parser.add_argument(
-        "--jobs", type=int, default=0, help="processes; 0 is one a core to draw, to answer two on a CPU, one on a GPU"
+        "--jobs", type=int, default=0, help="processes; 0 is one a core to draw, to answer two on a CPU, three on a GPU"
     )
     parser.add_argument("--part", type=lambda text: tuple(map(int, text.split("/"))), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -200,7 +217,7 @@ def main() -> None:
         from vl2.device import pick_device
 
         options.device = str(pick_device(options.device))
-        options.jobs = options.jobs or (1 if options.device.startswith("cuda") else 2)
+        options.jobs = options.jobs or (PER_GPU * len(visible_gpus()) if options.device == "cuda" else 2)
         if options.part:
             answer(options.folder, run_name, options)
         else:

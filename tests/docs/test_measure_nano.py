@@ -43,6 +43,14 @@ def results_of(paths: list[Path], wrong: int, groups: dict[str, str] | None = No
     return judge(OWN_TASKS, items, answers, {"groups": groups or {}})
 
 
+def test_processes_take_turns_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = script("measure_nano")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    gpus = measure.visible_gpus()
+    assert [measure.environment_of(number, gpus)["CUDA_VISIBLE_DEVICES"] for number in range(4)] == ["2", "5", "2", "5"]
+    assert measure.environment_of(1, [])["CUDA_VISIBLE_DEVICES"] == "2,5"
+
+
 def test_rows_ask_what_the_first_version_was_asked(tmp_path: Path) -> None:
     records = script("nano_records")
     rows = {row.name: row for row in records.ROWS}

@@ -6,7 +6,7 @@ from PIL import Image
 
 from vl2.train.display import PlainDisplay, summary
 from vl2.train.metrics import METRICS_NAME, MetricsLog, read_metrics
-from vl2.train.plots import PlotError, draw_plots
+from vl2.train.plots import PlotError, _loss, draw_plots
 
 LINE = {
     "stage": "s", "learning_rate": 1e-3, "loss": 2.0, "task_loss": {"line": 2.5, "form": 1.0}, "patch_loss": 0.5,
@@ -29,6 +29,25 @@ def test_plots_are_pictures(tmp_path: Path) -> None:
         colours = Image.open(path).convert("RGB").getcolors(1 << 24)
         assert colours is not None
         assert len(colours) > 20
+
+
+def test_many_tasks_have_a_panel_for_each_first_word() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    tasks = ["line", "line-zh", "line-photo", "form", "form-zh", "count", "page", "page-zh", "chart"]
+
+    def panels(names: list[str]) -> dict[str, list[str]]:
+        figure = _loss(pyplot, [{"step": step, **LINE, "task_loss": dict.fromkeys(names, 1.0)} for step in (10, 20)])
+        drawn = [axes for axes in figure.axes if axes.axison]
+        shown = {axes.get_title(): [str(line.get_label()) for line in axes.lines] for axes in drawn}
+        pyplot.close(figure)
+        return shown
+
+    few = panels(tasks[:8])
+    assert few == {"all": ["text", "patches"], "tasks": sorted(tasks[:8])}
+    many = panels(tasks)
+    assert many["line"] == ["line", "line-photo", "line-zh"]
+    assert many["count"] == ["count"]
+    assert set(many) == {"all", "line", "form", "count", "page", "chart"}
 
 
 def test_nothing_to_draw(tmp_path: Path) -> None:

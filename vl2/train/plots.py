@@ -5,6 +5,8 @@ from typing import Any
 
 from vl2.train.metrics import METRICS_NAME, read_metrics
 
+_IN_ONE_PANEL = 8  # tasks; more curves are hard to tell apart
+
 
 class PlotError(ValueError):
     """Nothing to draw, or nothing to draw with."""
@@ -43,20 +45,34 @@ def draw_plots(run: Path, out: Path | None = None) -> list[Path]:
 
 
 def _loss(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
-    figure, axes = pyplot.subplots(figsize=(9, 5))
-    axes.plot(
-        [line["step"] for line in lines], [line["loss"] for line in lines], color="black", linewidth=2, label="all"
-    )
-    for number, task in enumerate(sorted({task for line in lines for task in line["task_loss"]})):
-        points = [(line["step"], line["task_loss"][task]) for line in lines if task in line["task_loss"]]
-        colour = pyplot.get_cmap("hsv")(number * 0.618 % 1)  # neighbours differ, however many there are
-        axes.plot(*zip(*points, strict=True), linewidth=0.8, color=colour, label=task)
-    patch = [(line["step"], line["patch_loss"]) for line in lines if line["patch_loss"] is not None]
-    if patch:
-        axes.plot(*zip(*patch, strict=True), linestyle="--", color="grey", linewidth=1.5, label="patches")
-    axes.set(xlabel="step", ylabel="cross-entropy", yscale="log")
-    _beside(axes)
-    axes.grid(alpha=0.3)
+    """A panel for all text and the patches, one for the tasks; of many tasks one for each first word of their names."""
+    tasks = sorted({task for line in lines for task in line["task_loss"]})
+    panels: dict[str, list[str]] = {"all": []}
+    for task in tasks:
+        panels.setdefault("tasks" if len(tasks) <= _IN_ONE_PANEL else task.partition("-")[0], []).append(task)
+    columns = min(len(panels), 5)
+    rows = -(-len(panels) // columns)
+    size = (4.5 * columns, 4.5) if rows == 1 else (3.2 * columns, 2.1 * rows)
+    figure, grid = pyplot.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axes, (title, own) in zip(grid.flat, panels.items(), strict=False):
+        curves = {task: [(line["step"], line["task_loss"].get(task)) for line in lines] for task in own}
+        if not own:
+            curves = {"text": [(line["step"], line["loss"]) for line in lines]}
+            curves["patches"] = [(line["step"], line["patch_loss"]) for line in lines]
+        for name, curve in curves.items():
+            points = [(step, loss) for step, loss in curve if loss is not None]
+            if points:
+                axes.plot(*zip(*points, strict=True), "--" if name == "patches" else "-", linewidth=0.8, label=name)
+        axes.set_title(own[0] if len(own) == 1 else title, fontsize=9)
+        axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+        if len(own) != 1:
+            axes.legend(fontsize=6)
+    for axes in grid.flat[len(panels) :]:
+        axes.axis("off")
+    figure.supxlabel("step")
+    figure.supylabel("cross-entropy")
+    figure.set_layout_engine("constrained")
     return figure
 
 
