@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vl2.synth import chinese, han
 from vl2.synth.canvas import character_ids, text_width
 from vl2.synth.icons import concepts
-from vl2.synth.registry import generate
+from vl2.synth.registry import HAND, HANDWRITTEN, TaskError, generate
 from vl2.synth.sample import FIRST_CONCEPT, FIRST_HAN, NUM_LABELS, OTHER_CHARACTER, Sample
 
 TASKS = ("line-zh", "paragraph-zh", "page-zh")
@@ -91,6 +91,35 @@ def test_splits_share_no_font_word_or_sentence():
         assert not {*han.pool(name, "train")} & {*han.pool(name, "test")}, name
     assert len(han.pool("words", "train")) > 15_000
     assert len(han.pool("sentences", "test")) > 500
+
+
+@pytest.mark.parametrize("task", HANDWRITTEN)
+def test_tasks_by_hand_have_no_other_fonts(task: str, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    kept = han.listed_fonts
+
+    def listed(split: str, kind: str) -> list[str]:
+        asked.append(kind)
+        return kept(split, kind)
+
+    monkeypatch.setattr(han, "listed_fonts", listed)
+    for index in range(4):
+        generate(task, 3, index)
+    assert not {*asked} <= {"hand"}  # the task by itself has other fonts
+    asked.clear()
+    samples = [generate(task + HAND, 3, index) for index in range(4)]
+    assert {*asked} == {"hand"}
+    assert {sample.task for sample in samples} == {task + HAND}
+    with pytest.raises(TaskError, match=f"'{task}-hand' is for training only; draw '{task}' for split 'test'"):
+        generate(task + HAND, 3, 0, "test")
+
+
+def test_tasks_by_hand_leave_other_tasks_their_writers():
+    """Who writes a font is looked up once, and the first sample of a process may be by hand."""
+    penmanship = pytest.importorskip("vl2.synth.penmanship")
+    penmanship._chances.cache_clear()
+    generate("line-zh-hand", 3, 0, penmanship=True)
+    assert {*han.fonts("train")} <= penmanship._chances().keys()
 
 
 def test_training_has_nothing_of_the_designs_of_the_test_split():

@@ -7,6 +7,9 @@ Words and sentences belong to the test split by their own hash; a test sentence 
 are shared. The trap: a label id is the place in characters.txt, so a new order there is a new meaning of every class.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 import numpy as np
@@ -18,11 +21,27 @@ PACK = _PACK / "chinese"
 FIRST_CODE, LAST_CODE = 0x3000, 0xFFEF  # from full-width punctuation to full-width signs
 PUNCTUATION = "，。、；：？！“”‘’（）《》【】—…￥％＋－×÷「」～"  # the fonts have it, too
 KINDS = ("sans", "serif", "hand", "display", "any")
+_BY_HAND: ContextVar[bool] = ContextVar("by_hand", default=False)
+
+
+@contextmanager
+def by_hand() -> Iterator[None]:
+    """Whatever is drawn inside has fonts of handwriting instead of any other."""
+    token = _BY_HAND.set(True)
+    try:
+        yield
+    finally:
+        _BY_HAND.reset(token)
+
+
+def fonts(split: str, kind: str = "any") -> list[str]:
+    """Font files of a split to draw with: of a kind, and inside `by_hand` handwriting whatever is asked for."""
+    return listed_fonts(split, "hand" if _BY_HAND.get() else kind)
 
 
 @lru_cache
-def fonts(split: str, kind: str = "any") -> list[str]:
-    """Font files of a split; a kind that a split lacks gives all of its fonts."""
+def listed_fonts(split: str, kind: str) -> list[str]:
+    """Font files of a split, as the pack lists them; a kind that a split lacks gives all of its fonts."""
     assert kind in KINDS, kind
     rows = [row.split("\t") for row in (PACK / "fonts.tsv").read_text(encoding="utf-8").splitlines()[1:]]
     own = [row for row in rows if row[1] == split]

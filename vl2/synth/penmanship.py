@@ -53,7 +53,8 @@ class _Chances(NamedTuple):
 def _chances() -> dict[str, _Chances]:
     """The chances of each font file of training; test fonts are not in it."""
     chances: dict[str, _Chances] = {}
-    for found, pens, printed, free in ((ingredients.fonts, (0.0, 0.0), 0.05, 0.15), (han.fonts, _PENS, 0.10, 0.30)):
+    english, chinese = (ingredients.fonts, (0.0, 0.0), 0.05, 0.15), (han.listed_fonts, _PENS, 0.10, 0.30)
+    for found, pens, printed, free in (english, chinese):
         chances |= dict.fromkeys(found("train", "any"), _Chances(pens[0], printed, True))
         chances |= dict.fromkeys(found("train", "display"), _Chances(pens[0], free, False))
         chances |= dict.fromkeys(found("train", "hand"), _Chances(pens[1], free * (1 - pens[1]), False))

@@ -9,9 +9,11 @@ import importlib
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 
+from vl2.synth.han import by_hand
 from vl2.synth.sample import SPLITS, Sample
 
 # task -> (module, function); modules are imported when first asked for, so that one task costs no other's loading time
@@ -67,10 +69,13 @@ TURNED = "-turned"  # task "line-turned" is task "line", turned by several degre
 TURNING = ("line", "paragraph", "page", "line-zh", "page-zh", "receipt", "flow")
 FIELDS = "-fields"  # task "receipt-fields" is task "receipt", asked about as `Model.extract` asks
 FIELDED = ("receipt", "form", "invoice", "card", "receipt-zh", "form-zh", "invoice-zh", "card-zh")
+HAND = "-hand"  # task "line-zh-hand" is task "line-zh" with fonts of handwriting alone
+HANDWRITTEN = ("line-zh", "paragraph-zh", "page-zh", "form-zh", "flow-zh")
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED} | {task + TURNED: TASKS[task] for task in TURNING}
-TASKS |= {task + FIELDS: TASKS[task] for task in FIELDED}
+TASKS |= {task + FIELDS: TASKS[task] for task in FIELDED} | {task + HAND: TASKS[task] for task in HANDWRITTEN}
 # tasks of the training split alone, and what the others have instead
 TRAINING_ONLY = {"table-extremes": "table"} | {task + FIELDS: task for task in FIELDED}
+TRAINING_ONLY |= {task + HAND: task for task in HANDWRITTEN}
 
 
 class TaskError(ValueError):
@@ -98,8 +103,11 @@ def generate(task: str, seed: int, index: int, split: str = "train", *, penmansh
         raise TaskError(f"seed {seed} and index {index} must not be negative")
     key = [zlib.crc32(f"{split}/{task}".encode()), seed, index]
     stream = np.random.default_rng(key)
-    with _hands(key) if penmanship and split == "train" else nullcontext():
+    writers = _hands(key) if penmanship and split == "train" else nullcontext()
+    with writers, by_hand() if task.endswith(HAND) else nullcontext():
         sample = generator(task)(stream, split)
+    if task.endswith(HAND):
+        return replace(sample, task=task)
     if task.endswith(FIELDS):
         from vl2.synth.fields import ask_fields
 
