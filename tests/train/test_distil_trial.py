@@ -61,9 +61,9 @@ def distillation(script: ModuleType, assembly: Assembly, monkeypatch: pytest.Mon
 def logits_of(model: torch.nn.Module, batch: PackedBatch, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
     seen: list[torch.Tensor] = []
 
-    def keep(hidden: torch.Tensor, head: torch.Tensor, *rest: torch.Tensor):
+    def keep(hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor):
         seen.append(hidden @ head.T)
-        return head_loss(hidden, head, *rest)
+        return head_loss(hidden, head, targets, weights)
 
     with monkeypatch.context() as patch, torch.no_grad():
         patch.setattr(vl2.train.loss, "head_loss", keep)
