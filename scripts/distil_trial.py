@@ -3,8 +3,9 @@
     python scripts/distil_trial.py --teacher vl2/weights/nano --share 0.5 scripts/nano_trials.toml --out RUN_DIR ...
 
     batch --teacher, no gradient--> logits of every target --┐
-    batch --student--> hidden states --head--> logits --------> share * KL(teacher || student) + (1 - share) * text loss
+    batch --student--> hidden states --head--> logits --------> share * soft loss + (1 - share) * text loss
 
+The soft loss is the cross-entropy of the student under the teacher's probabilities, at every target.
 What follows the share is for `vl2 train`. One process, one device. The metrics keep the plain text loss, so that they
 compare with those of other trials. The trap: the teacher sees the batch just before the student, and what it thought of
 every target waits in between for the same positions.
@@ -64,12 +65,12 @@ class Distillation:
         text, text_L = head_loss(hidden_LD, head_VD, targets_L, weights_L)
         parts = zip(*(tensor.split(ROWS) for tensor in (hidden_LD, self._seen[0], weights_L)), strict=True)
         zero = hidden_LD.new_zeros((), dtype=torch.float32)
-        soft = sum((_divergence(own, head_VD, other, self._seen[1], weights) for own, other, weights in parts), zero)
+        soft = sum((_soft_loss(own, head_VD, other, self._seen[1], weights) for own, other, weights in parts), zero)
         return (1 - self.share) * text + self.share * soft, text_L
 
 
-def _divergence(own_LD: Tensor, head_VD: Tensor, other_LD: Tensor, other_head_VD: Tensor, weights_L: Tensor) -> Tensor:
-    """Weighted sum of the cross-entropy of the student under the teacher's probabilities; logits are made twice."""
+def _soft_loss(own_LD: Tensor, head_VD: Tensor, other_LD: Tensor, other_head_VD: Tensor, weights_L: Tensor) -> Tensor:
+    """Its weighted sum; logits are made again in the backward pass."""
 
     def compute(own_LD: Tensor, head_VD: Tensor) -> Tensor:
         with torch.no_grad():

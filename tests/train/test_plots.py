@@ -44,6 +44,7 @@ def test_many_tasks_have_a_panel_for_each_first_word() -> None:
 
     few = panels(tasks[:8])
     assert few == {"all": ["text", "patches"], "tasks": sorted(tasks[:8])}
+    assert panels([*tasks, "all-zh", "all"])["all"] == ["all", "all-zh"]  # the first panel of that title is not theirs
     many = panels(tasks)
     assert many["line"] == ["line", "line-photo", "line-zh"]
     assert many["count"] == ["count"]

@@ -47,7 +47,7 @@ def draw_plots(run: Path, out: Path | None = None) -> list[Path]:
 def _loss(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
     """A panel for all text and the patches, one for the tasks; of many tasks one for each first word of their names."""
     tasks = sorted({task for line in lines for task in line["task_loss"]})
-    panels: dict[str, list[str]] = {"all": []}
+    panels: dict[str, list[str]] = {"": []}
     for task in tasks:
         panels.setdefault("tasks" if len(tasks) <= _IN_ONE_PANEL else task.partition("-")[0], []).append(task)
     columns = min(len(panels), 5)
@@ -63,7 +63,7 @@ def _loss(pyplot: Any, lines: list[dict[str, Any]]) -> Any:
             points = [(step, loss) for step, loss in curve if loss is not None]
             if points:
                 axes.plot(*zip(*points, strict=True), "--" if name == "patches" else "-", linewidth=0.8, label=name)
-        axes.set_title(own[0] if len(own) == 1 else title, fontsize=9)
+        axes.set_title(own[0] if len(own) == 1 else title or "all", fontsize=9)
         axes.set_yscale("log")
         axes.grid(alpha=0.3)
         if len(own) != 1:
