@@ -1,7 +1,13 @@
-from collections.abc import Iterator
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
+
+SCRIPTS = str(Path(__file__).resolve().parents[2] / "scripts")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -11,3 +17,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def import_script() -> Iterator[Callable[[str], ModuleType]]:
+    """Imports a program of scripts/ by name; they import each other."""
+    sys.path.insert(0, SCRIPTS)
+    yield importlib.import_module
+    sys.path.remove(SCRIPTS)

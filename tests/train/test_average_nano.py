@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -19,14 +18,8 @@ HEAD = "model-00001-of-000004.safetensors"
 
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import average_nano  # pyright: ignore[reportMissingImports]
-
-        yield average_nano
-    finally:
-        sys.path.remove(str(ROOT / "scripts"))
+def script(import_script: Callable[[str], ModuleType]) -> ModuleType:
+    return import_script("average_nano")
 
 
 def test_weights_lie_between_in_the_types_of_the_later(script: ModuleType) -> None:

@@ -1,9 +1,7 @@
 """A trial with a teacher: the loss has both parts, and a student who agrees with the teacher has nothing to learn."""
 
 import copy
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -17,19 +15,12 @@ from vl2.train.config import read_recipe
 from vl2.train.head_loss import head_loss
 from vl2.train.loss import answer_weights, batch_losses
 
-ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {"background_weight": 0.05, "answer_exponent": 0.5, "static": False}
 
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import distil_trial  # pyright: ignore[reportMissingImports]
-
-        yield distil_trial
-    finally:
-        sys.path.remove(str(ROOT / "scripts"))
+def script(import_script: Callable[[str], ModuleType]) -> ModuleType:
+    return import_script("distil_trial")
 
 
 @pytest.fixture(scope="module")

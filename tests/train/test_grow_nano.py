@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -37,15 +36,8 @@ SYNTH = SynthSource(generate, patch_targets, tuple(TASKS), NUM_LABELS)
 
 
 @pytest.fixture(scope="module")
-def scripts() -> Iterator[tuple[ModuleType, ModuleType]]:
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import grow_nano  # pyright: ignore[reportMissingImports]
-        import grow_tokenizer  # pyright: ignore[reportMissingImports]
-
-        yield grow_nano, grow_tokenizer
-    finally:
-        sys.path.remove(str(ROOT / "scripts"))
+def scripts(import_script: Callable[[str], ModuleType]) -> tuple[ModuleType, ModuleType]:
+    return import_script("grow_nano"), import_script("grow_tokenizer")
 
 
 @pytest.fixture(scope="module")
