@@ -83,7 +83,7 @@ def test_pictures_of_the_test_split_stay_as_they_are(task: str):
 def test_splits_share_no_font_word_or_sentence():
     assert not {*han.fonts("train")} & {*han.fonts("test")}
     assert len(han.fonts("train")) == 23
-    assert len(han.fonts("train", "hand")) == 12
+    assert len(han.fonts("train", "hand")) == 15
     assert [path.rpartition("/")[2] for path in han.fonts("test")] == [
         "wqy-microhei.ttf", "gbsn00lp.ttf", "zhi-mang-xing.ttf",
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from PIL import Image
 
 from vl2.synth import icons, scene_phrases, scene_questions, scene_wordings, scenes
 from vl2.synth.icons import PALETTE, average_color, concepts, drawings, drawings_of, pick_color
-from vl2.synth.registry import generate
+from vl2.synth.registry import TaskError, generate
 from vl2.synth.sample import NUM_LABELS, concept_id
 from vl2.synth.scenery import INK, Plan, Scenery, build_scenery, render_thing
 
@@ -234,6 +234,15 @@ def test_counts_are_right():
         assert made.answers[0] == str(len(members))
         everything = scene_questions.count_all(np.random.default_rng(seed), scene)
         assert everything is None or everything.answers[0] == str(len(scene.things))
+
+
+def test_count_many_has_many_of_a_kind_and_is_for_training():
+    samples = [generate("count-many", 1, index) for index in range(40)]
+    assert {sample.task for sample in samples} == {"count-many"}
+    largest = [max(int(q.answers[0]) for q in sample.questions if q.metric == "exact") for sample in samples]
+    assert np.mean(np.array(largest) >= 5) > 0.9  # a planned thing may not find a place
+    with pytest.raises(TaskError, match="'count-many' is for training only; draw 'count'"):
+        generate("count-many", 1, 0, "test")
 
 
 def test_count_answer_agrees_with_the_marks():

@@ -31,6 +31,7 @@ TASKS: dict[str, tuple[str, str]] = {
     "chart-zh": ("vl2.synth.plots", "generate_zh"),
     "ground": ("vl2.synth.scenes", "generate_ground"),
     "count": ("vl2.synth.scenes", "generate_count"),
+    "count-many": ("vl2.synth.scenes", "generate_count_many"),
     "scene": ("vl2.synth.scenes", "generate_scene"),
     "caption": ("vl2.synth.scenes", "generate_caption"),
     "line-zh": ("vl2.synth.chinese_ocr", "generate_line"),
@@ -74,7 +75,7 @@ HANDWRITTEN = ("line-zh", "paragraph-zh", "page-zh", "form-zh", "flow-zh")
 TASKS |= {task + PHOTO: TASKS[task] for task in PHOTOGRAPHED} | {task + TURNED: TASKS[task] for task in TURNING}
 TASKS |= {task + FIELDS: TASKS[task] for task in FIELDED} | {task + HAND: TASKS[task] for task in HANDWRITTEN}
 # tasks of the training split alone, and what the others have instead
-TRAINING_ONLY = {"table-extremes": "table"} | {task + FIELDS: task for task in FIELDED}
+TRAINING_ONLY = {"table-extremes": "table", "count-many": "count"} | {task + FIELDS: task for task in FIELDED}
 TRAINING_ONLY |= {task + HAND: task for task in HANDWRITTEN}
 
 

@@ -99,7 +99,17 @@ def _phrase(rng: np.random.Generator, scenery: Scenery, many: float) -> tuple[st
 
 def generate_count(rng: np.random.Generator, split: str) -> Sample:
     """How many of a kind, of a colour, of a group, or altogether; 0 to 9 of a kind. And some to locate."""
-    counts = [int(rng.integers(1, 10))]
+    return _count(rng, split, "count", least=1)
+
+
+def generate_count_many(rng: np.random.Generator, split: str) -> Sample:
+    """As `generate_count`, with five or more of the first kind: fewer are easily counted."""
+    return _count(rng, split, "count-many", least=5)
+
+
+def _count(rng: np.random.Generator, split: str, task: str, least: int) -> Sample:
+    """A picture of things to count; of the first kind at least `least` are planned."""
+    counts = [int(rng.integers(least, 10))]
     for _ in range(int(rng.integers(0, 4))):
         counts.append(int(rng.integers(1, 6)))
         if sum(counts) > 13:
@@ -107,7 +117,7 @@ def generate_count(rng: np.random.Generator, split: str) -> Sample:
     scenery = filled(rng, split, Plan(counts, _layout(rng, 0.75), False, bool(rng.random() < 0.6)))
     counting = count_each(rng, scenery) + ask_several(rng, scenery, COUNTING, int(rng.integers(1, 5)))
     questions = [counting[number] for number in rng.permutation(len(counting))]
-    return _finish(rng, "count", scenery, questions + find_several(rng, scenery, int(rng.integers(1, 4)), many=0.6))
+    return _finish(rng, task, scenery, questions + find_several(rng, scenery, int(rng.integers(1, 4)), many=0.6))
 
 
 def generate_scene(rng: np.random.Generator, split: str) -> Sample:
