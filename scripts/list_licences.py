@@ -47,8 +47,8 @@ removed, renamed inside; those with `redraw` in `chinese/sources.toml` are polyg
 bolder, thinner or unsteady; Xiaolai has the Latin letters of Patrick Hand; kouzan-gyosho, kouzan-sosho, aoyagi-soseki
 and aoyagi-soseki-brush have signs, Latin letters and some 1,250 characters of Long Cang, aoyagi-kouzan-brush has them
 (some 1,030) of Liu Jian Mao Cao, so each is under the Open Font License as a whole. Strokes (`strokes.npz`) are middle
-lines, simplified, 256 units an em; whoever passes them on does so under the Arphic Public License. Copyright notices and
-licence texts, that one among them: `chinese/licences/`.
+lines, simplified, 256 units an em; whoever passes them on does so under the Arphic Public License. Copyright notices
+and licence texts, that one among them: `chinese/licences/`.
 """
 
 PHOTOGRAPHS = """
