@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vl2.config import (
@@ -267,6 +267,7 @@ KEYS += [(section, key) for section in SECTIONS for key in official()[section]]
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(KEYS), JSON), min_size=1, max_size=2))
+@example([(("language_config", "rope_scaling"), {"\n": None})])
 def test_fuzz(changes: list[tuple[tuple[str, str], Any]]) -> None:
     """Whatever a file says: a configuration that can be written and read again, or one clear error."""
     values = official()

@@ -78,7 +78,8 @@ class Section:
             if key in known:
                 kwargs[key] = _coerce(value, hints[key], prefix + key)
             elif key not in _IGNORED_KEYS:
-                raise ConfigError(f"{prefix}{key} = {value!r}: unknown key; known keys: {', '.join(sorted(known))}")
+                name = prefix + key if key.isprintable() else repr(prefix + key)  # one line, whatever the file says
+                raise ConfigError(f"{name} = {value!r}: unknown key; known keys: {', '.join(sorted(known))}")
         for name, f in known.items():
             if name not in kwargs and f.default is MISSING and f.default_factory is MISSING:
                 raise ConfigError(f"{prefix}{name} is missing")
