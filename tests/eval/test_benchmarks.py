@@ -1,5 +1,6 @@
 """Every benchmark from files in its own formats: the exact prompts, what is right, and what the summary says."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,32 @@ def test_infovqa_and_its_hidden_answers(tmp_path: Path) -> None:
     assert results["tasks"]["infovqa"]["n"] == 0
 
 
+def test_infovqa_in_its_formats(tmp_path: Path) -> None:
+    golds = ["1,020", "1,020 million"]
+    tsv = write_tsv(
+        tmp_path / "InfoVQA_VAL.tsv",
+        [
+            {"index": 0, "image": b64("red"), "question": "How many?", "answer": str(golds)},
+            {"index": 1, "image": "0", "question": "Who?", "answer": "['nan']"},  # a grandmother, not a gap
+            {"index": 2, "image": "0", "question": "What?", "answer": "nan"},
+        ],
+    )
+    parquet = write_parquet(
+        tmp_path / "a.parquet",
+        [{"questionId": "65718", "question": "How many?", "answers": golds, "answer_type": ["single span"],
+          "image": struct("red"), "image_url": "http://x", "operation/reasoning": ["counting"], "ocr": "[{}]",
+          "data_split": "val"}],
+    )  # fmt: skip
+    for path, name in ((tsv, "0"), (parquet, "65718")):
+        item = items_of("infovqa", path)[0]
+        assert (item.id, item.golds) == (name, tuple(golds))
+        assert prompt_of(item) == f"<image>\nHow many?{SHORT}"
+        assert scores("infovqa", [item], {name: "1,020 Millions"}) == {name: pytest.approx(1 - 1 / 14)}
+    asked = items_of("infovqa", tsv)
+    assert [item.golds for item in asked[1:]] == [("nan",), ("nan",)]
+    assert scores("infovqa", asked, {"1": "Nan", "2": "nap"}) == {"0": 0.0, "1": 1.0, "2": pytest.approx(2 / 3)}
+
+
 def test_chartqa_in_its_formats(tmp_path: Path) -> None:
     lmms = {"type": "human_test", "question": "How many?", "answer": "14", "image": struct()}
     m4 = {"query": "How many?", "label": ["14"], "human_or_machine": 0, "image": struct()}
@@ -96,17 +123,23 @@ def test_chartqa_in_its_formats(tmp_path: Path) -> None:
         assert scores("chartqa", [item], {"0": "14.8"}) == {"0": 0.0}
 
 
-def test_textvqa(tmp_path: Path) -> None:
+def test_textvqa_in_its_formats(tmp_path: Path) -> None:
     people = ["nokia"] * 2 + ["Toshiba"] * 8
-    path = write_parquet(
+    parquet = write_parquet(
         tmp_path / "a.parquet",
-        [{"image_id": "x", "question_id": 34602, "question": "brand?", "answers": people, "image": struct(),
-          "set_name": "val"}],
+        [{"image_id": "x", "question_id": 34602, "question": "brand?", "question_tokens": ["brand"], "image": struct(),
+          "image_width": 48, "image_height": 24, "answers": people, "image_classes": ["Camera"], "set_name": "val",
+          "ocr_tokens": ["NOKIA"]}],
     )  # fmt: skip
-    (item,) = items_of("textvqa", path)
-    assert item.id == "34602"
-    assert prompt_of(item) == f"<image>\nbrand?{SHORT}"
-    assert scores("textvqa", [item], {"34602": "Nokia"}) == {"34602": pytest.approx(0.6)}
+    tsv = write_tsv(
+        tmp_path / "TextVQA_VAL.tsv",
+        [{"index": 34602, "image": b64(), "question": "brand?", "answer": str(people)}],
+    )
+    for path in (parquet, tsv):
+        (item,) = items_of("textvqa", path)
+        assert (item.id, item.golds) == ("34602", tuple(people))  # every person counts, equal answers too
+        assert prompt_of(item) == f"<image>\nbrand?{SHORT}"
+        assert scores("textvqa", [item], {"34602": "Nokia"}) == {"34602": pytest.approx(0.6)}
 
 
 def test_ocrbench_counts_and_groups(tmp_path: Path) -> None:
@@ -153,11 +186,17 @@ def test_choices_in_their_formats(tmp_path: Path) -> None:
              "image": b64()}]),
         write_parquet(tmp_path / "ai2d.parquet", [
             {"question": "What?", "options": ["cat", "dog"], "answer": "1", "image": struct()}]),
+        write_tsv(tmp_path / "AI2D_TEST.tsv", [
+            {"index": 0, "image": b64(), "question": "What?", "A": "cat", "B": "dog", "C": "", "D": "", "answer": "B",
+             "category": "foodChainsWebs", "image_path": "0.png"}]),
+        write_tsv(tmp_path / "MMT-Bench_VAL.tsv", [
+            {"index": 0, "image": b64(), "question": "What?", "answer": "B", "category": "animals", "A": "cat",
+             "B": "dog", "C": "", "D": "", "E": "", "l2-category": "recognition", "split": "val"}]),
         write_parquet(tmp_path / "mmstar.parquet", [
             {"index": 0, "question": "What?\nOptions: A: cat, B: dog", "image": struct(), "answer": "B",
              "category": "c", "l2_category": "d", "meta_info": {"source": "s"}}]),
     ]  # fmt: skip
-    for name, path in zip(("mmstar", "ai2d", "mmstar"), paths, strict=True):
+    for name, path in zip(("mmstar", "ai2d", "ai2d", "mmtbench", "mmstar"), paths, strict=True):
         (item,) = items_of(name, path)
         assert prompt_of(item) == OPTIONS
         assert (item.golds, item.choices) == (("B",), {"A": "cat", "B": "dog"})
@@ -212,6 +251,57 @@ def test_mmbench_with_its_rotations_in_the_file(tmp_path: Path) -> None:
     assert colour_of(source.source) == "red"
     tasks = judged("mmbench", items, {"3": "A", "1000003": "A", "4": "A"})["tasks"]
     assert (tasks["mmbench"]["value"], tasks["mmbench"]["n"]) == (0.5, 2)
+
+
+def mmbench_row(index: int, image: str = "red", **fields: Any) -> dict[str, Any]:
+    """A row of lmms-lab/MMBench with two options, missing values as that file has them."""
+    row = {"index": index, "question": "What?", "hint": "nan", "answer": "B", "A": "cat", "B": "dog", "C": "nan",
+           "D": "nan", "category": "c", "image": struct(image), "source": "s", "L2-category": "l", "comment": "nan",
+           "split": "dev"}  # fmt: skip
+    return row | fields
+
+
+@pytest.mark.parametrize("missing", ["nan", None, math.nan, ""])
+def test_mmbench_parquet_has_only_the_options_that_are_there(missing: object, tmp_path: Path) -> None:
+    row = mmbench_row(241, hint=missing, C=missing, D=missing)
+    items = items_of("mmbench", write_parquet(tmp_path / "dev.parquet", [row]))
+    assert [item.choices for item in items] == [{"A": "cat", "B": "dog"}, {"A": "dog", "B": "cat"}]
+    assert [item.golds for item in items] == [("B",), ("A",)]
+    assert prompt_of(items[0]) == OPTIONS
+    assert {(item.unit, item.group) for item in items} == {("241", "c")}
+    with_hint = items_of("mmbench", write_parquet(tmp_path / "h.parquet", [row | {"hint": "Look."}]))
+    assert prompt_of(with_hint[0]) == OPTIONS.replace("Question", "Hint: Look.\nQuestion")
+
+
+def test_mmbench_parquet_with_its_rotations(tmp_path: Path) -> None:
+    rows = [mmbench_row(3), mmbench_row(1_000_003, A="dog", B="cat", answer="A")]
+    items = items_of("mmbench", write_parquet(tmp_path / "dev.parquet", rows))
+    assert [(item.id, item.unit, prompt_of(item)) for item in items] == [
+        ("3", "3", OPTIONS),
+        ("1000003", "3", OPTIONS.replace("A. cat\nB. dog", "A. dog\nB. cat")),
+    ]
+    assert judged("mmbench", items, {"3": "B", "1000003": "B"})["tasks"]["mmbench"]["value"] == 0.0
+
+
+def test_mmbench_parquet_that_hides_its_answers_or_has_no_options(tmp_path: Path) -> None:
+    hidden = items_of("mmbench", write_parquet(tmp_path / "test.parquet", [mmbench_row(3, answer="nan")]))
+    assert [item.golds for item in hidden] == [(), ()]
+    assert judged("mmbench", hidden, {})["tasks"]["mmbench"].get("unscored") == 2
+    empty = write_parquet(tmp_path / "b.parquet", [mmbench_row(3, A="nan", B="nan")])
+    with pytest.raises(RecordError, match=r"question = 'What\?': expected options in columns A, B"):
+        items_of("mmbench", empty)
+
+
+def test_missing_options_and_hints_of_other_benchmarks(tmp_path: Path) -> None:
+    row = {"index": 0, "question": "What?", "hint": "nan", "A": "cat", "B": "dog", "C": "nan", "D": None,
+           "answer": "B", "image_1": struct()}  # fmt: skip
+    path = write_parquet(tmp_path / "a.parquet", [row])
+    for name in ("mmstar", "ai2d", "realworldqa", "mmtbench"):
+        assert prompt_of(items_of(name, path)[0]) == OPTIONS
+    assert prompt_of(items_of("mmmu", path)[0]) == f"<image>\n<image 1> What?\nA. cat\nB. dog\n{SELECT}"
+    listed = write_jsonl(tmp_path / "a.jsonl", [{"question": "Which?", "options": ["1", "nan", "inf"], "answer": "B"}])
+    (item,) = items_of("ai2d", listed)
+    assert item.choices == {"A": "1", "B": "nan", "C": "inf"}  # a list has no gaps
 
 
 SELECT = "Answer with the option's letter from the given choices directly. " + SHORT[1:] + "\n \n"

@@ -12,6 +12,7 @@ from vl2.cli import app
 from vl2.data.records import Record
 from vl2.eval.runner import load_results
 from vl2.processing.messages import Image as ImagePart
+from vl2.processing.messages import Message
 
 assert vl2.cli_eval
 
@@ -102,6 +103,40 @@ def test_threads_tile_what_the_renderer_would(tmp_path: Path, on: list[object]) 
     missing = Record("t/4", ("no-such.png",), "What?", ("x",), "exact", "t")
     with pytest.raises(ValueError, match="no-such"):
         ModelAnswerer(model, 6, workers=3).answer([*records, missing])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_follow_ups_come_after_what_was_said(
+    tmp_path: Path, on: list[object], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    from vl2.answerer import ModelAnswerer
+    from vl2.api import load
+    from vl2.data.dialogue import record_conversation
+    from vl2.eval.items import record_item
+
+    model = load(str(on[1]), device="cpu")
+    picture = str(tmp_path / "a.png")
+    Image.effect_noise((190, 38), 90).convert("RGB").save(picture)
+    earlier = (("Is there a cat?", "yes"), ("Is it black?", "no"))
+    records = [Record("t/0", (picture,), "And a dog?", ("x",), "exact", "t", earlier)]
+    records.append(Record("t/1", (picture,), "it", (), "iou", "t", earlier))
+    records.append(Record("t/2", (picture,), "A cat?", ("x",), "exact", "t"))
+    items = [record_item(record) for record in records]
+    assert items[0].question == "Is there a cat? yes\nIs it black? no\nAnd a dog?"
+    assert [part.source for part in items[0].message().parts if isinstance(part, ImagePart)] == [picture]
+    prompts: list[list[Message]] = []
+    chat_batch = model.chat_batch
+    monkeypatch.setattr(
+        model, "chat_batch", lambda talks, **_: prompts.extend(talks) or chat_batch(talks, max_tokens=2)
+    )
+    assert len(ModelAnswerer(model, workers=workers).answer_messages([item.message() for item in items])) == 3
+    for prompt, record in zip(prompts, records, strict=True):
+        found, expected = (
+            model.renderer.render(talk, for_generation=True) for talk in (prompt, record_conversation(record)[:-1])
+        )
+        assert found.input_ids == expected.input_ids
 
 
 def test_own_tasks_into_a_directory_or_a_file(tmp_path: Path, on: list[object]) -> None:

@@ -19,6 +19,14 @@ ANIMALS = {"A": "teddy bear", "B": "rabbit", "C": "cat", "D": "dog"}
         ("a cute teddy bear", "A"),
         ("Cat", "C"),
         ("A cat on a mat", "C"),  # "A" is the article, the text decides
+        ("A cat and a dog", None),
+        ("The answer is A", "A"),  # an article has a word after it
+        ("The answer is A.", "A"),
+        ("I think it must be (A)", "A"),
+        ("A. the one that is neither cat nor dog", "A"),
+        ("A\nIt is neither a cat nor a dog.", "A"),
+        ("A cat? No, the answer is A", "A"),
+        ("An A-frame beside A dog", "D"),
         ("A or B", None),
         ("dog and cat", None),
         ("spider", None),

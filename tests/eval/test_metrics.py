@@ -3,10 +3,12 @@
 import math
 import random
 
+import jiwer
 import numpy as np
 import pytest
+import torch
 from anls import anls_score
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vl2.data.records import METRICS, Record
@@ -16,6 +18,7 @@ from vl2.eval.metrics import (
     anls,
     box_iou,
     cer,
+    collapse,
     exact,
     grounding,
     match_boxes,
@@ -167,6 +170,23 @@ def test_error_rates_are_of_the_corpus() -> None:
     assert cer("abc", [""]).value == 3
 
 
+texts = st.text("ab é\n", max_size=12)
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+def test_error_rates_against_an_independent_package(pairs: list[tuple[str, str]]) -> None:
+    """Rates of a corpus as jiwer has them.
+
+    jiwer leaves runs of white space inside a text as they are, which here are one space, so it gets texts without any.
+    Of golds without a single character or word it makes no rate.
+    """
+    answers, golds = zip(*((collapse(answer), collapse(gold)) for answer, gold in pairs), strict=True)
+    for ours, theirs in ((cer, jiwer.cer), (wer, jiwer.wer)):
+        if any(golds):
+            rate = aggregate([ours(answer, [gold]) for answer, gold in pairs], resamples=1).value
+            assert rate == pytest.approx(theirs(list(golds), list(answers)))
+
+
 def test_box_iou_by_hand() -> None:
     assert box_iou(Box(0, 0, 2, 2), Box(1, 1, 3, 3)) == pytest.approx(1 / 7)
     assert box_iou(Box(0, 0, 4, 4), Box(0, 0, 4, 2)) == pytest.approx(0.5)
@@ -221,6 +241,20 @@ def test_iou_laws(first: Box, second: Box) -> None:
     assert box_iou(first, second) == box_iou(second, first)
     if first.x0 < first.x1 and first.y0 < first.y1:
         assert box_iou(first, first) == 1
+
+
+@settings(deadline=None)  # the first call imports transformers
+@given(st.lists(boxes, min_size=1, max_size=5), st.lists(boxes, min_size=1, max_size=5))
+def test_iou_against_transformers(first: list[Box], second: list[Box]) -> None:
+    """Of boxes with an area: two empty ones at the same place have 0 / 0 in common there, and nothing here."""
+    from transformers.loss.loss_for_object_detection import box_iou as pairwise
+
+    theirs, unions = pairwise(torch.tensor(first, dtype=torch.float64), torch.tensor(second, dtype=torch.float64))
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            assert box_iou(a, b) == pytest.approx(theirs[i, j].item() if unions[i, j] else 0.0)
+            found = grounding(located(a), located(b)).value
+            assert found == float(unions[i, j] > 0 and theirs[i, j] >= 0.5)
 
 
 @given(st.lists(boxes, max_size=4), st.lists(boxes, max_size=4))

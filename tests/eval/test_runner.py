@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from vl2.data.records import Record
+from vl2.eval.benchmarks import OWN_TASKS
+from vl2.eval.intervals import wilson
+from vl2.eval.items import record_item
+from vl2.eval.run import run
 from vl2.eval.runner import Output, evaluate, load_results, save_results
 from vl2.processing.boxes import Box, Region
+from vl2.processing.messages import Message
 
 
 class Scripted:
@@ -102,6 +107,33 @@ def test_a_task_with_two_metrics_has_a_row_for_each(picture: str) -> None:
         "t (wer)": 0.5,
         "u": 1.0,
     }
+
+
+def test_right_or_wrong_has_the_interval_of_a_run_in_a_directory(picture: str, tmp_path: Path) -> None:
+    """60 of 60 do not make sure that all are right, and both ways to evaluate say so; a rate stays a bootstrap."""
+    records = [Record(f"form/{n}", (picture,), "Name?", ("Ann",), "exact", "form") for n in range(60)]
+    records += [Record(f"line/{n}", (picture,), "", ("Ann",), "cer", "line") for n in range(5)]
+
+    class Ann:
+        def answer(self, records: Sequence[Record]) -> list[Output]:
+            return [Output("Ann", tokens=2) for _ in records]
+
+        def answer_messages(self, messages: Sequence[Message]) -> list[Output]:
+            return [Output("Ann", tokens=2) for _ in messages]
+
+    tasks = evaluate(records, Ann())["tasks"]
+    assert (tasks["form"]["ci_low"], tasks["form"]["ci_high"]) == wilson(60, 60)
+    assert tasks["form"]["ci_low"] == pytest.approx(0.9398, abs=1e-4)
+    assert [tasks[task].get("interval") for task in ("form", "line")] == ["wilson", "bootstrap"]
+    written = run(OWN_TASKS, [record_item(record) for record in records], Ann, tmp_path / "out", settings={})["tasks"]
+    for task in ("form", "line"):
+        assert {**tasks[task], "seconds": 0} == {**written[task], "seconds": 0}
+
+
+def test_records_of_two_files_may_share_an_id(picture: str) -> None:
+    same = [Record("1", (picture,), "", (gold,), "cer", "t") for gold in ("ab", "abcd")]
+    task = evaluate(same, Scripted({"1": Output("ab", tokens=2)}))["tasks"]["t"]
+    assert (task["n"], task["tokens"], task["value"]) == (2, 4, pytest.approx(2 / 6))
 
 
 def test_wrong_use(records: list[Record]) -> None:

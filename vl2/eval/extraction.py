@@ -14,14 +14,15 @@ from collections.abc import Mapping, Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-_SEPARATORS = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
+_SEPARATORS = str.maketrans(dict.fromkeys(".()[],:;!*#{}", "."))
 _REFUSALS = (
     "Sorry, I can't help with images of people yet.",
     "I can't process this file.",
     "I'm sorry, but without the image provided",
     "Cannot determine the answer",
 )
-_LONGEST_WITH_A = 3  # words; in a longer answer "A" may be the article
+_LONGEST_WITH_A = 3  # words; in a longer answer an "A" that a word follows may be the article
+_NO_ARTICLE = re.compile(r"(?<![^\s.])A(?=[.\n]|\s*$)")  # nothing follows, or a mark: "(A)", "A. cat", "is A"
 _NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:[eE][+-]?\d+)?|-?\.\d+")
 _LIST = re.compile(r"\[[^\[\]]*\]")
 _ANSWER_IS = re.compile(r"(?:answer|value|result)\s*(?:is|:|=)\s*", re.IGNORECASE)
@@ -30,17 +31,19 @@ _ANSWER_IS = re.compile(r"(?:answer|value|result)\s*(?:is|:|=)\s*", re.IGNORECAS
 def choose_option(answer: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the option that an answer names, or None.
 
-    One letter of an option standing alone decides; "A" counts as a letter in short answers only. Otherwise the text of
-    exactly one option must occur, in an answer at most twice as long as all options together.
+    One letter of an option standing alone decides; "A" with a word after it counts as a letter in short answers only.
+    Otherwise the text of exactly one option must occur, in an answer at most twice as long as all options together.
 
     Args:
         choices: letters to texts; texts may be empty where they are unknown.
     """
     if any(refusal in answer for refusal in _REFUSALS):
         return None
-    words = answer.translate(_SEPARATORS).split()
+    marked = answer.translate(_SEPARATORS)
+    words = marked.replace(".", " ").split()
     named = [letter for letter in choices if letter in words]
-    if len(named) == 1 and not (named == ["A"] and len(words) > _LONGEST_WITH_A):
+    article = len(words) > _LONGEST_WITH_A and not _NO_ARTICLE.search(marked)
+    if len(named) == 1 and not (named == ["A"] and article):
         return named[0]
     lowered = answer.lower()
     if len(lowered) > 2 * sum(map(len, choices.values())):

@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from vl2.data.records import Record
 from vl2.eval.metrics import Score, score
 from vl2.processing.boxes import Region
-from vl2.processing.messages import Message
+from vl2.processing.messages import Image, Message, Text
 from vl2.processing.prompts import READ_PROMPT, ask_message, ground_message
+
+
+@dataclass(frozen=True)
+class Talk(Message):
+    """The first message of a conversation, which shows the images, and what was said after it until now."""
+
+    then: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,18 +68,29 @@ Judge = Callable[[Item, str, Sequence[Region]], Verdict]
 
 
 def record_message(record: Record) -> Message:
-    """What is asked about a record of the project's own tasks."""
+    """What is asked about a record of the project's own tasks; a `Talk` if something was said earlier."""
     if record.metric == "iou":
-        return ground_message(record.images[-1], record.question, record.images[:-1])
-    return ask_message(record.images, record.question or READ_PROMPT)
+        message = ground_message(record.images[-1], record.question, record.images[:-1])
+    else:
+        message = ask_message(record.images, record.question or READ_PROMPT)
+    if not record.earlier:
+        return message
+    said = [
+        Message(role, (Text(text),))
+        for turn in record.earlier
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+    asked = Message("user", tuple(part for part in message.parts if not isinstance(part, Image)))
+    return Talk("user", ask_message(record.images, record.earlier[0][0]).parts, (*said[1:], asked))
 
 
 def record_item(record: Record) -> Item:
     """A record of the project's own tasks; its metric is its kind."""
+    earlier = [f"{question} {answer}" for question, answer in record.earlier]
     return Item(
         id=record.id,
         message=lambda: record_message(record),
-        question=record.question or READ_PROMPT,
+        question="\n".join([*earlier, record.question or READ_PROMPT]),
         golds=record.answers,  # type: ignore[arg-type] -- strings or regions, by the metric
         group=record.task,
         kind=(record.metric,),

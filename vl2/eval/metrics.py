@@ -22,6 +22,7 @@ from vl2.processing.boxes import Box, Region
 ANLS_THRESHOLD = 0.5
 RELATIVE_TOLERANCE = 0.05
 IOU_THRESHOLD = 0.5
+SEED, RESAMPLES = 0, 1000  # of the bootstrap; results hold them
 
 
 @dataclass(frozen=True)
@@ -192,11 +193,12 @@ def score(record: Record, text: str, regions: Sequence[Region]) -> Score:
     raise ValueError(f"metric = {record.metric!r}: must be one of iou, {', '.join((*_ACCURACIES, *ERROR_RATES))}")
 
 
-def aggregate(scores: Sequence[Score], *, seed: int = 0, resamples: int = 1000) -> Estimate:
+def aggregate(scores: Sequence[Score], *, seed: int = SEED, resamples: int = RESAMPLES) -> Estimate:
     """A task's value with a 95 % bootstrap interval over its records.
 
     The value is the sum of numerators over the sum of denominators: a mean for accuracies, the corpus rate for cer and
-    wer. Where every record scored the same, the interval has no width: resampling cannot show what was never seen.
+    wer. Where every record scored the same, the interval has no width: resampling cannot show what was never seen. So
+    `vl2.eval.summary.estimate` takes Wilson's for right or wrong.
     """
     if not scores:
         raise ValueError("scores: empty; a task needs at least one record")

@@ -33,6 +33,7 @@ _MMMU_SELECT = (
     "Answer with the option's letter from the given choices directly. "
     "Answer the question using a single word or phrase.\n"
 )
+_MISSING = "nan"  # pandas' missing value, written as a text
 _GROUPS = ("question_type", "question_types", "type", "human_or_machine", "category", "split")
 _OPTION = re.compile(r"(?:^|,\s*|\n\s*)\(?([A-H])[).:]\s*")
 _MARKER = re.compile(r"<image (\d)>")
@@ -91,17 +92,26 @@ def choice_prompt(question: str, choices: Mapping[str, str], hint: str = "") -> 
     return "".join(lines)
 
 
+def _optional(row: Row, name: str) -> str:
+    """A field that a row may lack, such as its hint or option D; "" if it does.
+
+    Parquet files that were made with pandas (lmms-lab/MMBench) hold the text "nan" there.
+    """
+    text = row.text(name, default="")
+    return "" if text.strip() == _MISSING else text
+
+
 def _choices(row: Row) -> dict[str, str]:
-    """Options from columns A, B, ..., or from a list."""
+    """Options from columns A, B, ..., or from a list, which has no more than there are."""
     listed = row.texts("options", "choices")
     if listed:
         return dict(zip(string.ascii_uppercase, listed, strict=False))
-    return {letter: row.text(letter) for letter in string.ascii_uppercase if row.name_of(letter)}
+    return {letter: text for letter in string.ascii_uppercase if (text := _optional(row, letter))}
 
 
 def _letter(row: Row, choices: Mapping[str, str]) -> tuple[str, ...]:
     """The right letter; some files give its position from 0."""
-    gold = row.text("answer", default="").strip()
+    gold = _optional(row, "answer").strip()
     if not gold:
         return ()
     letter = string.ascii_uppercase[int(gold)] if gold.isdecimal() and int(gold) < 26 else gold
@@ -120,8 +130,7 @@ def _split_options(question: str) -> tuple[str, dict[str, str]]:
     return asked.strip(), dict(zip(letters, texts, strict=True))
 
 
-def read_choice(row: Row) -> Iterator[Item]:
-    """MMStar, AI2D, RealWorldQA, MMT-Bench: one pass over the options as they stand."""
+def _question_and_choices(row: Row) -> tuple[str, dict[str, str]]:
     question, choices = row.text("question"), _choices(row)
     if not choices:
         question, choices = _split_options(question)
@@ -129,7 +138,13 @@ def read_choice(row: Row) -> Iterator[Item]:
         raise row.wrong(
             "question", "options in columns A, B, ..., a list `options`, or after 'Options:' in the question"
         )
-    prompt = choice_prompt(question, choices, row.text("hint", default=""))
+    return question, choices
+
+
+def read_choice(row: Row) -> Iterator[Item]:
+    """MMStar, AI2D, RealWorldQA, MMT-Bench: one pass over the options as they stand."""
+    question, choices = _question_and_choices(row)
+    prompt = choice_prompt(question, choices, _optional(row, "hint"))
     golds, group = _letter(row, choices), _group(row, "category", "l2_category", "l2-category", "split")
     yield Item(row.id, _asking(row, prompt), question, golds, choices, group)
 
@@ -137,10 +152,10 @@ def read_choice(row: Row) -> Iterator[Item]:
 def read_mmbench(row: Row) -> Iterator[Item]:
     """MMBench: every question once for each rotation of its options; a unit is right if all rotations are.
 
-    Files that hold the rotations already (index + 1,000,000 a rotation) are read as they are: `gather_rotations`.
+    Files that hold the rotations already (index + 1,000,000 a rotation) are read as they are: `read_rotated`.
     """
-    question, choices = row.text("question"), _choices(row)
-    golds, hint = _letter(row, choices), row.text("hint", default="")
+    question, choices = _question_and_choices(row)
+    golds, hint = _letter(row, choices), _optional(row, "hint")
     group, texts = _group(row, "category", "l2-category"), list(choices.values())
     for turn in range(len(texts)):
         turned = dict(zip(choices, texts[turn:] + texts[:turn], strict=True))
@@ -168,7 +183,7 @@ def read_mmmu(row: Row) -> Iterator[Item]:
     if row.text("question_type", default="") == "open":
         choices = {}
     golds = _letter(row, choices) if choices else row.texts("answer")
-    text = choice_prompt(row.text("question"), choices, row.text("hint", default=""))
+    text = choice_prompt(row.text("question"), choices, _optional(row, "hint"))
     order = [int(number) - 1 for number in _MARKER.findall(text)]
     count = iter(range(1, len(order) + 1))
     text = _MARKER.sub(lambda _: f"<image {next(count)}>", text)

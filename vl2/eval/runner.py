@@ -1,6 +1,6 @@
 """Runs a model over records and scores what it says.
 
-    records --by task, in batches--> model.answer --> outputs --metrics.score--> scores --aggregate--> results --> JSON
+    records --by task, in batches--> model.answer --> outputs --metrics.score--> judged --summarise--> results --> JSON
 
 A batch never spans tasks, so that seconds and tokens belong to one task.
 
@@ -11,17 +11,17 @@ ValueError its records are asked one by one, and those refused again count as wr
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NotRequired, Protocol, TypedDict, TypeVar
 
 from vl2.data.records import Record
-from vl2.eval.metrics import ERROR_RATES, Score, aggregate, score
+from vl2.eval.items import Verdict, record_item
+from vl2.eval.metrics import ERROR_RATES, RESAMPLES, SEED, Score, score
+from vl2.eval.summary import Judged, TaskSummary, summarise_records
 from vl2.files import write_whole
 from vl2.processing.boxes import Region
 
-_SEED = 0
-_RESAMPLES = 1000
 T = TypeVar("T")
 
 
@@ -47,28 +47,6 @@ class Answerer(Protocol):
     def answer(self, records: Sequence[Record]) -> list[Output]:
         """One output for each record, in order. Raises ValueError for records that cannot be answered."""
         ...
-
-
-class TaskSummary(TypedDict):
-    """The row of one task. `ci_low` and `ci_high` bound the 95 % interval of `value`.
-
-    interval: "wilson" (right or wrong) or "bootstrap", which it is without this field. scale: full marks, if not 1.
-    unscored: records that were answered and whose right answers the split hides.
-    """
-
-    task: str
-    metric: str
-    value: float
-    ci_low: float
-    ci_high: float
-    n: int
-    failed: int
-    seconds: float
-    tokens: int
-    mean_iou: NotRequired[float]
-    interval: NotRequired[str]
-    scale: NotRequired[float]
-    unscored: NotRequired[int]
 
 
 class ScoredOutput(TypedDict):
@@ -129,27 +107,24 @@ def evaluate(
         raise ValueError("records: empty; expected at least one record")
     if batch_size < 1:
         raise ValueError(f"batch_size = {batch_size}: expected at least 1")
-    tasks: dict[str, TaskSummary] = {}
+    judged: list[Judged] = []
     outputs: list[ScoredOutput] = []
     for task, members in _group(records).items():
-        scores: list[Score] = []
-        seconds, tokens, failed = 0.0, 0, 0
         for start in range(0, len(members), batch_size):
             batch = members[start : start + batch_size]
             began = time.perf_counter()
             answered = answer_each(model.answer, batch)
-            seconds += time.perf_counter() - began
+            seconds = (time.perf_counter() - began) / len(batch)
             for record, output in zip(batch, answered, strict=True):
                 scored, row = _score(record, task, output)
-                scores.append(scored)
+                # Records of several files may share an id, and count one by one all the same.
+                item = replace(record_item(record), unit=str(len(judged)))
+                judged.append(Judged(item, Verdict(scored), seconds, row["tokens"], "error" in row))
                 outputs.append(row)
-                tokens += row["tokens"]
-                failed += "error" in row
             if progress is not None:
                 progress(task, len(outputs), len(records))
-        tasks[task] = _summary(members[0], scores, seconds=seconds, tokens=tokens, failed=failed)
-    settings = {**(config or {}), "batch_size": batch_size, "bootstrap": {"seed": _SEED, "resamples": _RESAMPLES}}
-    return {"config": settings, "tasks": tasks, "outputs": outputs}
+    settings = {**(config or {}), "batch_size": batch_size, "bootstrap": {"seed": SEED, "resamples": RESAMPLES}}
+    return {"config": settings, "tasks": summarise_records("", "", judged), "outputs": outputs}
 
 
 def _group(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -211,25 +186,6 @@ def scored_row(name: str, task: str, metric: str, output: Output, scored: Score,
     if error:
         row["error"] = error
     return row
-
-
-def _summary(first: Record, scores: list[Score], *, seconds: float, tokens: int, failed: int) -> TaskSummary:
-    estimate = aggregate(scores, seed=_SEED, resamples=_RESAMPLES)
-    summary: TaskSummary = {
-        "task": first.task,
-        "metric": first.metric,
-        "value": estimate.value,
-        "ci_low": estimate.low,
-        "ci_high": estimate.high,
-        "n": len(scores),
-        "failed": failed,
-        "seconds": round(seconds, 3),
-        "tokens": tokens,
-    }
-    ious = [s.iou for s in scores if s.iou is not None]
-    if ious:
-        summary["mean_iou"] = sum(ious) / len(ious)
-    return summary
 
 
 def save_results(results: Results, path: str | Path) -> None:

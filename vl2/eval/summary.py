@@ -11,19 +11,40 @@ questions right, and the categories are added up.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from vl2.eval.intervals import wilson
 from vl2.eval.items import Item, Verdict
-from vl2.eval.metrics import Estimate, Score, aggregate
-from vl2.eval.runner import TaskSummary
+from vl2.eval.metrics import RESAMPLES, SEED, Estimate, Score, aggregate
 
 PERCEPTION = (
     "OCR", "artwork", "celebrity", "color", "count", "existence", "landmark", "position", "posters", "scene",
 )  # fmt: skip
 COGNITION = ("code_reasoning", "commonsense_reasoning", "numerical_calculation", "text_translation")
-_RESAMPLES = 1000
+
+
+class TaskSummary(TypedDict):
+    """The row of one task. `ci_low` and `ci_high` bound the 95 % interval of `value`.
+
+    interval: "wilson" (right or wrong) or "bootstrap", which it is without this field. scale: full marks, if not 1.
+    unscored: records that were answered and whose right answers the split hides.
+    """
+
+    task: str
+    metric: str
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+    failed: int
+    seconds: float
+    tokens: int
+    mean_iou: NotRequired[float]
+    interval: NotRequired[str]
+    scale: NotRequired[float]
+    unscored: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -111,7 +132,7 @@ def summarise_ocrbench(name: str, metric: str, judged: Sequence[Judged]) -> dict
 
 
 def summarise_records(name: str, metric: str, judged: Sequence[Judged]) -> dict[str, TaskSummary]:
-    """The project's own tasks, by task and metric, as `runner.evaluate` has them."""
+    """The project's own tasks, by task and metric."""
     pairs = dict.fromkeys((one.item.group, one.item.kind[0]) for one in judged)
     rows: dict[str, TaskSummary] = {}
     for task, kind in pairs:
@@ -157,6 +178,6 @@ def _mme_score(sums: np.ndarray, images: int) -> np.ndarray:
 
 def _mme_draws(images: np.ndarray) -> np.ndarray:
     """Scores of a category over images drawn with replacement."""
-    rng = np.random.default_rng(0)
-    picks = rng.integers(len(images), size=(_RESAMPLES, len(images)))
+    rng = np.random.default_rng(SEED)
+    picks = rng.integers(len(images), size=(RESAMPLES, len(images)))
     return _mme_score(images[picks].sum(1), len(images))
