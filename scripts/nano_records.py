@@ -29,9 +29,10 @@ from vl2.data.records import read_records
 from vl2.processing.images import open_image
 from vl2.synth import ocr, pages
 from vl2.synth.damage import Damage
-from vl2.synth.export import question_records
+from vl2.synth.export import follow_up_records, question_records
+from vl2.synth.fields import ask_fields
 from vl2.synth.ingredients import fonts
-from vl2.synth.registry import TASKS, generate
+from vl2.synth.registry import FIELDS, TASKS, generate
 from vl2.synth.sample import Question, Sample
 
 PEERS_FILE = Path(__file__).resolve().parent.parent / "docs/nano/peers.json"
@@ -50,6 +51,7 @@ class Row:
 
     kinds: of questions that belong to it. begins: how their answers do.
     target: what the project wants of it, with "cer" at most, else at least.
+    follows: it asks follow-ups, each behind its first question and the right answer to that.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Row:
     target: float | None = None
     kinds: tuple[str, ...] = ("read", "ask", "ground", "convert")
     begins: str = ""
+    follows: bool = False
 
     def asks(self, question: Question) -> bool:
         """Whether a question belongs to the row."""
@@ -93,11 +96,15 @@ ROWS = (
     Row("paragraph", "paragraph", "cer"),
     Row("paragraph-zh", "paragraph-zh", "cer"),
     Row("flow, Markdown", "flow", "cer", None, ("convert",)),
+    Row("flow-zh, Markdown", "flow-zh", "cer", None, ("convert",)),
     Row("table-zh", "table-zh", "exact", None, _ASKED),
     Row("merged-table", "merged-table", "anls", None, _ASKED),
     Row("merged-table, HTML or Markdown", "merged-table", "cer", None, ("convert",)),
     Row("merged-table-zh", "merged-table-zh", "anls", None, _ASKED),
     Row("invoice, JSON", "invoice", "anls", None, ("convert",)),
+    Row("receipt, JSON", "receipt-fields", "anls", None, ("convert",), "{"),
+    Row("form, JSON", "form-fields", "anls", None, ("convert",), "{"),
+    Row("form-zh, ticks", "form-zh", "exact", None, _ASKED),
     Row("card", "card", "anls", None, _ASKED),
     Row("card-zh", "card-zh", "anls", None, _ASKED),
     Row("table, Markdown", "table", "cer", None, ("convert",), "|"),
@@ -106,10 +113,15 @@ ROWS = (
     Row("formula", "formula", "cer", None, _ASKED),
     Row("pages", "pages", "anls", None, _ASKED),
     Row("pages-zh", "pages-zh", "anls", None, _ASKED),
+    Row("pages, which page", "pages", "exact", None, _ASKED),
     Row("compare", "compare", "exact"),
+    Row("compare, changes", "compare", "anls", None, _ASKED),
+    Row("compare, boxes", "compare", "iou"),
     Row("pointing", "pointing", "anls", None, _ASKED),
     Row("pointing, boxes", "pointing", "iou"),
     Row("dialogue", "dialogue", "exact"),
+    Row("dialogue, follow-ups", "dialogue", "exact", None, _ASKED, follows=True),
+    Row("unanswerable", "unanswerable", "anls", None, _ASKED),
     Row("receipt-photo", "receipt-photo", "anls"),
     Row("page-photo", "page-photo", "cer"),
 )
@@ -245,20 +257,32 @@ def _image_name(index: int, place: int) -> str:
     return f"images/{index:06d}-{place}.webp"
 
 
-def _records(sample: Sample, task: str, index: int, fits: Callable[[Question], bool]) -> list[dict[str, Any]]:
-    """The first questions of a sample that belong to a row."""
+def _records(
+    sample: Sample, task: str, index: int, fits: Callable[[Question], bool], follows: bool = False
+) -> list[dict[str, Any]]:
+    """The first questions, or follow-ups, of a sample that belong to a row."""
     names = [_image_name(index, place) for place in range(len(sample.earlier) + 1)]
-    records = question_records(sample, names, f"{task}/test-{SEED}-{index:06d}")
-    chosen = [record for record, question in zip(records, sample.questions, strict=True) if fits(question)]
+    make = follow_up_records if follows else question_records
+    records = make(sample, names, f"{task}/test-{SEED}-{index:06d}")
+    asked = [after for first in sample.questions for after in first.then] if follows else sample.questions
+    chosen = [record for record, question in zip(records, asked, strict=True) if fits(question)]
     return chosen[:_OF_AN_IMAGE]
+
+
+def _sample(task: str, index: int) -> Sample:
+    """Of the test split. "-fields" is for training only: here the questions of extraction about its task's sample."""
+    if task.endswith(FIELDS):
+        whole = generate(task.removesuffix(FIELDS), SEED, index, "test")
+        return ask_fields(np.random.default_rng([SEED, index]), whole, task)
+    return generate(task, SEED, index, "test")
 
 
 def make_row(folder: Path, row: Row, wanted: int) -> Path:
     """The first `wanted` records of a row, unless they are there already."""
 
     def draw(index: int) -> tuple[Sample, list[dict[str, Any]]]:
-        sample = generate(row.task, SEED, index, "test")
-        found = _records(sample, row.task, index, row.asks)
+        sample = _sample(row.task, index)
+        found = _records(sample, row.task, index, row.asks, row.follows)
         for record in found:  # several rows may ask about one task
             record["id"] = f"{row.name}: {record['id']}"
         return sample, found

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vl2.api import Model
 from vl2.data.records import Record
-from vl2.eval.items import record_message
+from vl2.eval.items import Talk, record_message
 from vl2.eval.runner import Output
 from vl2.processing.messages import Image, Message
 from vl2.processing.render import Renderer
@@ -51,12 +51,14 @@ class ModelAnswerer:
         return self.answer_messages([record_message(record) for record in records])
 
     def answer_messages(self, messages: Sequence[Message]) -> list[Output]:
-        """One output for each message of a user; the whole batch is decoded together."""
+        """One output for each message of a user, or `Talk`; the whole batch is decoded together."""
         if self._workers:
             with ThreadPoolExecutor(self._workers) as pool:
-                conversations = [[message] for message in pool.map(self._tiled, messages)]
+                begun = list(pool.map(self._tiled, messages))
         else:
-            conversations = [[self._tiled(message)] for message in messages]
+            begun = [self._tiled(message) for message in messages]
+        then = [message.then if isinstance(message, Talk) else () for message in messages]
+        conversations = [[first, *rest] for first, rest in zip(begun, then, strict=True)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # malformed boxes count as no boxes, which the score shows
             answers = self._model.chat_batch(conversations, **self._sampling)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shards import llava, png, write_lines, write_parquet, write_tar
 
 from vl2.data.containers import DataError, JsonList, Parquet, Tar, open_container
-from vl2.data.records import RecordError
+from vl2.data.records import RecordError, parse_record
 from vl2.data.shapes import Row
 
 ROWS = [llava("ä.png", f"answer {number} € \u2028") for number in range(7)]
@@ -122,6 +122,13 @@ def test_parquet(tmp_path: Path) -> None:
     wanted = [{key: value for key, value in row.items() if key != "other"} for row in rows]
     assert [row.values for row in in_any_order(path)] == wanted
     assert container.where(3) == f"{path}: row 3"
+
+
+def test_parquet_keeps_what_was_said_earlier(tmp_path: Path) -> None:
+    record = {"id": "t/1", "images": ["a.png"], "question": "And?", "answers": ["so"], "metric": "exact"}
+    rows = [record | {"earlier": [["Is there a dog?", "yes"]]}]
+    container = open_container(write_parquet(tmp_path / "x.parquet", rows))
+    assert parse_record(container.row(0).values, tmp_path).earlier == (("Is there a dog?", "yes"),)
 
 
 def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,3 +133,12 @@ def test_records() -> None:
     assert record_conversation(find)[1].parts == (Ref("the cat"), Det((A, B)))
     read = Record("x/3", ("a.png",), "", ("all text",), "cer", "x")
     assert record_conversation(read)[0].parts[-1] == Text("Read all the text in the image.")
+
+
+def test_what_was_said_earlier_comes_between_images_and_question() -> None:
+    earlier = (("Is there a dog?", "yes"), ("What colour is it?", "red"))
+    talk = record_conversation(Record("x/1", ("a.png",), "it", (Region("it", A),), "iou", "x", earlier))
+    assert [message.role for message in talk] == ["user", "assistant"] * 3
+    assert talk[0].parts == (Image("a.png"), Text("\n"), Text("Is there a dog?"))
+    assert [message.parts for message in talk[1:4]] == [(Text(text),) for text in ("yes", "What colour is it?", "red")]
+    assert talk[4].parts == (Text("Locate "), Ref("it"), Text(" in the image."))

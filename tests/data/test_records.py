@@ -24,6 +24,8 @@ def test_reads_every_field(tmp_path: Path) -> None:
     path = lines(tmp_path / "r.jsonl", GOOD | {"task": "mine"}, BOXED | {"id": "t/2"})
     first, second = read_records(path)
     assert first == Record("t/1", (str(tmp_path / "a.png"),), "How?", ("so",), "exact", "mine")
+    (talk,) = read_records(lines(tmp_path / "talk.jsonl", GOOD | {"earlier": [["Is there a dog?", "yes"]]}))
+    assert talk.earlier == (("Is there a dog?", "yes"),)
     assert second.answers == (Region("cat", Box(1.0, 2.0, 3.0, 4.0)),)
     assert second.task == "t"
 
@@ -62,6 +64,10 @@ def test_defaults_and_leniencies(tmp_path: Path) -> None:
         ({"answers": ["\ud800"]}, r"answers\[0\] = .*surrogate"),
         ({"question": "\udc00"}, "question = .*surrogate"),
         ({"extra": 1}, "unknown field extra"),
+        ({"earlier": "Why?"}, "earlier = 'Why\\?': expected"),
+        ({"earlier": [["Why?"]]}, r"earlier = \[\['Why\?'\]\]: expected"),
+        ({"earlier": [["Why?", " "]]}, r"earlier = \[\['Why\?', ' '\]\]: expected"),
+        ({"earlier": [["Why?", "so"], ["\ud800", "x"]]}, r"earlier\[1\] = .*surrogate"),
         ({"metric": "iou"}, r"answers\[0\] = 'so': expected \{\"label\""),
         ({"metric": "iou", "answers": [{"label": "x", "box": [1, 2, 3]}]}, r"answers\[0\] = "),
         ({"metric": "iou", "answers": [{"label": "x", "box": [1, 2, 3, True]}]}, r"answers\[0\] = "),
@@ -137,6 +143,7 @@ def test_what_is_written_reads_back_the_same(
         Record(f"t/{i}", ("/a.png",), question, tuple(answers), "cer", "t")
         for i, (question, answers) in enumerate(rows)
     ]
+    records.append(Record("f/1", ("/a.png",), "And?", ("so",), "exact", "t", (("Why?", "because"), ("How?", "so"))))
     records.append(Record("g/1", ("/a.png", "/b.png"), "cat", tuple(Region("c", box) for box in found), "iou", "x"))
     write_records(records, path)
     assert list(read_records(path)) == records

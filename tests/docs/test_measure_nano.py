@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,14 +13,17 @@ from typing import Any
 
 import pytest
 
+from vl2.data.dialogue import record_conversation
 from vl2.data.records import read_records
 from vl2.eval.benchmarks import OWN_TASKS
 from vl2.eval.items import record_item
 from vl2.eval.run import judge
 from vl2.eval.runner import Results
 from vl2.processing.images import open_image
+from vl2.processing.messages import Text
 from vl2.synth import charts, plots
 from vl2.synth.export import export
+from vl2.synth.registry import TaskError, generate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -85,6 +89,64 @@ def test_rows_of_charts_ask_for_values_or_for_markdown(tmp_path: Path, monkeypat
     for module in (charts, plots):
         monkeypatch.setattr(module, "whole_questions", lambda *_, **__: [])
     assert asked(tmp_path / "before") == now
+
+
+# What a row's questions and right answers look like, where its name promises a part of its task.
+_LOOKS = {
+    "flow, Markdown": ("cer", ".", r"[^{]"),
+    "flow-zh, Markdown": ("cer", "(?i)markdown", r"[^{]"),
+    "invoice, JSON": ("anls", ".", r"\{.*\}"),
+    "receipt, JSON": ("anls", r"JSON of this schema: \{", r"\{.*\}"),
+    "form, JSON": ("anls", r"JSON of this schema: \{", r"\{.*\}"),
+    "form-zh, ticks": ("exact", "勾|ticked", "[是否]$"),
+    "pages, which page": ("exact", ".", r"(page )?\d+$|(yes|no)$"),
+    "compare, changes": ("anls", "chang|differ", "(In|The|Nothing) .*(image|place|became|from|changed)"),
+    "compare, boxes": ("iou", "chang|differ", "Region"),
+    "dialogue, follow-ups": ("exact", "(?i)colou?r|how (many|about)|^and |^what about", r"[a-z]+$|\d+$"),
+    "unanswerable": ("anls", ".", r"It is not in the image\.$|No text\.$|图中没有。$|没有文字。$"),
+}
+
+
+def test_every_row_draws_what_its_name_says(tmp_path: Path) -> None:
+    records = script("nano_records")
+    names = [row.name for row in records.ROWS]
+    assert len({*map(records.slug, names)}) == len(names)
+    assert _LOOKS.keys() <= {*names}
+    for row in records.ROWS:
+        if row.task.startswith("gui"):  # needs a browser
+            continue
+        metric, question, answer = _LOOKS.get(row.name, (row.metric, "", ""))
+        for record in read_records(records.make_row(tmp_path, row, 4 if row.name in _LOOKS else 1)):
+            assert record.metric == row.metric == metric
+            assert re.search(question, record.question, re.DOTALL), record
+            assert all(re.match(answer, str(one), re.DOTALL) for one in record.answers[:1]), record
+            assert len(record.images) > 1 or row.task not in ("pages", "compare")
+            assert len(record.earlier) == row.follows
+
+
+def test_follow_ups_are_asked_behind_the_first_question(tmp_path: Path) -> None:
+    records = script("nano_records")
+    row = next(row for row in records.ROWS if row.name == "dialogue, follow-ups")
+    for record in read_records(records.make_row(tmp_path, row, 12)):
+        index, first, place = (int(number) for number in record.id.split("-")[-3:])
+        question = generate("dialogue", records.SEED, index, "test").questions[first]
+        assert record.earlier == ((question.text, question.answers[0]),)
+        assert (record.question, record.answers) == (question.then[place].text, question.then[place].answers)
+        said = [part.text for part in record_conversation(record)[0].parts if isinstance(part, Text)]
+        assert said[-1] == question.text
+
+
+def test_rows_of_json_ask_about_the_pictures_of_their_task(tmp_path: Path) -> None:
+    records = script("nano_records")
+    row = next(row for row in records.ROWS if row.name == "receipt, JSON")
+    assert row.target is None
+    found = list(read_records(records.make_row(tmp_path, row, 4)))
+    for index, record in enumerate(found[::2]):
+        assert all(key in record.question for key in json.loads(str(record.answers[0])))
+        drawn = generate("receipt", records.SEED, index, "test").image
+        assert open_image(record.images[0]).tobytes() == drawn.tobytes()
+    with pytest.raises(TaskError, match="for training only"):
+        generate("receipt-fields", records.SEED, 0, "test")
 
 
 def test_groups_differ_in_nothing_but_their_wear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from vl2.cli_training import app
 from vl2.processing.boxes import Box, Region
 from vl2.synth import export as export_module
-from vl2.synth.export import ExportError, contact_sheet, export, question_records
+from vl2.synth.export import ExportError, contact_sheet, export, follow_up_records, question_records
 from vl2.synth.registry import TaskError, generate
 from vl2.synth.sample import Question, Sample
 from vl2.train.config import shipped_recipes
@@ -51,6 +51,18 @@ def test_ground_records_hold_boxes():
     assert records[0]["question"] == "the cat"
     assert records[1]["answers"] == []
     assert contact_sheet([sample]).size[0] > 300
+
+
+def test_follow_ups_come_behind_their_question_and_its_answer():
+    sample = next(s for s in (generate("dialogue", 1, i, "test") for i in range(9)) if len(s.questions[0].then) > 1)
+    first = sample.questions[0]
+    found = follow_up_records(sample, ["a.png"], "dialogue/1")
+    assert len(found) == sum(len(question.then) for question in sample.questions)
+    assert [record["id"] for record in found[:2]] == ["dialogue/1-0-0", "dialogue/1-0-1"]
+    for record, question in zip(found, first.then, strict=False):
+        assert (record["question"], record["metric"]) == (question.text, question.metric)
+        assert record["earlier"] == [[first.text, first.answers[0]]]
+    assert all("earlier" not in record for record in question_records(sample, ["a.png"], "dialogue/1"))
 
 
 def test_errors_name_the_limit(tmp_path: Path):

@@ -163,16 +163,22 @@ def grounded_caption(caption: str, regions: Sequence[Region]) -> tuple[Part, ...
 def record_conversation(record: Record, images: Sequence[Path | bytes] | None = None) -> list[Message]:
     """One record as people write them: its images, its question, its first answer (or, for "iou", all its boxes).
 
+    What was said earlier comes between images and question.
+
     Args:
         images: to be shown instead of the files that the record names.
     """
     shown = record.images if images is None else images
     asked: list[Part] = [part for image in shown for part in (Image(image), Text("\n"))]
+    said: list[Message] = []
+    for question, answer in record.earlier:
+        said += [Message("user", (*asked, Text(question))), Message("assistant", (Text(answer),))]
+        asked = []
     if record.metric == "iou":
         before, after = GROUND_WORDINGS[0]
         asked += [Text(before), Ref(record.question), Text(after)]
         boxes = tuple(answer.box for answer in record.answers if isinstance(answer, Region))
-        return [Message("user", tuple(asked)), Message("assistant", (Ref(record.question), Det(boxes)))]
+        return [*said, Message("user", tuple(asked)), Message("assistant", (Ref(record.question), Det(boxes)))]
     question = record.question or READ_PROMPT
     answer = str(record.answers[0])
-    return [Message("user", (*asked, Text(question))), Message("assistant", (Text(answer),))]
+    return [*said, Message("user", (*asked, Text(question))), Message("assistant", (Text(answer),))]

@@ -4,7 +4,8 @@
 
 For metric "iou" the question is the phrase to locate and answers hold {"label": ..., "box": [x0, y0, x1, y1]} in
 pixels; no answers mean that it is not there. For "cer" and "wer" an empty question asks for a full reading. Without
-"task" a record belongs to the part of its id before "/", or to "all" if there is none.
+"task" a record belongs to the part of its id before "/", or to "all" if there is none. What was asked and answered
+before the question stands in "earlier": [["Is there a dog?", "yes"]].
 
 The trap: only a line feed ends a line. A text may hold other separators of Unicode, at which str.splitlines breaks.
 """
@@ -19,7 +20,8 @@ from vl2.files import write_whole
 from vl2.processing.boxes import Box, Region
 
 METRICS = ("anls", "relaxed_accuracy", "exact", "cer", "wer", "iou")
-_KEYS = {"id", "images", "question", "answers", "metric", "task"}
+_KEYS = {"id", "images", "question", "answers", "metric", "task", "earlier"}
+_OPTIONAL = {"task", "earlier"}
 _LONGEST_SHOWN = 80
 
 
@@ -38,6 +40,7 @@ class Record:
     images: paths, absolute or relative to the working directory (read_records resolves them against the file).
     answers: strings, any of which is right; for metric "iou" the regions that must be found, all of them.
     task: what results are grouped by.
+    earlier: questions and answers that come before the question, after the images.
     """
 
     id: str
@@ -46,6 +49,7 @@ class Record:
     answers: tuple[str | Region, ...]
     metric: str
     task: str
+    earlier: tuple[tuple[str, str], ...] = ()
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -102,7 +106,7 @@ def parse_record(values: Any, base: Path) -> Record:
     """A record from parsed JSON, its images looked up in `base`. Raises RecordError naming the field."""
     if not isinstance(values, dict):
         raise RecordError(f"expected an object, got {type(values).__name__}")
-    unknown, missing = values.keys() - _KEYS, _KEYS - {"task"} - values.keys()
+    unknown, missing = values.keys() - _KEYS, _KEYS - _OPTIONAL - values.keys()
     if unknown or missing:
         kind, names = ("unknown", unknown) if unknown else ("missing", missing)
         raise RecordError(f"{kind} field {', '.join(sorted(names))}; fields are {', '.join(sorted(_KEYS))}")
@@ -135,12 +139,22 @@ def parse_record(values: Any, base: Path) -> Record:
         answers=tuple(parse(answer, f"answers[{number}]") for number, answer in enumerate(answers)),
         metric=metric,
         task=values.get("task") or _task_of(values["id"]),
+        earlier=_earlier(values.get("earlier", [])),
     )
 
 
 def _task_of(record_id: str) -> str:
     task, slash, _ = record_id.partition("/")
     return task if slash and task else "all"
+
+
+def _earlier(turns: Any) -> tuple[tuple[str, str], ...]:
+    pairs = isinstance(turns, list) and all(isinstance(turn, list) and len(turn) == 2 for turn in turns)
+    if not pairs or not all(isinstance(text, str) and text.strip() for turn in turns for text in turn):
+        raise RecordError(f'earlier = {shown(turns)}: expected [["a question", "its answer"], ...]')
+    for number, turn in enumerate(turns):
+        check_characters(f"earlier[{number}]", "".join(turn))
+    return tuple((question, answer) for question, answer in turns)
 
 
 def shown(value: object) -> str:
@@ -182,4 +196,6 @@ def write_records(records: Iterable[Record], path: Path) -> None:
         for record in records:
             answers = [{"label": a.label, "box": list(a.box)} if isinstance(a, Region) else a for a in record.answers]
             row = {"id": record.id, "images": list(record.images), "question": record.question, "answers": answers}
-            file.write(json.dumps({**row, "metric": record.metric, "task": record.task}, ensure_ascii=False) + "\n")
+            row |= {"metric": record.metric, "task": record.task}
+            row |= {"earlier": record.earlier} if record.earlier else {}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -25,7 +25,7 @@ from vl2.processing.messages import Image, Message, Part, Role, Text
 from vl2.processing.prompts import DESCRIBE_PROMPT
 
 RECORDS, LLAVA, MESSAGES, CAPTIONS = "records", "LLaVA", "messages", "captions"
-FIELDS = ("id", "image", "images", "conversations", "messages", "question", "answers", "metric", "task")
+FIELDS = ("id", "image", "images", "conversations", "messages", "question", "answers", "metric", "task", "earlier")
 MARK = "<image>"
 
 ImageSource = Path | bytes

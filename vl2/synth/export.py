@@ -33,24 +33,36 @@ class ExportError(ValueError):
 
 def question_records(sample: Sample, image_paths: Sequence[str], record_id: str) -> list[dict[str, Any]]:
     """One evaluation record per question of a sample; boxes are rounded to a hundredth of a pixel."""
-    records = []
-    for number, question in enumerate(sample.questions):
-        answers: list[Any] = list(question.answers)
-        if question.kind == "ground":
-            answers = [
-                {"label": region.label, "box": [round(float(v), 2) for v in region.box]} for region in question.regions
-            ]
-        records.append(
-            {
-                "id": f"{record_id}-{number}",
-                "images": list(image_paths),
-                "question": "" if question.kind == "read" else question.text,
-                "answers": answers,
-                "metric": question.metric,
-                "task": sample.task,
-            }
-        )
-    return records
+    return [
+        _record(sample, question, image_paths, f"{record_id}-{number}")
+        for number, question in enumerate(sample.questions)
+    ]
+
+
+def follow_up_records(sample: Sample, image_paths: Sequence[str], record_id: str) -> list[dict[str, Any]]:
+    """One record per follow-up, right behind the question that it follows and the right answer to that."""
+    return [
+        _record(sample, question, image_paths, f"{record_id}-{number}-{place}")
+        | {"earlier": [[first.text, first.answers[0]]]}
+        for number, first in enumerate(sample.questions)
+        for place, question in enumerate(first.then)
+    ]
+
+
+def _record(sample: Sample, question: Question, image_paths: Sequence[str], record_id: str) -> dict[str, Any]:
+    answers: list[Any] = list(question.answers)
+    if question.kind == "ground":
+        answers = [
+            {"label": region.label, "box": [round(float(v), 2) for v in region.box]} for region in question.regions
+        ]
+    return {
+        "id": record_id,
+        "images": list(image_paths),
+        "question": "" if question.kind == "read" else question.text,
+        "answers": answers,
+        "metric": question.metric,
+        "task": sample.task,
+    }
 
 
 def export(
