@@ -113,11 +113,13 @@ def measure(names: list[str], device: str, seconds: float, path: Path) -> None:
 
 
 def measured_table(measured: dict[str, Any]) -> str:
-    """One row a model: seconds to the first token, of a step, tokens a second together."""
-    heads = ["first token, ms", *(f"step of {batch}, ms" for batch in MEASURED_BATCHES), "tokens a second, 64 together"]
+    """One row a model: time of a question alone, to its first token, of a step, tokens a second together."""
+    steps = [f"step of {batch}, ms" for batch in MEASURED_BATCHES]
+    heads = ["a question alone, ms", "its first token, ms", *steps, "tokens a second, 64 together"]
     lines = [f"| model | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
     for name, row in measured["rows"].items():
-        cells = [f"{1e3 * row['ttft']['median']:.1f}"]
+        first, step = row["ttft"]["median"], row["step 1"]["median"]
+        cells = [f"{1e3 * (first + (Question().answer - 1) * step):.0f}", f"{1e3 * first:.1f}"]
         cells += [f"{1e3 * row[f'step {batch}']['median']:.3f}" for batch in MEASURED_BATCHES]
         cells.append(f"{MEASURED_BATCHES[-1] / row[f'step {MEASURED_BATCHES[-1]}']['median']:,.0f}")
         lines.append(f"| {name} | {' | '.join(cells)} |")

@@ -108,6 +108,9 @@ def test_measured_models_go_into_a_file_a_table_and_the_plot(tmp_path: Path, mon
     table = script.measured_table(first)
     step = 1e3 * first["rows"]["nano, dense, activated"]["step 2"]["median"]
     assert f"| {step:.3f} |" in table
+    row = first["rows"]["nano, with experts"]
+    alone = 1e3 * (row["ttft"]["median"] + 49 * row["step 1"]["median"])  # an answer of 50 tokens
+    assert f"| nano, with experts | {alone:.0f} |" in table
     for row in first["rows"].values():
         row["step 64"] = row["step 2"]
     del first["rows"]["nano, dense, total"]  # as if it had not fitted
