@@ -3,7 +3,10 @@
     python scripts/plot_nano_scaling.py    -> docs/nano/scaling.png, and the slopes in the terminal
 
 One minus the metric (for lines the character error rate) on the project's own test split, both axes logarithmic. A
-slope of -1 means that twice the training halves the errors.
+slope of -1 means that twice the training halves the errors. The dashed trend is that of all tasks: the line nearest to
+the logarithms of the errors' geometric mean.
+
+The trap: versions differ in what they were trained on, not only in how much; a trend of eight tasks is not a law.
 """
 
 import json
@@ -12,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -27,6 +31,13 @@ def main() -> None:
         axes.plot(*zip(*points, strict=True), marker="o", markersize=4, linewidth=1.2, label=task)
         slopes = [math.log(e1 / e0) / math.log(t1 / t0) for (t0, e0), (t1, e1) in pairwise(points)]
         print(f"{task:10}", *(f"{error:7.4f}" for _, error in points), " slopes", *(f"{s:.2f}" for s in slopes))
+    tiles = [math.log(version["tiles"] / 1e6) for version in versions]
+    means = [sum(math.log(error) for error in v["error"].values()) / len(v["error"]) for v in versions]
+    slope, offset = np.polyfit(tiles, means, 1)
+    ends = [math.exp(tiles[0]), math.exp(tiles[-1])]
+    trend = [math.exp(offset) * end**slope for end in ends]
+    axes.plot(ends, trend, "k--", linewidth=1, label=f"trend, slope {slope:.2f}")
+    print(f"trend of the geometric mean: slope {slope:.2f}")
     axes.set(xlabel="tiles seen in training, millions", ylabel="1 - metric", xscale="log", yscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8, ncols=2)
