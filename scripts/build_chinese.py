@@ -2,6 +2,7 @@
 
     npm install, apt-get download --> WORKDIR/{npm,deb} --cut to the most used characters--> fonts/*.ttf, fonts.tsv
     fonts with a `redraw` in the list: their strokes bolder, slanted or unsteady (scripts/redraw_font.py)
+    characters that a file draws wrong, as `mended` lists them: from another font's file
     fonts with a `rest`, Japanese ones: what they lack, and all that is no Chinese character, from a font before them
     jieba, Faker, help pages --> text/{train,test}/*.txt, characters.txt (most used first)          licences/*.txt
 
@@ -31,7 +32,7 @@ from faker.providers.person.zh_CN import Provider as People
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from fontTools.ttLib.scaleUpem import scale_upem
-from redraw_font import Changes, redraw
+from redraw_font import Changes, lend, redraw
 
 from vl2.synth.han import PUNCTUATION
 
@@ -96,9 +97,16 @@ def open_font(path: Path) -> TTFont:
     return TTFont(path, fontNumber=0) if path.suffix == ".ttc" else TTFont(path)
 
 
-def cut_font(source: Path, target: Path, number: int, characters: list[str]) -> None:
-    """Write `source` with only these characters, without layout tables and hints, under a name of its own."""
-    font = open_font(source)
+def mend(font: TTFont, file: str, sources: dict, paths: dict[str, list[Path]]) -> TTFont:
+    """A font with the characters that its file draws wrong from the file of another; `paths` by names of fonts."""
+    for part in sources["mended"]:
+        if part["file"] == file:
+            lend(font, open_font(paths[part["by"]][0]), part["characters"], part["weight"])
+    return font
+
+
+def cut_font(font: TTFont, target: Path, number: int, characters: list[str]) -> None:
+    """Write a font with only these characters, without layout tables and hints, under a name of its own."""
     options = subset.Options(hinting=False, layout_features=[], notdef_outline=True, glyph_names=False)
     options.name_IDs = [0, 1, 2, 4, 6, 13, 14]
     options.drop_tables += [
@@ -126,14 +134,14 @@ def cut_font(source: Path, target: Path, number: int, characters: list[str]) -> 
     font.save(target)
 
 
-def redraw_font(font: dict, paths: list[Path], target: Path, number: int, characters: list[str]) -> None:
+def redraw_font(font: dict, slices: list[TTFont], target: Path, number: int, characters: list[str]) -> None:
     """Write a font with the changes of the list; what its slices lack comes from a font of the pack's English half.
 
     A `rest` is one of the fonts written before.
     """
     letters = [PACK.parent / "fonts" / font["letters"]] if "letters" in font else []
     rest = open_font(PACK / "fonts" / f"{font['rest']}.ttf") if "rest" in font else None
-    sources = [open_font(path) for path in (*paths, *letters)]
+    sources = [*slices, *(open_font(path) for path in letters)]
     name = f"VL2 Han {number:02d}"
     drawn = redraw(sources, characters, name, Changes(**font["redraw"]), rest)
     make_own(drawn, name)
@@ -213,13 +221,15 @@ def main() -> None:
     shutil.rmtree(PACK / "fonts", ignore_errors=True)
     (PACK / "fonts").mkdir()
     rows = ["file\tsplit\tkind\tpackage"]
+    paths_of = {font["name"]: paths for font, paths in zip(sources["fonts"], files, strict=True)}
     for place, (font, paths) in enumerate(zip(sources["fonts"], files, strict=True), 1):
         number = font.get("number", place)
         target = PACK / "fonts" / f"{font['name']}.ttf"
+        slices = [mend(open_font(path), font["file"], sources, paths_of) for path in paths]
         if "redraw" in font:
-            redraw_font(font, paths, target, number, [*characters, *PUNCTUATION, *LATIN])
+            redraw_font(font, slices, target, number, [*characters, *PUNCTUATION, *LATIN])
         else:
-            cut_font(paths[0], target, number, [*characters, *PUNCTUATION, *LATIN])
+            cut_font(slices[0], target, number, [*characters, *PUNCTUATION, *LATIN])
         rows.append(f"{target.name}\t{font['split']}\t{font['kind']}\t{font['package']}")
         print(target.name, target.stat().st_size)
     (PACK / "fonts.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -21,9 +21,10 @@ INTRODUCTION = """\
 
 The code of vl2 and the weights of Nano are under the MIT licence (`LICENSE`). The data engine ships fonts, drawings,
 texts, numbers and photographs that others made, under the licences below; they are in the folder `vl2/synth/pack` of
-the repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train`, none
-of them Chinese, a photograph or a table of numbers, and on nothing else; entries marked `test` are only in pictures
-that measure it.
+the repository and of the installed package. Nano was trained on pictures drawn with the entries marked `train` and with
+two fonts of Liu Jian Mao Cao (OFL-1.1), which were taken out afterwards, and on nothing else; entries marked `test` are
+only in pictures that measure it. `docs/nano/samples.png` shows pictures of OpenCV's documentation, which Debian has
+under Apache-2.0 and BSD-3-Clause.
 `scripts/build_pack.py`, `scripts/build_icons.py`, `scripts/build_chinese.py`, `scripts/build_strokes.py` and
 `scripts/build_photos.py` take nothing that is not listed.
 
@@ -45,10 +46,11 @@ CHINESE = """
 Files: `chinese/`. Changes: fonts cut to 3,500 characters, outlines rounded to 512 units an em, hints and layout tables
 removed, renamed inside; those with `redraw` in `chinese/sources.toml` are polygons, and some of them slanted, narrower,
 bolder, thinner or unsteady; Xiaolai has the Latin letters of Patrick Hand; kouzan-gyosho, kouzan-sosho, aoyagi-soseki
-and aoyagi-soseki-brush have signs, Latin letters and some 1,250 characters of Long Cang, aoyagi-kouzan-brush has them
-(some 1,030) of Liu Jian Mao Cao, so each is under the Open Font License as a whole. Strokes (`strokes.npz`) are middle
-lines, simplified, 256 units an em; whoever passes them on does so under the Arphic Public License. Copyright notices
-and licence texts, that one among them: `chinese/licences/`.
+and aoyagi-soseki-brush have signs, Latin letters and some 1,250 characters of Long Cang, aoyagi-kouzan-brush some 1,860,
+so each is under the Open Font License as a whole; Long Cang and Ma Shan Zheng, both under it, have a few characters of
+each other (`mended` in the list). Strokes (`strokes.npz`) are middle lines, simplified, 256 units an em; whoever passes
+them on does so under the Arphic Public License. Copyright notices and licence texts, that one among them:
+`chinese/licences/`.
 """
 
 PHOTOGRAPHS = """

@@ -52,9 +52,7 @@ def redraw(
         owner = next(index for index, known in enumerate(maps) if ord(char) in known)
         em = sources[owner]["head"].unitsPerEm  # type: ignore[attr-defined]
         drawn = sets[owner][maps[owner][ord(char)]]
-        pen = _Corners(sets[owner])
-        drawn.draw(pen)
-        contours = [np.array(corners) / em for corners in pen.contours if len(corners) > 2]
+        contours = _outline(sets[owner], drawn, em)
         title = f"u{ord(char):04X}"
         glyphs[title] = _glyph(_changed(contours, char, drawn.width / em, changes), changes)
         widths[title], codes[ord(char)] = round(drawn.width / em * changes.narrow * changes.units), title
@@ -71,6 +69,39 @@ def keep_chinese(font: TTFont) -> None:
             for code, name in table.cmap.items()
             if table.isUnicode() and 0x4E00 <= code <= 0x9FFF and glyphs[name].numberOfContours
         }
+
+
+def lend(font: TTFont, lender: TTFont, characters: str, weight: float) -> None:
+    """Let another font draw some characters of a font, its strokes wider by `weight` ems; its notices are added."""
+    tables: Any = font
+    codes, known, glyphs = font.getBestCmap(), lender.getBestCmap(), lender.getGlyphSet()
+    em, their_em = tables["head"].unitsPerEm, lender["head"].unitsPerEm  # type: ignore[attr-defined]
+    changes = Changes(units=em, rough=0.001, weight=weight)
+    for char in characters:
+        drawn = glyphs[known[ord(char)]]
+        contours, width = _outline(glyphs, drawn, their_em), drawn.width / their_em
+        glyph = _glyph(_changed(contours, char, width, changes), changes)
+        glyph.recalcBounds(tables["glyf"])
+        tables["glyf"][codes[ord(char)]] = glyph
+        tables["hmtx"][codes[ord(char)]] = (round(width * em), glyph.xMin)
+    for code, notice in zip(NAMES.values(), _notices([font, lender]).values(), strict=True):
+        if notice:
+            tables["name"].removeNames(nameID=code)
+            tables["name"].setName(notice, code, 3, 1, 0x409)
+
+
+def _notices(owners: Sequence[Any]) -> dict[str, str]:
+    """What fonts say of their rights, each notice once."""
+    said = {key: [owner["name"].getDebugName(code) or "" for owner in owners] for key, code in NAMES.items()}
+    parts = {key: dict.fromkeys(part for text in texts for part in text.split("; ")) for key, texts in said.items()}
+    return {key: "; ".join(filter(None, found)) for key, found in parts.items()}
+
+
+def _outline(glyphs: Any, drawn: Any, em: int) -> list[np.ndarray]:
+    """A glyph as polygons in ems."""
+    pen = _Corners(glyphs)
+    drawn.draw(pen)
+    return [np.array(corners) / em for corners in pen.contours if len(corners) > 2]
 
 
 class _Corners(BasePen):
@@ -181,10 +212,6 @@ def _assembled(
     em = tables["head"].unitsPerEm
     ascent, descent = (round(getattr(tables["hhea"], key) / em * units) for key in ("ascent", "descent"))
     owners: list[Any] = [source] if rest is None else [source, rest]
-    notices = {
-        key: "; ".join(filter(None, (owner["name"].getDebugName(code) for owner in owners)))
-        for key, code in NAMES.items()
-    }
     builder = FontBuilder(units, isTTF=True)
     builder.setupGlyphOrder(list(glyphs))
     builder.setupCharacterMap(codes)
@@ -192,9 +219,8 @@ def _assembled(
     left = {title: getattr(glyph, "xMin", 0) for title, glyph in glyphs.items()}
     builder.setupHorizontalMetrics({title: (wide, left[title]) for title, wide in widths.items()})
     builder.setupHorizontalHeader(ascent=ascent, descent=descent)
-    builder.setupNameTable(
-        {**notices, "familyName": name, "styleName": "Regular", "fullName": name, "psName": name.replace(" ", "")}
-    )
+    names = {"familyName": name, "styleName": "Regular", "fullName": name, "psName": name.replace(" ", "")}
+    builder.setupNameTable({**_notices(owners), **names})
     builder.setupOS2(usWinAscent=ascent, usWinDescent=-descent)
     builder.setupPost(keepGlyphNames=False)
     builder.font["head"].created = 0  # type: ignore[attr-defined]

@@ -95,3 +95,24 @@ def test_a_rest_draws_signs_letters_and_what_the_first_font_has_empty(redrawn: A
     assert apart("国", source) < 0.35 < apart("国", rest)
     made = TTFont(tmp_path / "own.ttf")["name"].getDebugName(0)
     assert made == "; ".join(TTFont(path)["name"].getDebugName(0) for path in (source, rest))
+
+
+def test_a_character_drawn_wrong_is_lent_by_another_font(monkeypatch: pytest.MonkeyPatch, source: str, tmp_path: Path):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+    import redraw_font  # pyright: ignore[reportMissingImports]
+
+    def mended(weight: float) -> str:
+        font, path = TTFont(source), str(tmp_path / f"{weight}.ttf")
+        redraw_font.lend(font, TTFont(lender), "家馆", weight)
+        font.save(path)
+        return path
+
+    lender = han.fonts("train", "hand")[0]
+    alike, bolder = mended(0.0), mended(0.03)
+    for char in "家馆":
+        expected = drawn(lender, char)
+        assert np.abs(drawn(alike, char) - expected).sum() < 0.1 * expected.sum(), char
+        assert drawn(bolder, char).sum() > 1.1 * expected.sum(), char
+    assert (drawn(alike, "国图书") == drawn(source, "国图书")).all()
+    notices = [TTFont(path)["name"].getDebugName(0) for path in (source, lender)]
+    assert TTFont(alike)["name"].getDebugName(0) == "; ".join(dict.fromkeys(notices))
