@@ -235,7 +235,8 @@ def test_nano_is_compared_on_the_same_pictures_only(tmp_path: Path, monkeypatch:
         assert said in table or (said == "no difference shown" and "better than Tesseract only" in table)
     assert "**worse than Tesseract and RapidOCR**" in report.peers_table(results_of([path], 8), peers, tmp_path)
     bad, some, good = ([report.Reading(edits, 10, 0, 1, 1)] * 8 for edits in (8, 4, 0))
-    assert report.verdict(some, {"tesseract": bad, "rapidocr": good}) == "better than Tesseract, **worse than RapidOCR**"
+    said = report.verdict(some, {"tesseract": bad, "rapidocr": good})
+    assert said == "better than Tesseract, **worse than RapidOCR**"
     assert "| – |" in report.peers_table({**results_of([path], 0), "tasks": {}}, peers, tmp_path)
     with pytest.raises(ValueError, match=r"not what peers\.json was made from"):
         report.peers_table(results_of([path], 0, {group.name: "other pixels"}), peers, tmp_path)
