@@ -50,7 +50,8 @@ aoyagi-soseki and aoyagi-soseki-brush have signs, Latin letters and some 1,250 c
 aoyagi-kouzan-brush some 1,860, so each is under the Open Font License as a whole; Long Cang and Ma Shan Zheng, both
 under it, have a few characters of each other (`mended` in the list). Strokes (`strokes.npz`) are middle lines,
 simplified, 256 units an em; whoever passes them on does so under the Arphic Public License. Copyright notices and
-licence texts, that one among them: `chinese/licences/`. """
+licence texts, that one among them: `chinese/licences/`.
+"""
 
 PHOTOGRAPHS = """
 ## Photographs
