@@ -43,9 +43,9 @@ All are npm packages.
 CHINESE = """
 ## Chinese
 
-Files: `chinese/`. Changes: fonts cut to 3,500 characters, outlines rounded to 512 units an em, hints and layout
-tables removed, renamed inside; those with `redraw` in `chinese/sources.toml` are polygons, and some of them slanted,
-narrower, bolder, thinner or unsteady; Xiaolai has the Latin letters of Patrick Hand; kouzan-gyosho, kouzan-sosho, aoyagi-soseki
+Files: `chinese/`. Changes: fonts cut to 3,500 characters, outlines rounded to 512 units an em, hints and layout tables
+removed, renamed inside; those with `redraw` in `chinese/sources.toml` are polygons, and some of them slanted, narrower,
+bolder, thinner or unsteady; Xiaolai has the Latin letters of Patrick Hand; kouzan-gyosho, kouzan-sosho, aoyagi-soseki
 and aoyagi-soseki-brush have signs, Latin letters and some 1,250 characters of Long Cang, aoyagi-kouzan-brush has some
 1,860, so each is under the Open Font License as a whole; Long Cang and Ma Shan Zheng, both under it, have a few
 characters of each other (`mended` in the list). Strokes (`strokes.npz`) are middle lines, simplified, 256 units an em;
