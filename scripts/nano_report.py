@@ -130,6 +130,11 @@ def _require_same(results: Results, wanted: str, name: str, folder: Path, number
         raise ValueError(f"{path}: not what {PEERS_FILE.name} was made from; run scripts/peers.py {folder}")
 
 
+def may_be_shown(sample: str) -> bool:
+    """Whether the repository may hold a picture, by the id of its record: "sample/00 PACKAGE FILE"."""
+    return sample.split()[1] == FREE_SAMPLES
+
+
 def write_report(results: Results, records: Sequence[Record], folder: Path) -> None:
     """Tables into the pages, the gallery beside them, and both tables to the terminal."""
     first = json.loads((ROOT / "docs/nano/first.json").read_text("utf-8"))
@@ -145,7 +150,7 @@ def write_report(results: Results, records: Sequence[Record], folder: Path) -> N
     shown = [output for output in results["outputs"] if output["task"] in own]
     gallery({**results, "outputs": shown}, records, ROOT / "docs/nano/gallery.png", font_path=FONT)
     samples = [output for output in results["outputs"] if output["task"].startswith("samples, ")]
-    free = [output for output in samples if f" {FREE_SAMPLES} " in output["id"]]
+    free = [output for output in samples if may_be_shown(output["id"])]
     for outputs, path in ((samples, folder / "samples.png"), (free, ROOT / "docs/nano/samples.png")):
         if outputs:
             whole = len(outputs)

@@ -11,6 +11,7 @@ The trap: versions differ in what they were trained on, not only in how much; a 
 
 import json
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,6 +24,13 @@ from matplotlib import pyplot
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "nano"
 
 
+def trend(tiles: Sequence[float] | np.ndarray, errors: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Slope and factor of the power of `tiles` nearest to the geometric means of `errors`."""
+    means = [np.log(of).mean() for of in errors]
+    slope, offset = np.polyfit(np.log(tiles), means, 1)
+    return float(slope), math.exp(offset)
+
+
 def main() -> None:
     versions = json.loads((FOLDER / "scaling.json").read_text(encoding="utf-8"))["versions"]
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
@@ -31,12 +39,9 @@ def main() -> None:
         axes.plot(*zip(*points, strict=True), marker="o", markersize=4, linewidth=1.2, label=task)
         slopes = [math.log(e1 / e0) / math.log(t1 / t0) for (t0, e0), (t1, e1) in pairwise(points)]
         print(f"{task:10}", *(f"{error:7.4f}" for _, error in points), " slopes", *(f"{s:.2f}" for s in slopes))
-    tiles = [math.log(version["tiles"] / 1e6) for version in versions]
-    means = [sum(math.log(error) for error in v["error"].values()) / len(v["error"]) for v in versions]
-    slope, offset = np.polyfit(tiles, means, 1)
-    ends = [math.exp(tiles[0]), math.exp(tiles[-1])]
-    trend = [math.exp(offset) * end**slope for end in ends]
-    axes.plot(ends, trend, "k--", linewidth=1, label=f"trend, slope {slope:.2f}")
+    tiles = np.array([version["tiles"] / 1e6 for version in versions])
+    slope, scale = trend(tiles, [list(version["error"].values()) for version in versions])
+    axes.plot(tiles, scale * tiles**slope, "k--", linewidth=1, label=f"trend, slope {slope:.2f}")
     print(f"trend of the geometric mean: slope {slope:.2f}")
     axes.set(xlabel="tiles seen in training, millions", ylabel="1 - metric", xscale="log", yscale="log")
     axes.grid(alpha=0.3, which="both")

@@ -242,6 +242,18 @@ def test_nano_is_compared_on_the_same_pictures_only(tmp_path: Path, monkeypatch:
         report.peers_table(results_of([path], 0, {group.name: "other pixels"}), peers, tmp_path)
 
 
+def test_trend_of_versions() -> None:
+    tiles = [1.0, 2.0, 4.0]
+    slope, factor = script("plot_nano_scaling").trend(tiles, [[0.8 / t, 0.2 / t] for t in tiles])
+    assert (slope, factor) == pytest.approx((-1, 0.4))  # of the geometric mean
+
+
+def test_only_samples_that_are_free_to_copy_are_shown() -> None:
+    shown = script("nano_report").may_be_shown
+    packages = tomllib.loads((ROOT / "scripts/samples.toml").read_text("utf-8"))["package"]
+    assert [name for name in packages if shown(f"sample/00 {name} opencv-doc x.png")] == ["opencv-doc"]
+
+
 def test_samples_are_listed_with_all_that_is_needed() -> None:
     listed = tomllib.loads((ROOT / "scripts/samples.toml").read_text("utf-8"))
     assert len(listed["sample"]) >= 20

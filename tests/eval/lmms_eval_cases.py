@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark_files import write_jsonl
+from rapidfuzz.distance import Levenshtein
 
 from vl2.eval.benchmarks import find_benchmark, read_items
 from vl2.eval.judges import ocrbench_hit
@@ -71,18 +72,11 @@ def draw_anls(rng: random.Random) -> Case:
     def fits(case: Case) -> bool:
         answer, golds = case
         clean = all(text == " ".join(text.split()) for text in (answer, *golds))
-        return clean and all(2 * _edits(answer.lower(), g.lower()) != max(len(answer), len(g)) for g in golds)
+        return clean and all(
+            2 * Levenshtein.distance(answer.lower(), g.lower()) != max(len(answer), len(g)) for g in golds
+        )
 
     return _until(draw, fits)
-
-
-def _edits(first: str, second: str) -> int:
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, 1):
-        row, above = [i], row
-        for j, b in enumerate(second, 1):
-            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (a != b)))
-    return row[-1]
 
 
 def _anls_theirs(case: Case) -> float:

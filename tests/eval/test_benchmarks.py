@@ -11,6 +11,7 @@ from benchmark_files import b64, colour_of, png, struct, write_jsonl, write_parq
 from vl2.data.records import RecordError
 from vl2.eval.benchmarks import BENCHMARKS, find_benchmark, read_items
 from vl2.eval.items import Item
+from vl2.eval.report import format_number
 from vl2.eval.rows import Rows
 from vl2.eval.run import judge
 from vl2.eval.runner import Results
@@ -286,7 +287,9 @@ def test_mmbench_parquet_with_its_rotations(tmp_path: Path) -> None:
 def test_mmbench_parquet_that_hides_its_answers_or_has_no_options(tmp_path: Path) -> None:
     hidden = items_of("mmbench", write_parquet(tmp_path / "test.parquet", [mmbench_row(3, answer="nan")]))
     assert [item.golds for item in hidden] == [(), ()]
-    assert judged("mmbench", hidden, {})["tasks"]["mmbench"].get("unscored") == 2
+    summary = judged("mmbench", hidden, {})["tasks"]["mmbench"]
+    assert summary.get("unscored") == 2
+    assert format_number(summary, "value") == format_number(summary, "ci_high") == "–"  # nothing is known
     empty = write_parquet(tmp_path / "b.parquet", [mmbench_row(3, A="nan", B="nan")])
     with pytest.raises(RecordError, match=r"question = 'What\?': expected options in columns A, B"):
         items_of("mmbench", empty)

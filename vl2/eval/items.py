@@ -8,10 +8,11 @@ The trap: images are opened in `message()`, not when an item is made; a benchmar
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from vl2.data.dialogue import record_conversation
 from vl2.data.records import Record
 from vl2.eval.metrics import Score, score
 from vl2.processing.boxes import Region
-from vl2.processing.messages import Image, Message, Text
+from vl2.processing.messages import Message
 from vl2.processing.prompts import READ_PROMPT, ask_message, ground_message
 
 
@@ -69,19 +70,12 @@ Judge = Callable[[Item, str, Sequence[Region]], Verdict]
 
 def record_message(record: Record) -> Message:
     """What is asked about a record of the project's own tasks; a `Talk` if something was said earlier."""
+    if record.earlier:
+        first, *then, _ = record_conversation(record)
+        return Talk(first.role, first.parts, tuple(then))
     if record.metric == "iou":
-        message = ground_message(record.images[-1], record.question, record.images[:-1])
-    else:
-        message = ask_message(record.images, record.question or READ_PROMPT)
-    if not record.earlier:
-        return message
-    said = [
-        Message(role, (Text(text),))
-        for turn in record.earlier
-        for role, text in zip(("user", "assistant"), turn, strict=True)
-    ]
-    asked = Message("user", tuple(part for part in message.parts if not isinstance(part, Image)))
-    return Talk("user", ask_message(record.images, record.earlier[0][0]).parts, (*said[1:], asked))
+        return ground_message(record.images[-1], record.question, record.images[:-1])
+    return ask_message(record.images, record.question or READ_PROMPT)
 
 
 def record_item(record: Record) -> Item:

@@ -70,7 +70,11 @@ def _metric(summary: TaskSummary) -> str:
 
 
 def format_number(summary: TaskSummary, key: str) -> str:
-    """A number of a summary as tables show it: points where full marks are not 1, per cent for error rates."""
+    """A number of a summary as tables show it: points where full marks are not 1, per cent for error rates, a dash if
+    no answer could be scored.
+    """
+    if not summary["n"]:
+        return "–"
     number = float(summary[key])
     if "scale" in summary:
         return f"{number:.1f}" if number != int(number) else f"{number:.0f}"
