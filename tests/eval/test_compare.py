@@ -70,6 +70,20 @@ def test_rotations_count_once() -> None:
     assert (row.n, row.first, row.second, row.better) == (2, 0.5, 1.0, 1)
 
 
+def test_two_questions_of_a_picture_are_one_unit_of_mme() -> None:
+    """B answers the second question of ten pictures, too: ten units changed, each by a half and the one for both."""
+    names = {f"{picture}{question}": float(question == "a") for picture in range(30) for question in "ab"}
+    a = results(names, "accuracy + accuracy+")
+    b = results(names | {f"{picture}b": 1.0 for picture in range(10)}, "accuracy + accuracy+")
+    for run in (a, b):
+        for output in run["outputs"]:
+            output["unit"] = output["id"][:-1]
+    (row,) = compare_runs(a, b).rows
+    assert (row.n, row.better, row.worse, row.test) == (30, 10, 0, "paired bootstrap")
+    assert (row.first, row.second) == (0.5, pytest.approx((20 * 0.5 + 10 * 2) / 30))
+    assert row.low < row.second - row.first < row.high
+
+
 def test_runs_that_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="data_sha256: a and b; runs are compared on the same questions only"):
         compare_runs(results(A, data_sha256="a"), results(A, data_sha256="b"))

@@ -132,13 +132,16 @@ def test_what_is_refused_or_unreadable_is_wrong_and_kept(tmp_path: Path) -> None
     assert results["tasks"]["docvqa"]["failed"] == 2
 
 
-def test_hidden_answers_are_written_for_the_server(tmp_path: Path) -> None:
+def test_hidden_answers_are_written_for_the_server_whose_form_is_known(tmp_path: Path) -> None:
     rows = [{"index": 65537, "question": "say é", "answer": "", "image": b64()}]
-    items = read_items(find_benchmark("docvqa"), Rows(write_tsv(tmp_path / "d.tsv", rows)))
-    go(items, tmp_path / "out", Parrot())
-    assert json.loads((tmp_path / "out" / "submission.json").read_text("utf-8")) == [
-        {"questionId": 65537, "answer": "é"}
-    ]
+    for name in ("docvqa", "infovqa", "textvqa"):
+        items = read_items(find_benchmark(name), Rows(write_tsv(tmp_path / "d.tsv", rows)))
+        run(find_benchmark(name), items, Parrot, tmp_path / name, settings=SETTINGS)
+        path = tmp_path / name / "submission.json"
+        if name == "textvqa":
+            assert not path.exists()
+        else:
+            assert json.loads(path.read_text("utf-8")) == [{"questionId": 65537, "answer": "é"}]
 
 
 def test_records_of_own_tasks(records: list[Any], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Right or wrong is tested by McNemar's exact test, any other score by a paired bo
 difference is always a paired bootstrap.
 
 The trap: values here are means over units (rates for cer and wer), also where a benchmark prints a sum. So MME shows
-the share of questions answered right, and OCRBench the share of 1,000.
+the mean of accuracy + accuracy+ over pictures, at most 2, and OCRBench the share of 1,000.
 """
 
 from collections.abc import Sequence
@@ -106,26 +106,33 @@ def _belongs(output: ScoredOutput, task: str, results: Results) -> bool:
     return task in (output["task"], results["config"].get("benchmark"))
 
 
-def _fractions(outputs: Sequence[ScoredOutput], circular: bool) -> list[tuple[float, float]]:
-    """(numerator, denominator) of every unit, in the order of first appearance."""
+def _fractions(outputs: Sequence[ScoredOutput], metric: str) -> list[tuple[float, float]]:
+    """(numerator, denominator) of every unit, in the order of first appearance.
+
+    What is asked about one thing is no two things: rotations of a question (MMBench) are right together or not, and a
+    picture of MME has the share of its questions that are right, and 1 more if all are.
+    """
+    by_unit = metric in ("circular accuracy", "accuracy + accuracy+")
     units: dict[str, list[ScoredOutput]] = {}
     for output in outputs:
-        name = output.get("unit", "") if circular else ""
+        name = output.get("unit", "") if by_unit else ""
         units.setdefault(f"unit {name}" if name else f"id {output['id']}", []).append(output)
     fractions: list[tuple[float, float]] = []
     for members in units.values():
-        one = members[0]
-        if len(members) > 1:
-            fractions.append((float(all(m["score"] == 1 for m in members)), 1.0))
+        scores = [member["score"] for member in members]
+        together = float(all(score == 1 for score in scores))
+        if metric == "accuracy + accuracy+":
+            fractions.append((sum(scores) / len(scores) + together, 1.0))
+        elif by_unit:
+            fractions.append((together, 1.0))
         else:
-            fractions.append((one.get("edits", one["score"]), one.get("length", 1.0)))
+            fractions.append((members[0].get("edits", scores[0]), members[0].get("length", 1.0)))
     return fractions
 
 
 def _difference(task: str, metric: str, pairs: Sequence[tuple[ScoredOutput, ScoredOutput]]) -> Difference:
-    circular = metric == "circular accuracy"
-    a = _fractions([one for one, _ in pairs], circular)
-    b = _fractions([other for _, other in pairs], circular)
+    a = _fractions([one for one, _ in pairs], metric)
+    b = _fractions([other for _, other in pairs], metric)
     low, high, p = paired_bootstrap(a, b)
     worse, better = sum(x > y for x, y in zip(a, b, strict=True)), sum(x < y for x, y in zip(a, b, strict=True))
     if metric in ERROR_RATES:

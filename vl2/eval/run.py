@@ -5,7 +5,7 @@
     OUT/run.json       what was asked of whom: a run goes on with these settings only
     OUT/answers.jsonl  one line an answer
     OUT/results.json   summaries and every output
-    OUT/submission.json   answers to questions whose right answers the file hides
+    OUT/submission.json   DocVQA and InfographicVQA: answers to questions whose right answers the file hides
 
 The trap: a kill can cut the last line of answers.jsonl. What stands after the last line feed is dropped and asked
 again; a line that is broken elsewhere is an error, since nobody can know what else is.
@@ -28,6 +28,7 @@ from vl2.processing.messages import Message
 
 _FREE = {"batch_size", "device"}  # may differ when a run goes on
 _VERSIONS = {"vl2", "torch", "commit"}  # may differ when nothing is left to ask
+_SUBMITTED = ("docvqa", "infovqa")  # one server judges both, and takes one form
 
 
 class RunError(ValueError):
@@ -110,13 +111,14 @@ def run(
         progress(len(items) - len(left) + start + len(batch), len(items))
     results = judge(benchmark, items, log.answers, {**asked_with, "batch_size": batch_size})
     save_results(results, out / "results.json")
-    if hidden := [item for item in items if not _is_scored(benchmark, item)]:
+    hidden = [item for item in items if not _is_scored(benchmark, item)]
+    if hidden and benchmark.name in _SUBMITTED:
         _write_submission(hidden, log.answers, out / "submission.json")
     return results
 
 
 def _write_submission(items: Sequence[Item], answers: Mapping[str, dict[str, Any]], path: Path) -> None:
-    """Answers that only the benchmark's own server can score, in the form of DocVQA's and InfographicVQA's."""
+    """Answers that only the benchmark's server can score, in its form."""
     rows = [{"questionId": int(i.id) if i.id.isdecimal() else i.id, "answer": answers[i.id]["text"]} for i in items]
     with write_whole(path) as staging:
         staging.write_text(json.dumps(rows, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace")
