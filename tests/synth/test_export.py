@@ -53,6 +53,20 @@ def test_ground_records_hold_boxes():
     assert contact_sheet([sample]).size[0] > 300
 
 
+def test_captions_of_a_contact_sheet_stay_below_their_picture():
+    """A long line of Chinese JSON ran into the next picture's caption."""
+    answer = '{"证件号": "9N112", "邮箱": "aleksandr20@hallowed.net", "电话": "15363652986"} ' * 3
+    question = Question("ask", "请输出包含证件号、邮箱、电话的JSON。", (answer,))
+    boxes = np.zeros((0, 4), np.float32)
+    white = Image.new("RGB", (50, 50), "white")
+    sheet = contact_sheet([Sample("form-zh", white, questions, np.zeros(0, np.int16), boxes, boxes)
+                           for questions in ((question,), ())])  # fmt: skip
+    ink = np.asarray(sheet.convert("L"))[60:] < 150
+    assert ink[:, :305].any()
+    assert not ink[:, 310:].any()
+    assert ink.any(1).nonzero()[0].max() < 3 * 15 + 10
+
+
 def test_follow_ups_come_behind_their_question_and_its_answer():
     sample = next(s for s in (generate("dialogue", 1, i, "test") for i in range(9)) if len(s.questions[0].then) > 1)
     first = sample.questions[0]

@@ -9,20 +9,19 @@ import json
 import os
 import shutil
 import tempfile
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-from vl2.synth import han
+from vl2.synth import chinese, han
 from vl2.synth.ingredients import load_font
 from vl2.synth.registry import generate
 from vl2.synth.sample import Question, Sample
 
 _THUMB = 300
-_CAPTION_LINES = 9
+_CAPTION_LINES, _QUESTION_LINES = 9, 3
 _SHEET_COLUMNS = 5
 _SHEET_LIMIT = 40  # thumbnails
 
@@ -155,10 +154,12 @@ def _side_by_side(sample: Sample) -> tuple[Image.Image, int]:
     return whole, wide - sample.image.width
 
 
-def _wrapped(text: str) -> list[str]:
-    """At most three lines; Chinese characters are twice as wide as others."""
-    wide = sum(ord(char) > 0x2E7F for char in text) > len(text) / 3
-    return textwrap.wrap(text, 25 if wide else 52, max_lines=3, placeholder=" ...")
+def _wrapped(text: str, font: ImageFont.FreeTypeFont) -> list[str]:
+    """At most so many lines, none wider than a thumbnail; the last one says if there is more."""
+    lines = chinese.wrap(text, font, _THUMB)
+    if len(lines) > _QUESTION_LINES:
+        lines[_QUESTION_LINES - 1 :] = [chinese.fit(lines[_QUESTION_LINES - 1], font, _THUMB - 15) + " ..."]
+    return lines
 
 
 def contact_sheet(samples: list[Sample]) -> Image.Image:
@@ -184,7 +185,7 @@ def contact_sheet(samples: list[Sample]) -> Image.Image:
                 draw.rectangle((left + x0, top + y0, left + x1, top + y1), outline=(230, 20, 20))
         lines: list[str] = []
         for question in (asked for first in sample.questions for asked in (first, *first.then)):
-            lines += _wrapped(_caption(question).replace("\n", " / "))
+            lines += _wrapped(_caption(question).replace("\n", " / "), font)
         for number, line in enumerate(lines[:_CAPTION_LINES]):
             draw.text((left, top + size[1] + 3 + 15 * number), line, font=font, fill=(10, 10, 60))
     return sheet
