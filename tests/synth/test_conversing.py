@@ -11,12 +11,13 @@ from vl2.data.mixture import MixtureSpec, PackedDataset, Sources, SynthSource
 from vl2.data.packing import Budget
 from vl2.processing.render import Renderer
 from vl2.processing.tokenizer import Tokenizer
+from vl2.synth.canvas import character_ids
 from vl2.synth.patches import patch_targets
 from vl2.synth.rate import images_per_second
 from vl2.synth.registry import generate
 from vl2.synth.sample import FIRST_CONCEPT, NUM_LABELS, Question, Sample
 
-TASKS = ("compare", "in-context", "pointing", "dialogue")
+TASKS = ("compare", "in-context", "pointing", "pointing-zh", "dialogue")
 COUNT = 40
 WEIGHTS = Path(vl2.__file__).parent / "weights" / "nano"
 
@@ -111,7 +112,7 @@ def test_in_context_boxes_are_all_of_the_marked_kind(samples: dict[str, list[Sam
 
 
 def test_a_marker_is_drawn_beside_what_it_marks(samples: dict[str, list[Sample]]):
-    for sample in samples["pointing"]:
+    for sample in (*samples["pointing"], *samples["pointing-zh"]):
         region = next(question for question in sample.questions if question.kind == "ground").regions[0]
         x0, y0, x1, y1 = (round(v) for v in region.box)
         pixels = np.asarray(sample.image).astype(int)
@@ -147,3 +148,12 @@ def test_rate_counts_what_was_drawn():
     assert min(images_per_second({"line": 1.0, "count": 2.0}, 20)) > 0
     with pytest.raises(ValueError, match="nonsense"):
         images_per_second("nonsense", 1)
+
+
+def test_the_marked_line_says_the_answer(samples: dict[str, list[Sample]]):
+    for sample in samples["pointing-zh"]:
+        (region,) = (region for question in sample.questions for region in question.regions)
+        (answer,) = {question.answers[0] for question in sample.questions if question.kind == "ask"}
+        of_line = np.abs(sample.mark_extents - np.array(region.box, np.float32)).max(1) < 1
+        assert sample.mark_ids[of_line].tolist() == character_ids(answer).tolist()
+        assert any(ord(char) > 0x2E7F for char in answer) or answer.isascii()

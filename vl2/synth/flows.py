@@ -26,18 +26,18 @@ _MENU = ("Menu", "Lunch Menu", "Today's Specials", "Dinner", "Breakfast", "Drink
 _MENU_ZH = ("菜单", "今日特价", "午餐", "饮品单", "点心", "主食")
 _PRICE = ("How much is {item}?", "What does {item} cost?", "price of {item}?", "What is the price of {item}?")
 _PRICE_ZH = ("{item}多少钱？", "{item}的价格是多少？", "请问{item}怎么卖？")
-_TITLE = (
+TITLE = (
     "What is the title?",
     "What is the heading of the page?",
     "title of this page?",
     "What does the headline say?",
 )
-_TITLE_ZH = ("标题是什么？", "这页的标题是什么？", "题目叫什么？")
+TITLE_ZH = ("标题是什么？", "这页的标题是什么？", "题目叫什么？")
 _SYMBOLS = "abcknpqrtuvxyz"
 
 
-class _Column:
-    """Writes blocks from the top to the bottom of a column."""
+class Column:
+    """Writes blocks from the top to the bottom of a column of a page."""
 
     def __init__(self, folio: Folio, x: float, y: float, width: float, bottom: float):
         self.folio, self.x, self.y, self.width, self.bottom = folio, x, y, width, bottom
@@ -105,7 +105,7 @@ def _letter(lang: Language) -> Folio:
     folio, path, line = _start(lang, (380, 420), (600, 740), pick(rng, ("serif", "sans", "mono")))
     font, bold = lang.font(path, line), lang.font(path, line * 1.15)
     margin = rng.uniform(0.05, 0.1) * folio.canvas.width
-    column = _Column(folio, margin, rng.uniform(12, 34), folio.canvas.width - 2 * margin, folio.canvas.height - 10)
+    column = Column(folio, margin, rng.uniform(12, 34), folio.canvas.width - 2 * margin, folio.canvas.height - 10)
     sender = lang.fit(lang.company(), bold, column.width)
     side = pick(rng, (0.0, 1.0, 0.5))
     column.lines([sender], bold, align=side, fill=accent(rng) if chance(rng, 0.5) else None)
@@ -166,7 +166,7 @@ def _formula(rng: np.random.Generator) -> tuple[str, list[tuple[str, float, floa
     return latex, pieces
 
 
-def _write_formula(column: _Column, path: str, line: float, number: int) -> None:
+def _write_formula(column: Column, path: str, line: float, number: int) -> None:
     """A centred formula with its number."""
     folio, lang = column.folio, column.folio.lang
     latex, pieces = _formula(folio.rng)
@@ -199,13 +199,13 @@ def _article(lang: Language) -> Folio:
     line = min(line, 15.5)
     font = lang.font(path, line)
     canvas, margin = folio.canvas, rng.uniform(0.04, 0.08) * folio.canvas.width
-    whole = _Column(folio, margin, rng.uniform(10, 24), canvas.width - 2 * margin, canvas.height - 8)
+    whole = Column(folio, margin, rng.uniform(10, 24), canvas.width - 2 * margin, canvas.height - 8)
     title = lang.title(int(rng.integers(3, 6)))
     large = lang.font(path, line * rng.uniform(1.35, 1.8))
     title = lang.fit(title, large, whole.width)
     align = pick(rng, (0.0, 0.5))
     whole.heading(title, large, 1, align=align)
-    folio.extra.append(Question("ask", lang.choose(_TITLE, _TITLE_ZH), (title,)))
+    folio.extra.append(Question("ask", lang.choose(TITLE, TITLE_ZH), (title,)))
     if chance(rng, 0.6):
         authors = lang.fit(
             "，".join(lang.person() for _ in range(2)) if lang.zh else ", ".join(lang.person() for _ in range(2)),
@@ -222,7 +222,7 @@ def _article(lang: Language) -> Folio:
     deepest = whole.y
     budget = 700 // columns
     for number in range(columns):
-        column = _Column(folio, margin + number * (wide + gap), whole.y, wide, canvas.height - 8)
+        column = Column(folio, margin + number * (wide + gap), whole.y, wide, canvas.height - 8)
         written = sum(map(len, folio.lines))
         section = lang.font(path, line * 1.15)
         while column.room(font) > 3 and sum(map(len, folio.lines)) - written < budget:
@@ -243,7 +243,7 @@ def _article(lang: Language) -> Folio:
     return folio
 
 
-def _list(column: _Column, font: Font, *, numbered: bool, count: int = 0, most: int = 36) -> None:
+def _list(column: Column, font: Font, *, numbered: bool, count: int = 0, most: int = 36) -> None:
     """Items with dots or numbers; one block of Markdown."""
     folio, lang = column.folio, column.folio.lang
     items, lines = [], []
@@ -276,12 +276,12 @@ def _slide(lang: Language) -> Folio:
     line = height / rng.uniform(15, 19)
     font, large = lang.font(path, max(13, line)), lang.font(path, line * 1.6)
     bar = chance(rng, 0.4)
-    column = _Column(folio, 0.07 * width, 0.07 * height, 0.86 * width, 0.95 * height)
+    column = Column(folio, 0.07 * width, 0.07 * height, 0.86 * width, 0.95 * height)
     if bar:
         canvas.draw.rectangle((0, 0, width, round(column.y + 1.25 * folio.height_of(large))), fill=colour)
     title = lang.fit(lang.title(int(rng.integers(2, 5))), large, column.width)
     column.heading(title, large, 1, fill=(255, 255, 255) if bar or dark else colour)
-    folio.extra.append(Question("ask", lang.choose(_TITLE, _TITLE_ZH), (title,)))
+    folio.extra.append(Question("ask", lang.choose(TITLE, TITLE_ZH), (title,)))
     column.gap(0.8, font)
     if chance(rng, 0.3):
         column.paragraph(lang.prose(90), font, most=3)
@@ -304,7 +304,7 @@ def _menu(lang: Language) -> Folio:
     path = lang.font_file(pick(rng, ("serif", "sans", "hand")))
     line = rng.uniform(12.5, 17)
     font, large = lang.font(path, line), lang.font(path, line * 1.7)
-    column = _Column(folio, 0.08 * width, rng.uniform(10, 24), 0.84 * width, height - 10)
+    column = Column(folio, 0.08 * width, rng.uniform(10, 24), 0.84 * width, height - 10)
     column.heading(lang.choose(_MENU, _MENU_ZH), large, 1, align=0.5)
     names: list[str] = []
     dotted = chance(rng, 0.5)
@@ -346,7 +346,7 @@ def _notes(lang: Language) -> Folio:
     folio = Folio(lang, canvas, pen)
     font = lang.font(lang.font_file("hand"), rng.uniform(15, 24))
     pitch = folio.height_of(font) * 1.12
-    column = _Column(folio, rng.uniform(0.05, 0.14) * width, rng.uniform(8, 24), 0.82 * width, height - 6)
+    column = Column(folio, rng.uniform(0.05, 0.14) * width, rng.uniform(8, 24), 0.82 * width, height - 6)
     ruled = chance(rng, 0.6)
     if ruled:
         shade = (190, 206, 232) if chance(rng, 0.7) else (220, 214, 206)

@@ -46,7 +46,7 @@ _GREEK = tuple(
 _RELATIONS = ("=", "=", "=", "=", "\\leq", "\\geq", "\\approx", "<", ">", "\\neq")
 _OPERATORS = ("+", "+", "-", "-", "\\cdot", "\\times")
 _FUNCTIONS = ("\\sin", "\\cos", "\\log", "\\exp", "\\tan", "\\ln")
-_ASK_ONE = (
+ASK_ONE = (
     "Write the formula as LaTeX.", "What is the formula in LaTeX?", "formula to latex",
     "Convert the equation to LaTeX.",
     "Give the LaTeX code of this formula.", "Transcribe the formula in LaTeX.", "LaTeX, please",
@@ -54,13 +54,13 @@ _ASK_ONE = (
     "How is this written in LaTeX?", "Please turn the formula into LaTeX.", "Output the LaTeX source of the equation.",
     "把公式转成LaTeX。", "用LaTeX写出公式。",
 )  # fmt: skip
-_ASK_NUMBER = (
+ASK_NUMBER = (
     "What is equation {n} in LaTeX?", "Write formula {n} as LaTeX.", "LaTeX of equation {n}?",
     "Convert formula ({n}) to LaTeX.",
     "equation {n} in latex", "Give the LaTeX of ({n}).", "Transcribe equation ({n}) in LaTeX.",
     "用LaTeX写出公式({n})。",
 )  # fmt: skip
-_FIND = ("equation {n}", "formula {n}", "equation ({n})", "the formula with number {n}", "the equation numbered ({n})")
+FIND = ("equation {n}", "formula {n}", "equation ({n})", "the formula with number {n}", "the equation numbered ({n})")
 
 
 def _atom(rng: np.random.Generator) -> str:
@@ -133,7 +133,7 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
     for number, (_, ink) in enumerate(drawn, 1):
         high, wide = ink.grey.shape
         x = round(margin + (width - room - 2 * margin - wide) * (0.5 if numbered else rng.random()))
-        _put(canvas, ink, (x, round(y)), pick(rng, ((10, 10, 12), (30, 30, 36), (16, 24, 70))))
+        put_ink(canvas, ink, (x, round(y)), pick(rng, ((10, 10, 12), (30, 30, 36), (16, 24, 70))))
         canvas.region(f"formula {number}", (x, round(y), x + wide, round(y) + high))
         if numbered:
             text = f"({number})"
@@ -142,16 +142,16 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
     finished = canvas.finish(rng)
     asked = []
     for number, (latex, _) in enumerate(drawn, 1):
-        wording = pick(rng, _ASK_NUMBER if numbered else _ASK_ONE).format(n=number)
+        wording = pick(rng, ASK_NUMBER if numbered else ASK_ONE).format(n=number)
         asked.append(Question("ask", wording, (latex, f"${latex}$"), "cer"))
         if numbered:
-            phrase = pick(rng, _FIND).format(n=number)
+            phrase = pick(rng, FIND).format(n=number)
             region = Region(phrase, Box(*finished.regions[f"formula {number}"]))
             asked.append(Question("ground", phrase, (), "iou", (region,)))
     return Sample("formula", finished.image, tuple(asked), *finished.marks)
 
 
-def _put(canvas: Canvas, ink: Ink, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
+def put_ink(canvas: Canvas, ink: Ink, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
     """Ink on the canvas, and its marks."""
     canvas.image.paste(colour, place, Image.fromarray(ink.grey))
     extent = (place[0], place[1], place[0] + ink.grey.shape[1], place[1] + ink.grey.shape[0])

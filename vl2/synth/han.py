@@ -1,7 +1,7 @@
 """The Chinese part of the pack: fonts and texts of each split, and a label for every character.
 
     fonts(split, kind), words, sentences, given_names, cities, companies, jobs (split), surnames()
-    han_labels(codes) -> label ids of Chinese characters for the tower's head, one for each
+    han_labels(codes) -> label ids of Chinese characters for the tower's head, one for each; character_of(label) -> it
 
 Words and sentences belong to the test split by their own hash; a test sentence may hold words of training. Surnames
 are shared. The trap: a label id is the place in characters.txt, so a new order there is a new meaning of every class.
@@ -62,10 +62,17 @@ def characters() -> str:
 
 
 @lru_cache
-def _label_table() -> np.ndarray:
-    """(LAST_CODE - FIRST_CODE + 1,) int16 label ids: characters, then the punctuation that only Chinese has."""
+def _labelled() -> list[str]:
+    """What has labels from FIRST_HAN on: characters, then the punctuation that only Chinese has."""
     labelled = [*characters(), *(char for char in PUNCTUATION if ord(char) >= FIRST_CODE)]
     assert FIRST_HAN + len(labelled) <= NUM_LABELS
+    return labelled
+
+
+@lru_cache
+def _label_table() -> np.ndarray:
+    """(LAST_CODE - FIRST_CODE + 1,) int16 label ids."""
+    labelled = _labelled()
     table = np.full(LAST_CODE - FIRST_CODE + 1, OTHER_CHARACTER, np.int16)
     table[np.array([ord(char) for char in labelled]) - FIRST_CODE] = FIRST_HAN + np.arange(len(labelled))
     return table
@@ -74,3 +81,10 @@ def _label_table() -> np.ndarray:
 def han_labels(codes: np.ndarray) -> np.ndarray:
     """(len,) label ids of code points that lie between FIRST_CODE and LAST_CODE."""
     return _label_table()[codes.astype(np.int64) - FIRST_CODE]
+
+
+def character_of(label: int) -> str:
+    """The character whose label this is, ASCII or Chinese; "" for all others."""
+    if 0 < label < OTHER_CHARACTER:
+        return chr(31 + label)
+    return _labelled()[label - FIRST_HAN] if FIRST_HAN <= label < FIRST_HAN + len(_labelled()) else ""

@@ -294,7 +294,8 @@ def draw_formula(latex: str, size: float, typeface: str, *, roomy: bool = True) 
         x0, y0, x1, y1 = glyph.cell
         cells.append((x + x0, y + y0, x + x1, y + y1))
     for x0, y0, x1, y1 in box.rules:
-        pen.rectangle((round(x0) + left, round(y0) + up, round(x1) + left - 1, round(y1) + up - 1), fill=255)
+        top = round(y0) + up  # both ends of a thin rule may round to one row
+        pen.rectangle((round(x0) + left, top, round(x1) + left - 1, max(top, round(y1) + up - 1)), fill=255)
     for root in box.roots:
         moved = _moved(root, left, up)
         _draw_root(image, moved)

@@ -1,4 +1,5 @@
-"""Task "pointing": an arrow, a circle or a box drawn by hand shows what is meant, a thing or a line of text.
+"""Tasks "pointing" and "pointing-zh": an arrow, a circle or a box drawn by hand shows what is meant, a thing or a line
+of text; in Chinese a line.
 
     scenery or page --finish--> picture --marker at a known box--> "What is in the red circle?"
     draw_marker is also how the first image of an in-context question says which thing is meant
@@ -14,9 +15,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vl2.processing.boxes import Box, Region
-from vl2.synth import pages, scenes
+from vl2.synth import chinese_ocr, pages, scenes
 from vl2.synth.canvas import Colour
-from vl2.synth.sample import OTHER_CHARACTER, Question, Sample
+from vl2.synth.han import character_of
+from vl2.synth.sample import Question, Sample
 from vl2.synth.scene_questions import thing_answers
 from vl2.synth.scenery import Plan, Scenery, Thing
 from vl2.synth.values import chance, pick
@@ -71,6 +73,18 @@ _TEXT_AT = (
     "Read the line that the {marker} points at.",
     "Which text does the {marker} point to?",
 )
+_FIND_TEXT = ("the marked line", "the text in the {marker}", "the marked text")
+_TEXT_ZH = (
+    "{marker}里写的是什么？", "读出{marker}中的文字。", "标出的那一行写了什么？", "{marker}里的文字？",
+    "请抄写{marker}标出的文字。",
+    "{marker}标出了哪些字？",
+)  # fmt: skip
+_TEXT_AT_ZH = ("{marker}指着的那一行写了什么？", "读出{marker}所指的文字。", "{marker}指向的文字是什么？")
+_FIND_TEXT_ZH = ("标出的那一行", "{marker}标出的文字", "标出的文字")
+_ZH = {
+    "red": "红色", "green": "绿色", "blue": "蓝色", "yellow": "黄色", "purple": "紫色", "orange": "橙色",
+    "box": "方框", "circle": "圆圈", "arrow": "箭头",
+}  # fmt: skip
 
 
 def choose_colour(
@@ -168,34 +182,34 @@ def _marked_thing(rng: np.random.Generator, split: str) -> Sample:
     return Sample("pointing", image, tuple(asked), *finished.marks)
 
 
+def generate_zh(rng: np.random.Generator, split: str) -> Sample:
+    """One marked line of a Chinese page."""
+    return _marked_text(rng, split, zh=True)
+
+
 def _lines(sample: Sample) -> list[tuple[str, Box]]:
-    """Lines of a page of printable ASCII with their boxes, put together again from its marks."""
-    found: dict[tuple[float, ...], list[int]] = {}
+    """Lines of a page with their boxes, put together again from its marks; those with a character of no class not."""
+    found: dict[tuple[float, ...], list[str]] = {}
     for label, extent in zip(sample.mark_ids.tolist(), sample.mark_extents.tolist(), strict=True):
-        found.setdefault(tuple(extent), []).append(label)
-    return [
-        ("".join(chr(31 + label) for label in labels), Box(*extent))
-        for extent, labels in found.items()
-        if all(0 < label < OTHER_CHARACTER for label in labels) and len(labels) > 2
-    ]
+        found.setdefault(tuple(extent), []).append(character_of(label))
+    return [("".join(chars), Box(*extent)) for extent, chars in found.items() if all(chars) and len(chars) > 2]
 
 
-def _marked_text(rng: np.random.Generator, split: str) -> Sample:
-    while True:
-        sample = pages.generate(rng, split)
+def _marked_text(rng: np.random.Generator, split: str, *, zh: bool = False) -> Sample:
+    lines: list[tuple[str, Box]] = []
+    while not lines:
+        sample = chinese_ocr.generate_page(rng, split) if zh else pages.generate(rng, split)
         lines = _lines(sample)
-        if lines:
-            break
     text, box = lines[int(rng.integers(len(lines)))]
     kind = pick(rng, MARKERS)
     word, colour = choose_colour(rng, sample.image, box)
     image = draw_marker(rng, sample.image, box, kind, colour)
-    marker = marker_name(word, kind)
-    templates = _TEXT_AT if kind == "arrow" else _TEXT
+    marker = _ZH[word] + _ZH[kind] if zh else marker_name(word, kind)
+    at, inside, phrases = (_TEXT_AT_ZH, _TEXT_ZH, _FIND_TEXT_ZH) if zh else (_TEXT_AT, _TEXT, _FIND_TEXT)
     asked = [
         Question("ask", wording.format(marker=marker), (text.strip(),))
-        for wording in rng.permutation(templates)[:2].tolist()
+        for wording in rng.permutation(at if kind == "arrow" else inside)[:2].tolist()
     ]
-    phrase = pick(rng, ("the marked line", "the text in the {marker}", "the marked text")).format(marker=marker)
+    phrase = pick(rng, phrases).format(marker=marker)
     asked.append(Question("ground", phrase, (), "iou", (Region(phrase, box),)))
-    return replace(sample, task="pointing", image=image, questions=tuple(asked))
+    return replace(sample, task="pointing-zh" if zh else "pointing", image=image, questions=tuple(asked))

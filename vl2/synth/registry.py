@@ -50,6 +50,8 @@ TASKS: dict[str, tuple[str, str]] = {
     "pages": ("vl2.synth.documents_of_pages", "generate"),
     "pages-zh": ("vl2.synth.documents_of_pages", "generate_zh"),
     "formula": ("vl2.synth.formulas", "generate"),
+    "science": ("vl2.synth.science", "generate"),
+    "science-zh": ("vl2.synth.science", "generate_zh"),
     "gui": ("vl2.synth.gui", "generate"),
     "gui-zh": ("vl2.synth.gui", "generate_zh"),
     "screen": ("vl2.synth.screens", "generate"),
@@ -57,6 +59,7 @@ TASKS: dict[str, tuple[str, str]] = {
     "compare": ("vl2.synth.pairs", "generate_compare"),
     "in-context": ("vl2.synth.pairs", "generate_in_context"),
     "pointing": ("vl2.synth.pointing", "generate"),
+    "pointing-zh": ("vl2.synth.pointing", "generate_zh"),
     "dialogue": ("vl2.synth.talks", "generate"),
     "unanswerable": ("vl2.synth.unanswerable", "generate"),
 }
@@ -65,6 +68,7 @@ PHOTOGRAPHED = (
     "line", "paragraph", "page", "receipt", "form", "table", "chart", "line-zh", "paragraph-zh", "page-zh",
     "receipt-zh", "form-zh", "table-zh", "real-chart", "chart-zh", "invoice", "invoice-zh", "card", "card-zh",
     "formula", "flow", "flow-zh", "merged-table", "merged-table-zh",
+    "science", "science-zh",
 )  # fmt: skip
 TURNED = "-turned"  # task "line-turned" is task "line", turned by several degrees
 TURNING = ("line", "paragraph", "page", "line-zh", "page-zh", "receipt", "flow")
