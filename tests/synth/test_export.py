@@ -64,7 +64,7 @@ def test_captions_of_a_contact_sheet_stay_below_their_picture():
     ink = np.asarray(sheet.convert("L"))[60:] < 150
     assert ink[:, :305].any()
     assert not ink[:, 310:].any()
-    assert ink.any(1).nonzero()[0].max() < 3 * 15 + 10
+    assert np.flatnonzero(ink.any(1)).max() < 3 * 15 + 10
 
 
 def test_follow_ups_come_behind_their_question_and_its_answer():

@@ -196,10 +196,10 @@ def _lines(sample: Sample) -> list[tuple[str, Box]]:
 
 
 def _marked_text(rng: np.random.Generator, split: str, *, zh: bool = False) -> Sample:
-    lines: list[tuple[str, Box]] = []
-    while not lines:
+    while True:
         sample = chinese_ocr.generate_page(rng, split) if zh else pages.generate(rng, split)
-        lines = _lines(sample)
+        if lines := _lines(sample):
+            break
     text, box = lines[int(rng.integers(len(lines)))]
     kind = pick(rng, MARKERS)
     word, colour = choose_colour(rng, sample.image, box)
