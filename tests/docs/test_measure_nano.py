@@ -293,3 +293,11 @@ def test_prompts_are_the_same_every_time_and_of_every_kind() -> None:
     assert {prompt.kind for prompt in made} >= {"ask", "ground"}
     assert any(prompt.words in faults._ODD for prompt in made)
     assert any("extreme" in prompt.source for prompt in made)
+
+
+def test_faults_are_counted_on_what_nano_has_learned() -> None:
+    recipe = tomllib.loads((ROOT / "vl2/recipes/nano.toml").read_text("utf-8"))
+    learned = {task for stage in recipe["stages"] for task in stage["mixture"]}
+    asked = {task.removesuffix("-photo") for task in script("count_faults").asked_tasks()}
+    assert len(asked) > 30
+    assert asked <= learned
