@@ -2,7 +2,7 @@
 
 python scripts/count_faults.py [--prompts 2000] [--model nano] [--device cuda] [--out docs/nano/faults.json]
 
-seed, number --> picture (any task, photograph, noise, blank, strip), words (its own, another's, that fit nothing)
+seed, number --> picture (of a learned task, photograph, noise, blank, strip), words (its own, another's, unfit ones)
              --Model.chat_batch--> answers --faults_of--> counts with intervals --> JSON, table of docs/nano.md
 
 Prompt n depends on the seed and n alone, so that the first 200 of 2,000 are a fair sample of them on a slow machine.

@@ -114,7 +114,7 @@ def test_labels_of_documents_can_be_drawn():
         for name, value in vars(module).items():
             drawn_here = name in ("_THANKS", "_PAYMENTS", "_HEADS", "_TITLES") and module is chinese_documents
             if drawn_here or (
-                name.endswith("_ZH") and name not in ("_KIND_ZH", "_PRICE_ZH", "TITLE_ZH", "_PORTRAIT_ZH", "_SAYS_ZH")
+                name.endswith("_ZH") and name not in ("_KIND_ZH", "_PRICE_ZH", "_TITLE_ZH", "_PORTRAIT_ZH", "_SAYS_ZH")
             ):
                 texts += value
     texts += [label for label, _ in chinese_documents._FIELDS]

@@ -26,13 +26,13 @@ _MENU = ("Menu", "Lunch Menu", "Today's Specials", "Dinner", "Breakfast", "Drink
 _MENU_ZH = ("菜单", "今日特价", "午餐", "饮品单", "点心", "主食")
 _PRICE = ("How much is {item}?", "What does {item} cost?", "price of {item}?", "What is the price of {item}?")
 _PRICE_ZH = ("{item}多少钱？", "{item}的价格是多少？", "请问{item}怎么卖？")
-TITLE = (
+_TITLE = (
     "What is the title?",
     "What is the heading of the page?",
     "title of this page?",
     "What does the headline say?",
 )
-TITLE_ZH = ("标题是什么？", "这页的标题是什么？", "题目叫什么？")
+_TITLE_ZH = ("标题是什么？", "这页的标题是什么？", "题目叫什么？")
 _SYMBOLS = "abcknpqrtuvxyz"
 
 
@@ -192,6 +192,23 @@ def _write_formula(column: Column, path: str, line: float, number: int) -> None:
     folio.extra.append(Question("ask", asked, (latex, f"${latex}$")))
 
 
+def write_title(column: Column, path: str, line: float) -> None:
+    """The title of an article, which is asked about, and mostly its authors."""
+    folio, lang, rng = column.folio, column.folio.lang, column.folio.rng
+    title = lang.title(int(rng.integers(3, 6)))
+    large = lang.font(path, line * rng.uniform(1.35, 1.8))
+    title = lang.fit(title, large, column.width)
+    align = pick(rng, (0.0, 0.5))
+    column.heading(title, large, 1, align=align)
+    folio.extra.append(Question("ask", lang.choose(_TITLE, _TITLE_ZH), (title,)))
+    if chance(rng, 0.6):
+        font = lang.font(path, line)
+        names = ("，" if lang.zh else ", ").join(lang.person() for _ in range(2))
+        authors = lang.fit(names, font, column.width)
+        column.lines([authors], font, align=align, fill=(90, 90, 96))
+        folio.block(authors)
+
+
 def _article(lang: Language) -> Folio:
     """A page of an article: title, authors, headings, paragraphs, lists, a formula; one or two columns."""
     rng = lang.rng
@@ -200,20 +217,7 @@ def _article(lang: Language) -> Folio:
     font = lang.font(path, line)
     canvas, margin = folio.canvas, rng.uniform(0.04, 0.08) * folio.canvas.width
     whole = Column(folio, margin, rng.uniform(10, 24), canvas.width - 2 * margin, canvas.height - 8)
-    title = lang.title(int(rng.integers(3, 6)))
-    large = lang.font(path, line * rng.uniform(1.35, 1.8))
-    title = lang.fit(title, large, whole.width)
-    align = pick(rng, (0.0, 0.5))
-    whole.heading(title, large, 1, align=align)
-    folio.extra.append(Question("ask", lang.choose(TITLE, TITLE_ZH), (title,)))
-    if chance(rng, 0.6):
-        authors = lang.fit(
-            "，".join(lang.person() for _ in range(2)) if lang.zh else ", ".join(lang.person() for _ in range(2)),
-            font,
-            whole.width,
-        )
-        whole.lines([authors], font, align=align, fill=(90, 90, 96))
-        folio.block(authors)
+    write_title(whole, path, line)
     whole.gap(0.5, font)
     columns = 2 if canvas.width > 560 and chance(rng, 0.6) else 1
     gap = 20.0
@@ -281,7 +285,7 @@ def _slide(lang: Language) -> Folio:
         canvas.draw.rectangle((0, 0, width, round(column.y + 1.25 * folio.height_of(large))), fill=colour)
     title = lang.fit(lang.title(int(rng.integers(2, 5))), large, column.width)
     column.heading(title, large, 1, fill=(255, 255, 255) if bar or dark else colour)
-    folio.extra.append(Question("ask", lang.choose(TITLE, TITLE_ZH), (title,)))
+    folio.extra.append(Question("ask", lang.choose(_TITLE, _TITLE_ZH), (title,)))
     column.gap(0.8, font)
     if chance(rng, 0.3):
         column.paragraph(lang.prose(90), font, most=3)

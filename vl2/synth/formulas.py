@@ -60,7 +60,13 @@ ASK_NUMBER = (
     "equation {n} in latex", "Give the LaTeX of ({n}).", "Transcribe equation ({n}) in LaTeX.",
     "用LaTeX写出公式({n})。",
 )  # fmt: skip
-FIND = ("equation {n}", "formula {n}", "equation ({n})", "the formula with number {n}", "the equation numbered ({n})")
+FIND_NUMBER = (
+    "equation {n}",
+    "formula {n}",
+    "equation ({n})",
+    "the formula with number {n}",
+    "the equation numbered ({n})",
+)
 
 
 def _atom(rng: np.random.Generator) -> str:
@@ -145,7 +151,7 @@ def generate(rng: np.random.Generator, split: str) -> Sample:
         wording = pick(rng, ASK_NUMBER if numbered else ASK_ONE).format(n=number)
         asked.append(Question("ask", wording, (latex, f"${latex}$"), "cer"))
         if numbered:
-            phrase = pick(rng, FIND).format(n=number)
+            phrase = pick(rng, FIND_NUMBER).format(n=number)
             region = Region(phrase, Box(*finished.regions[f"formula {number}"]))
             asked.append(Question("ground", phrase, (), "iou", (region,)))
     return Sample("formula", finished.image, tuple(asked), *finished.marks)

@@ -10,9 +10,9 @@ numbers, so that all have one if there are several.
 import numpy as np
 
 from vl2.synth.canvas import text_width
-from vl2.synth.flows import TITLE, TITLE_ZH, Column
+from vl2.synth.flows import Column, write_title
 from vl2.synth.folio import Folio, plain_paper
-from vl2.synth.formulas import ASK_NUMBER, ASK_ONE, FIND, TYPEFACES, put_ink, random_formula
+from vl2.synth.formulas import ASK_NUMBER, ASK_ONE, FIND_NUMBER, TYPEFACES, put_ink, random_formula
 from vl2.synth.langs import Language, language
 from vl2.synth.mathtype import Ink, draw_formula
 from vl2.synth.sample import Question, Sample
@@ -73,21 +73,13 @@ class _Paper:
             self._body(column, _MOST_WRITTEN // columns, last=number == columns - 1)
             deepest = max(deepest, column.y)
         canvas.smallest_text = min(canvas.smallest_text, 0.7 * self.size)
-        self._ask()
         canvas.crop(max(220, min(canvas.height, int(deepest + 10))))
         return folio
 
     def _head(self, head: Column) -> None:
         """Title, authors and abstract across the page."""
         rng, lang = self.rng, self.lang
-        large, align = lang.font(self.path, self.line * rng.uniform(1.35, 1.7)), pick(rng, (0.0, 0.5))
-        title = lang.fit(lang.title(int(rng.integers(3, 6))), large, head.width)
-        head.heading(title, large, 1, align=align)
-        self.folio.extra.append(Question("ask", lang.choose(TITLE, TITLE_ZH), (title,)))
-        between = "，" if lang.zh else ", "
-        authors = lang.fit(between.join(lang.person() for _ in range(2)), self.font, head.width)
-        head.lines([authors], self.font, align=align, fill=(90, 90, 96))
-        self.folio.block(authors)
+        write_title(head, self.path, self.line)
         head.gap(0.4, self.font)
         if chance(rng, 0.6):
             head.heading(lang.choose(_ABSTRACT, _ABSTRACT_ZH), lang.font(self.path, self.line * 1.1), 2)
@@ -132,23 +124,19 @@ class _Paper:
 
     def _statement(self, column: Column) -> None:
         """A theorem, lemma, definition, ... and what it says."""
-        lang, folio, font = self.lang, self.folio, self.font
+        lang = self.lang
         name = f"{lang.choose(_STATEMENTS, _STATEMENTS_ZH)} {self.statements}"
         mark = f"{name}. "
-        wide = column.width - text_width(mark, font)
-        lines = lang.wrap(lang.prose(int(self.rng.integers(50, 130))), font, wide)[: min(3, column.room(font))]
-        if not lines:
-            return
-        self.statements += 1
-        text = ("" if lang.zh else " ").join(lines)
-        folio.text((column.x, column.y), mark, font)
-        column.lines(lines, font, indent=text_width(mark, font))
-        folio.block(mark + text, mark + lines[0], *lines[1:])
-        folio.extra.append(Question("ask", lang.choose(_SAYS, _SAYS_ZH).format(name=name), (text,), "cer"))
+        if column.paragraph(lang.prose(int(self.rng.integers(50, 130))), self.font, most=3, mark=mark, prefix=mark):
+            self.statements += 1
+            said = self.folio.blocks[-1].removeprefix(mark)
+            asked = lang.choose(_SAYS, _SAYS_ZH).format(name=name)
+            self.folio.extra.append(Question("ask", asked, (said,), "cer"))
 
     def _formula(self, column: Column) -> None:
         """A formula in the middle of the column, if one is found that fits."""
-        folio, label = self.folio, f"({self.first + len(self.written)})" if self.numbered else ""
+        folio, number = self.folio, self.first + len(self.written)
+        label = f"({number})" if self.numbered else ""
         beside = text_width(label, self.font) + 12 if label else 0.0
         found = self._fitting(column.width - 2 * beside, column.bottom - column.y - 4)
         if found is None:
@@ -157,14 +145,16 @@ class _Paper:
         high, wide = ink.grey.shape
         x, y = round(column.x + (column.width - wide) / 2), round(column.y)
         put_ink(folio.canvas, ink, (x, y), folio.ink)
-        name = f"formula {len(self.written)}"
-        folio.canvas.region(name, (x, y, x + wide, y + high))
+        tag = ""
         if label:
+            region, tag = f"formula {number}", f" \\tag{{{number}}}"
+            folio.canvas.region(region, (x, y, x + wide, y + high))
+            folio.places.append((pick(self.rng, FIND_NUMBER).format(n=number), region))
             top = y + high / 2 - 0.5 * folio.height_of(self.font)
             folio.text((column.x + column.width, top), label, self.font, align=1.0)
-            folio.places.append((pick(self.rng, FIND).format(n=label[1:-1]), name))
-        tagged = f"{latex} \\tag{{{label[1:-1]}}}" if label else latex
-        folio.block(f"$${tagged}$$", f"{latex} {label}".rstrip())
+        folio.block(f"$${latex}{tag}$$", f"{latex} {label}".rstrip())
+        asked = pick(self.rng, ASK_NUMBER if label else ASK_ONE).format(n=number)
+        folio.extra.append(Question("ask", asked, (latex, f"${latex}$"), "cer"))
         self.written.append(latex)
         column.y = y + high
 
@@ -177,9 +167,3 @@ class _Paper:
             if ink.grey.shape[1] <= width and ink.grey.shape[0] <= height:
                 return latex, ink
         return None
-
-    def _ask(self) -> None:
-        """For the LaTeX of every formula."""
-        for place, latex in enumerate(self.written):
-            wording = pick(self.rng, ASK_NUMBER if self.numbered else ASK_ONE).format(n=self.first + place)
-            self.folio.extra.append(Question("ask", wording, (latex, f"${latex}$"), "cer"))
